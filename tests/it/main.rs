@@ -1,2 +1,1 @@
-//! x
-fn main(){}
+//! One integration binary, so that MLX is linked once.

@@ -1,0 +1,103 @@
+//! What can be timed.
+
+use thiserror::Error;
+
+use super::{
+    outcome::Stage,
+    trial::{Finish, Memory},
+};
+use crate::plan::{Sampling, Work};
+
+/// Something that answers requests and can be timed while it does.
+pub trait Engine {
+    /// Gets ready for `work` outside of any timing, and says what the prompt will be made of.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Refused`] where this model cannot do that work at all.
+    fn prepare(&mut self, work: &Work) -> Result<PromptKind, EngineError>;
+
+    /// Answers `work`, reporting each step as soon as the host can see it.
+    ///
+    /// The request begins when this is called: tokenization and template are part of it.
+    ///
+    /// # Errors
+    ///
+    /// When a stage of the request fails.
+    fn generate(
+        &mut self,
+        work: &Work,
+        sampling: &Sampling,
+        seen: &mut dyn FnMut(Event),
+    ) -> Result<Answer, EngineError>;
+
+    /// Forgets earlier peaks, so that the next [`Self::memory`] speaks of what follows.
+    fn reset_peak_memory(&mut self);
+
+    /// What is held now, and at the most since the last reset.
+    fn memory(&self) -> Memory;
+}
+
+/// What happened inside a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The prompt is a list of this many ids.
+    PromptReady {
+        /// Tokens of the prompt.
+        tokens: u32,
+    },
+    /// A prefill chunk was evaluated.
+    Prefilled {
+        /// Prompt tokens read so far.
+        tokens: u32,
+    },
+    /// The step that makes the next token was handed to the device.
+    Submitted,
+    /// A token reached the host.
+    Visible(u32),
+}
+
+/// What a request gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The prompt's ids.
+    pub prompt_ids: Vec<u32>,
+    /// Generated ids, the stop token included where one came.
+    pub ids: Vec<u32>,
+    /// Why it ended.
+    pub finish: Finish,
+    /// The answer as a user sees it, where there is a tokenizer.
+    pub text: Option<String>,
+}
+
+/// What a prompt is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PromptKind {
+    /// Text through the model's tokenizer.
+    Text,
+    /// Ids drawn at random, since the tokenizer is missing or disagrees with the vocabulary.
+    RandomIds,
+}
+
+/// Why a request gave nothing.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// This model cannot do that work at all.
+    #[error("{reason}")]
+    Refused {
+        /// A stable name for machines, such as `tokenizer_missing`.
+        kind: &'static str,
+        /// Why, for people.
+        reason: String,
+    },
+    /// A stage failed.
+    #[error("{message}")]
+    Failed {
+        /// The stage.
+        stage: Stage,
+        /// A stable name for machines, such as `mlx`.
+        kind: &'static str,
+        /// Why, for people.
+        message: String,
+    },
+}

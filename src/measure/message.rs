@@ -1,0 +1,179 @@
+//! The lines that parent and child speak: a job on the child's standard input, messages on its standard output.
+//!
+//! Both are JSON, one object a line. They are private to one build of the harness, so they carry no version.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    outcome::{Failure, Skip},
+    trial::{Memory, Trial},
+};
+use crate::plan::{Cell, Settings};
+
+/// What a child is asked to do; the model is named on its command line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// A branch, tag or commit of a hub model, where the manifest names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// How the model is loaded and run.
+    pub settings: Settings,
+    /// What is measured, in order.
+    pub cells: Vec<Cell>,
+}
+
+/// What a child says, in the order it happens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Message {
+    /// The child lives, and MLX answered.
+    Started {
+        /// The MLX it runs on.
+        runtime: Runtime,
+    },
+    /// The model is in memory and the tokenizer is ready.
+    Loaded(Box<Loaded>),
+    /// A cell begins.
+    CellStarted {
+        /// Its place in the job.
+        cell: usize,
+        /// Whether prompts are ids drawn at random.
+        random_ids: bool,
+    },
+    /// Prompt tokens were read; sent a few times a second at most.
+    Prefilled {
+        /// The cell.
+        cell: usize,
+        /// Prompt tokens read so far.
+        tokens: u32,
+    },
+    /// Tokens were generated; sent a few times a second at most.
+    Decoded {
+        /// The cell.
+        cell: usize,
+        /// Tokens generated so far.
+        tokens: u32,
+    },
+    /// A repetition ended.
+    Trial {
+        /// The cell.
+        cell: usize,
+        /// Whether it was a warm-up, which no figure counts.
+        warmup: bool,
+        /// Its stamps.
+        trial: Box<Trial>,
+    },
+    /// A cell ended well.
+    CellDone {
+        /// The cell.
+        cell: usize,
+    },
+    /// A cell cannot be done with this model.
+    CellSkipped {
+        /// The cell.
+        cell: usize,
+        /// Why.
+        skip: Skip,
+    },
+    /// A cell failed; the child goes on with the next.
+    CellFailed {
+        /// The cell.
+        cell: usize,
+        /// Why.
+        failure: Failure,
+    },
+    /// The model could not be loaded: every cell of the job failed.
+    LoadFailed {
+        /// Why.
+        failure: Failure,
+    },
+    /// Something a reader of the figures must know; also printed.
+    Warning {
+        /// A sentence without a period.
+        text: String,
+    },
+    /// All cells are through and the model is gone.
+    Done {
+        /// Microseconds from the last answer until weights and buffers were released.
+        cleanup_us: u64,
+    },
+}
+
+/// The MLX a child runs on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runtime {
+    /// Version of the MLX library.
+    pub mlx_version: String,
+    /// Version of the `mlx-rs` crate.
+    pub mlx_rs_version: String,
+    /// The processor in use: `cpu` or `gpu`.
+    pub device: String,
+    /// The device's own name, such as `Apple M2 Max`, where MLX tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_name: Option<String>,
+    /// Largest working set that the device recommends, in bytes; Metal only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_set_bytes: Option<u64>,
+}
+
+/// A model in memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Loaded {
+    /// What was loaded.
+    pub model: ModelFacts,
+    /// Microseconds from open until every parameter was evaluated and the tokenizer was ready.
+    pub load_us: u64,
+    /// Of these, reading the configuration and mapping the weights.
+    pub open_us: u64,
+    /// Of these, evaluating every parameter.
+    pub weights_us: u64,
+    /// Of these, making the tokenizer.
+    pub tokenizer_us: u64,
+    /// Memory right after.
+    pub memory: Memory,
+}
+
+/// What a checkpoint is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModelFacts {
+    /// The hub id, or a folder's or file's base name; never a path.
+    pub id: String,
+    /// The commit of a hub snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// `model_type` of its configuration.
+    pub model_type: String,
+    /// Bytes of all files of the model.
+    pub size_bytes: u64,
+    /// Parameters, packed ones counted unpacked.
+    pub parameters: u64,
+    /// Bytes of all parameters as loaded.
+    pub parameter_bytes: u64,
+    /// Quantization as loaded, such as `4-bit affine, group 64`; absent where dense.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantization: Option<String>,
+    /// Quantization of the files, where the loaded one differs from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored_quantization: Option<String>,
+    /// Element type of the activations, such as `bfloat16`.
+    pub dtype: String,
+    /// `safetensors` or `gguf`.
+    pub format: String,
+    /// Size of the vocabulary that the model scores.
+    pub vocabulary: u32,
+    /// Tokens that the model was made to attend to, where its configuration says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_length: Option<u32>,
+    /// The stop tokens in force: their ids, and their text where there is a tokenizer.
+    pub stop_tokens: Vec<StopToken>,
+}
+
+/// A token that ends an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopToken {
+    /// Its id.
+    pub id: u32,
+    /// Its text, where there is a tokenizer that knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}

@@ -1,0 +1,90 @@
+//! What became of a cell.
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    message::{Loaded, Runtime},
+    trial::Trial,
+};
+
+/// What became of a cell, and all that was learned on the way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// When the cell began; the load of the model is not part of a cell.
+    pub started: SystemTime,
+    /// When it ended.
+    pub ended: SystemTime,
+    /// The MLX that ran it, where the child got so far.
+    pub runtime: Option<Runtime>,
+    /// The model, where it was loaded.
+    pub loaded: Option<Loaded>,
+    /// Warm-up repetitions, which no figure counts.
+    pub warmups: Vec<Trial>,
+    /// Measured repetitions; of a failed cell, those that ended well.
+    pub trials: Vec<Trial>,
+    /// Whether prompts were ids drawn at random.
+    pub random_ids: bool,
+    /// Microseconds that releasing the model took, where the child got so far.
+    pub cleanup_us: Option<u64>,
+    /// What a reader of the figures must know, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// How a cell ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every repetition was measured.
+    Measured,
+    /// It could not be done with this model, or was not wanted.
+    Skipped(Skip),
+    /// It went wrong.
+    Failed(Failure),
+}
+
+/// Why a cell was not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skip {
+    /// A stable name for machines, such as `tokenizer_missing`.
+    pub kind: String,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// Why a cell failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Where it failed.
+    pub stage: Stage,
+    /// A stable name for machines, such as `tensor_missing` or `signal`.
+    pub kind: String,
+    /// What went wrong, for people: the error and its causes on one line.
+    pub message: String,
+    /// What can be done about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The last lines that the child printed on standard error.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stderr: Vec<String>,
+}
+
+/// The stages of a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// Finding the model.
+    Resolve,
+    /// Reading it into memory.
+    Load,
+    /// Making ids of the request.
+    Prompt,
+    /// Reading the prompt.
+    Prefill,
+    /// Generating tokens.
+    Decode,
+    /// Releasing the model.
+    Cleanup,
+}

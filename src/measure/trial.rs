@@ -1,0 +1,66 @@
+//! The stamps of one repetition; no derived figure.
+
+use serde::{Deserialize, Serialize};
+
+/// One repetition of a cell. Stamps are whole microseconds since the request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Tokens of the prompt.
+    pub prompt_tokens: u32,
+    /// SHA-256 of the prompt's ids, each as four little-endian bytes, in lower-case hexadecimal.
+    pub prompt_sha256: String,
+    /// The same of the generated ids.
+    pub ids_sha256: String,
+    /// When the prompt was a list of ids.
+    pub prompt_ready_us: u64,
+    /// For each token, when the step that makes it was handed to the device.
+    pub submitted_us: Vec<u64>,
+    /// For each token, when the host could see it.
+    pub visible_us: Vec<u64>,
+    /// When the request was over and its device work had ended.
+    pub ended_us: u64,
+    /// Why it ended.
+    pub finish: Finish,
+    /// Memory during this repetition.
+    pub memory: Memory,
+    /// The answer as a user sees it, where there is a tokenizer and the scenario has an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// Why a generation ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "lowercase")]
+pub enum Finish {
+    /// The budget was spent.
+    Length,
+    /// A stop token came.
+    Stop {
+        /// Its id.
+        id: u32,
+    },
+}
+
+impl Finish {
+    /// The name used by OpenAI's interface and mlx-lm: `length` or `stop`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Length => "length",
+            Self::Stop { .. } => "stop",
+        }
+    }
+}
+
+/// Bytes held; absent where it cannot be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// In use by MLX's allocator now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_bytes: Option<u64>,
+    /// In use by MLX's allocator at the most, since the last reset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_bytes: Option<u64>,
+    /// Resident memory of the process at the most, since the last reset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process_peak_bytes: Option<u64>,
+}

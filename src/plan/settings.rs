@@ -1,0 +1,88 @@
+//! How a model is loaded and run.
+
+use serde::{Deserialize, Serialize};
+
+/// How a model is loaded and run; every repetition of a cell uses the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Element type that weights and quantization scales are cast to; as stored where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dtype: Option<ElementType>,
+    /// Whether packed weights are made dense when loading.
+    pub dequantize: bool,
+    /// The processor that runs the model.
+    pub device: Device,
+    /// How a token is chosen.
+    pub sampling: Sampling,
+    /// Prompt tokens that one prefill step reads.
+    pub prefill_chunk: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            dtype: None,
+            dequantize: false,
+            device: Device::Auto,
+            sampling: Sampling::default(),
+            prefill_chunk: 2048,
+        }
+    }
+}
+
+/// A floating-point element type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+#[value(rename_all = "lowercase")]
+pub enum ElementType {
+    /// IEEE 754 single precision.
+    Float32,
+    /// IEEE 754 half precision.
+    Float16,
+    /// The upper half of a single.
+    Bfloat16,
+}
+
+/// The processor that runs a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// The GPU where MLX has one, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The GPU; an error where MLX has none.
+    Gpu,
+}
+
+/// How a token is chosen from log-probabilities.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// Divides log-probabilities before the draw; 0 is greedy and ignores every filter.
+    pub temperature: f32,
+    /// Keeps the likeliest tokens that together reach this probability; 1 keeps all.
+    pub top_p: f32,
+    /// Keeps tokens at least this fraction as likely as the likeliest; 0 keeps all.
+    pub min_p: f32,
+    /// Keeps this many of the likeliest tokens; 0 keeps all.
+    pub top_k: u32,
+    /// Divides the scores of recently seen tokens; none where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repetition_penalty: Option<f32>,
+    /// Seed of the draws.
+    pub seed: u64,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self {
+            temperature: 0.0,
+            top_p: 1.0,
+            min_p: 0.0,
+            top_k: 0,
+            repetition_penalty: None,
+            seed: 0,
+        }
+    }
+}
