@@ -1,1 +1,265 @@
-//! To come.
+//! The few calls of MLX's C interface that `mlx-rs` does not wrap; the only unsafe code of the crate.
+
+#![expect(
+    unsafe_code,
+    reason = "the C interface has no safe wrapper for these calls"
+)]
+
+use std::{
+    ffi::{CStr, CString, c_char},
+    ptr,
+};
+
+use mlx_rs::{Array, Device, Stream, error::Exception};
+
+/// The version of the MLX library in use, such as `0.32.2`.
+pub fn mlx_version() -> Option<String> {
+    // SAFETY: the string is made, filled, read and freed here; MLX keeps no pointer to it.
+    unsafe {
+        let mut text = mlx_sys::mlx_string_new();
+        let status = mlx_sys::mlx_version(&raw mut text);
+        let version = (status == 0)
+            .then(|| owned(mlx_sys::mlx_string_data(text)))
+            .flatten();
+        mlx_sys::mlx_string_free(text);
+        version
+    }
+}
+
+/// Makes errors of MLX arrive as values: until `mlx-rs` has made its first call, they end the process.
+fn install_error_handler() {
+    let _ = Device::try_default();
+}
+
+/// Whether this MLX has a GPU to run on.
+pub fn has_gpu() -> bool {
+    install_error_handler();
+    let mut available = false;
+    // SAFETY: the device is made and freed here, and the answer is written to a local.
+    let status = unsafe {
+        let device = mlx_sys::mlx_device_new_type(mlx_sys::mlx_device_type__MLX_GPU, 0);
+        let status = mlx_sys::mlx_device_is_available(&raw mut available, device);
+        mlx_sys::mlx_device_free(device);
+        status
+    };
+    status == 0 && available
+}
+
+/// What MLX tells of the default device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// Its name, such as `Apple M2 Max`.
+    pub name: Option<String>,
+    /// The largest working set that it recommends, in bytes; Metal only.
+    pub working_set_bytes: Option<u64>,
+}
+
+/// Asks MLX about the default device.
+pub fn device_info() -> DeviceInfo {
+    install_error_handler();
+    // SAFETY: device and info are made and freed here; strings are copied before the info is freed.
+    unsafe {
+        let mut device = mlx_sys::mlx_device_new();
+        let mut info = mlx_sys::mlx_device_info_new();
+        let mut answer = DeviceInfo::default();
+        if mlx_sys::mlx_get_default_device(&raw mut device) == 0
+            && mlx_sys::mlx_device_info_get(&raw mut info, device) == 0
+        {
+            answer.name = info_string(info, c"device_name");
+            answer.working_set_bytes = info_size(info, c"max_recommended_working_set_size");
+        }
+        mlx_sys::mlx_device_info_free(info);
+        mlx_sys::mlx_device_free(device);
+        answer
+    }
+}
+
+/// Whether `info` holds `key`, and as a string.
+///
+/// # Safety
+///
+/// `info` must be alive.
+unsafe fn info_kind(info: mlx_sys::mlx_device_info, key: &CStr) -> Option<bool> {
+    let (mut exists, mut is_string) = (false, false);
+    // SAFETY: the caller vouches for `info`; both answers are written to locals.
+    let known = unsafe {
+        mlx_sys::mlx_device_info_has_key(&raw mut exists, info, key.as_ptr()) == 0
+            && exists
+            && mlx_sys::mlx_device_info_is_string(&raw mut is_string, info, key.as_ptr()) == 0
+    };
+    known.then_some(is_string)
+}
+
+/// The string `key` of `info`.
+///
+/// # Safety
+///
+/// `info` must be alive.
+unsafe fn info_string(info: mlx_sys::mlx_device_info, key: &CStr) -> Option<String> {
+    let mut text = ptr::null();
+    // SAFETY: the caller vouches for `info`; the pointer lives as long as it and is copied at once.
+    unsafe {
+        (info_kind(info, key)?
+            && mlx_sys::mlx_device_info_get_string(&raw mut text, info, key.as_ptr()) == 0)
+            .then(|| owned(text))
+            .flatten()
+    }
+}
+
+/// The size `key` of `info`.
+///
+/// # Safety
+///
+/// `info` must be alive.
+unsafe fn info_size(info: mlx_sys::mlx_device_info, key: &CStr) -> Option<u64> {
+    let mut size = 0;
+    // SAFETY: the caller vouches for `info`; the answer is written to a local.
+    unsafe {
+        (!info_kind(info, key)?
+            && mlx_sys::mlx_device_info_get_size(&raw mut size, info, key.as_ptr()) == 0)
+            .then_some(size as u64)
+    }
+}
+
+/// Copies a C string.
+///
+/// # Safety
+///
+/// `text` must be null or a valid C string.
+unsafe fn owned(text: *const c_char) -> Option<String> {
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: not null, and the caller vouches for the rest.
+    let text = unsafe { CStr::from_ptr(text) };
+    let text = text.to_string_lossy().into_owned();
+    (!text.is_empty()).then_some(text)
+}
+
+/// Waits until all work on the default stream is done.
+///
+/// # Errors
+///
+/// When that work failed.
+pub fn synchronize() -> Result<(), Exception> {
+    install_error_handler();
+    // SAFETY: takes no argument and keeps none.
+    let status = unsafe { mlx_sys::mlx_synchronize_default() };
+    match status {
+        0 => Ok(()),
+        _ => Err(Exception::custom("work on the device failed")),
+    }
+}
+
+/// How packed weights are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packing<'a> {
+    /// Elements that share one scale.
+    pub group_size: i32,
+    /// Bits an element takes.
+    pub bits: i32,
+    /// MLX's name of the encoding, such as `affine` or `mxfp4`.
+    pub mode: &'a str,
+}
+
+/// `x Wᵀ` with a packed `W`, in any of MLX's encodings.
+///
+/// # Errors
+///
+/// When MLX refuses shapes, types or the encoding.
+pub fn quantized_matmul(
+    x: &Array,
+    weight: &Array,
+    scales: &Array,
+    biases: Option<&Array>,
+    packing: Packing<'_>,
+) -> Result<Array, Exception> {
+    let stream = Stream::thread_local_or_default();
+    let mode = c_string(packing.mode)?;
+    // SAFETY: every handle outlives the call, and the result is owned by the `Array` made of it.
+    unsafe {
+        let none = mlx_sys::mlx_array_new();
+        let mut result = mlx_sys::mlx_array_new();
+        let status = mlx_sys::mlx_quantized_matmul(
+            &raw mut result,
+            x.as_ptr(),
+            weight.as_ptr(),
+            scales.as_ptr(),
+            biases.map_or(none, Array::as_ptr),
+            true,
+            optional(packing.group_size),
+            optional(packing.bits),
+            mode.as_ptr(),
+            stream.as_ptr(),
+        );
+        mlx_sys::mlx_array_free(none);
+        finished(status, result, "quantized matrix product")
+    }
+}
+
+/// The dense form of packed weights, in any of MLX's encodings.
+///
+/// # Errors
+///
+/// When MLX refuses shapes, types or the encoding.
+pub fn dequantize(
+    weight: &Array,
+    scales: &Array,
+    biases: Option<&Array>,
+    packing: Packing<'_>,
+) -> Result<Array, Exception> {
+    let stream = Stream::thread_local_or_default();
+    let mode = c_string(packing.mode)?;
+    // SAFETY: every handle outlives the call, and the result is owned by the `Array` made of it.
+    unsafe {
+        let none = mlx_sys::mlx_array_new();
+        let mut result = mlx_sys::mlx_array_new();
+        let status = mlx_sys::mlx_dequantize(
+            &raw mut result,
+            weight.as_ptr(),
+            scales.as_ptr(),
+            biases.map_or(none, Array::as_ptr),
+            optional(packing.group_size),
+            optional(packing.bits),
+            mode.as_ptr(),
+            none,
+            mlx_sys::mlx_optional_dtype {
+                value: mlx_sys::mlx_dtype__MLX_FLOAT32,
+                has_value: false,
+            },
+            stream.as_ptr(),
+        );
+        mlx_sys::mlx_array_free(none);
+        finished(status, result, "dequantization")
+    }
+}
+
+fn optional(value: i32) -> mlx_sys::mlx_optional_int {
+    mlx_sys::mlx_optional_int {
+        value,
+        has_value: true,
+    }
+}
+
+fn c_string(text: &str) -> Result<CString, Exception> {
+    CString::new(text).map_err(|_| Exception::custom("a name holds a null byte"))
+}
+
+/// Takes over `result`, or says which operation failed.
+///
+/// # Safety
+///
+/// `result` must be a handle that nobody else frees.
+unsafe fn finished(
+    status: i32,
+    result: mlx_sys::mlx_array,
+    operation: &str,
+) -> Result<Array, Exception> {
+    if status == 0 {
+        // SAFETY: the caller hands over the only handle.
+        return Ok(unsafe { Array::from_ptr(result) });
+    }
+    // SAFETY: as above.
+    unsafe { mlx_sys::mlx_array_free(result) };
+    Err(Exception::custom(format!("MLX refused a {operation}")))
+}

@@ -1,1 +1,326 @@
-//! To come.
+//! A model on disk: its configuration, and its tensors, each of which is taken exactly once.
+
+pub mod gguf;
+pub mod locate;
+mod quantization;
+mod safetensors;
+mod tensors;
+
+pub use locate::{Format, Location};
+pub use quantization::{Mode, Quantization};
+pub use tensors::{Parameters, Scope};
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use mlx_rs::{Array, Dtype};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::{nn::MlxError, plan::ElementType};
+use quantization::Quantizations;
+
+/// Why a checkpoint could not become a model.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// A file of the checkpoint could not be read.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A JSON file is not JSON.
+    #[error("`{file}` is not valid JSON")]
+    Json {
+        /// Its name.
+        file: &'static str,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// `config.json` lacks a key or has one of the wrong type.
+    #[error("`config.json` does not describe a `{model_type}` model")]
+    Config {
+        /// Its `model_type`.
+        model_type: String,
+        /// Which key, and what is wrong with it.
+        source: serde_json::Error,
+    },
+    /// `config.json` asks for something that is not implemented.
+    #[error("`config.json` asks for {what}, which is not implemented")]
+    Unsupported {
+        /// What, with its value in backticks.
+        what: String,
+    },
+    /// `config.json` names no `model_type`.
+    #[error("`config.json` has no `model_type`")]
+    NoArchitecture,
+    /// No family reads this `model_type`.
+    #[error("no family reads `model_type` `{model_type}`")]
+    UnknownArchitecture {
+        /// The value in `config.json`.
+        model_type: String,
+        /// The nearest that one does.
+        nearest: Option<&'static str>,
+    },
+    /// A folder holds no weights.
+    #[error("`{}` holds no `model*.safetensors`", path.display())]
+    NoWeights {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A shard is not a valid safetensors file.
+    #[error("`{}` is not a whole safetensors file: {reason}", path.display())]
+    Shard {
+        /// The shard.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A GGUF file is not usable.
+    #[error(transparent)]
+    Gguf(#[from] gguf::GgufError),
+    /// The model needs a tensor that the checkpoint does not hold.
+    #[error("tensor `{name}` is missing")]
+    Missing {
+        /// Its full name.
+        name: String,
+    },
+    /// A tensor has another shape than the configuration says.
+    #[error("tensor `{name}` is {found:?} and should be {expected:?}")]
+    Shape {
+        /// Its full name.
+        name: String,
+        /// The shape that the configuration asks for.
+        expected: Vec<i32>,
+        /// The shape it has.
+        found: Vec<i32>,
+    },
+    /// The checkpoint holds tensors that the model never asked for.
+    #[error("{count} tensors were never used, first `{first}`")]
+    Unused {
+        /// How many.
+        count: usize,
+        /// The first in name order.
+        first: String,
+    },
+    /// MLX refused an operation.
+    #[error(transparent)]
+    Mlx(#[from] MlxError),
+}
+
+impl LoadError {
+    /// A stable name for machines.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "read",
+            Self::Json { .. } => "json",
+            Self::Config { .. } => "config",
+            Self::Unsupported { .. } => "unsupported",
+            Self::NoArchitecture | Self::UnknownArchitecture { .. } => "model_type",
+            Self::NoWeights { .. } => "weights_missing",
+            Self::Shard { .. } => "shard",
+            Self::Gguf(_) => "gguf",
+            Self::Missing { .. } => "tensor_missing",
+            Self::Shape { .. } => "tensor_shape",
+            Self::Unused { .. } => "tensor_unused",
+            Self::Mlx(_) => "mlx",
+        }
+    }
+
+    /// What can be done about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoArchitecture => Some("is this the folder of a model?".to_owned()),
+            Self::UnknownArchitecture { nearest, .. } => Some(match nearest {
+                Some(nearest) => format!("did you mean `{nearest}`? `mlxk-harness list` shows all"),
+                None => "`mlxk-harness list` shows the families".to_owned(),
+            }),
+            Self::NoWeights { .. } => Some("download the model again, weights included".to_owned()),
+            Self::Shard { .. } => Some("the file was cut or altered: download it again".to_owned()),
+            Self::Missing { .. } | Self::Unused { .. } | Self::Shape { .. } => Some(
+                "weights and `config.json` do not belong together, or the family is misnamed"
+                    .to_owned(),
+            ),
+            Self::Read { .. }
+            | Self::Json { .. }
+            | Self::Config { .. }
+            | Self::Unsupported { .. }
+            | Self::Gguf(_)
+            | Self::Mlx(_) => None,
+        }
+    }
+}
+
+/// What is changed about weights while they are loaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// The element type that floating-point tensors are cast to, quantization scales included.
+    pub dtype: Option<ElementType>,
+    /// Whether packed weights are made dense.
+    pub dequantize: bool,
+}
+
+/// A checkpoint whose tensors are handed out once each.
+pub struct Checkpoint {
+    config: Value,
+    generation_config: Option<Value>,
+    stored: Quantizations,
+    quantizations: Quantizations,
+    tensors: RefCell<BTreeMap<String, Array>>,
+    parameters: RefCell<Parameters>,
+}
+
+impl Checkpoint {
+    /// Reads the configuration and maps every tensor; no weight is read yet.
+    ///
+    /// # Errors
+    ///
+    /// When a file is unreadable, cut or of a kind that is not implemented.
+    pub fn open(location: &Location, options: LoadOptions) -> Result<Self, LoadError> {
+        let (config, generation_config, mut tensors) = match location.format {
+            Format::Safetensors => {
+                let config = read_json(&location.path, "config.json")?
+                    .ok_or_else(|| missing_config(&location.path))?;
+                let generation = read_json(&location.path, "generation_config.json");
+                // As mlx-lm: a broken `generation_config.json` says nothing.
+                (
+                    config,
+                    generation.unwrap_or(None),
+                    safetensors::open(&location.path)?,
+                )
+            }
+            Format::Gguf => {
+                let gguf = gguf::open(&location.path)?;
+                (gguf.config.clone(), None, gguf.tensors()?)
+            }
+        };
+        let stored = Quantizations::of(&config)?;
+        let mut quantizations = stored.clone();
+        if let Some(dtype) = options.dtype {
+            tensors::cast(&mut tensors, dtype)?;
+        }
+        if options.dequantize {
+            quantizations.dequantize(&mut tensors)?;
+        }
+        Ok(Self {
+            config,
+            generation_config,
+            stored,
+            quantizations,
+            tensors: RefCell::new(tensors),
+            parameters: RefCell::default(),
+        })
+    }
+
+    /// `config.json`, or what a GGUF file says in its place.
+    pub fn config_value(&self) -> &Value {
+        &self.config
+    }
+
+    /// `generation_config.json`, where there is one.
+    pub fn generation_config(&self) -> Option<&Value> {
+        self.generation_config.as_ref()
+    }
+
+    /// Its `model_type`.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn model_type(&self) -> Result<&str, LoadError> {
+        self.config
+            .get("model_type")
+            .and_then(Value::as_str)
+            .ok_or(LoadError::NoArchitecture)
+    }
+
+    /// Reads `config.json` as `T`; keys that `T` does not name are passed over.
+    ///
+    /// # Errors
+    ///
+    /// When a key that `T` needs is absent or of another type.
+    pub fn config<T: DeserializeOwned>(&self) -> Result<T, LoadError> {
+        T::deserialize(&self.config).map_err(|source| LoadError::Config {
+            model_type: self.model_type().unwrap_or("unknown").to_owned(),
+            source,
+        })
+    }
+
+    /// How the weights are packed as loaded, in words; none where all are dense.
+    pub fn quantization(&self) -> Option<String> {
+        self.quantizations.describe()
+    }
+
+    /// The same of the files.
+    pub fn stored_quantization(&self) -> Option<String> {
+        self.stored.describe()
+    }
+
+    /// Whether the checkpoint still holds a tensor of this name.
+    pub fn holds(&self, name: &str) -> bool {
+        self.tensors.borrow().contains_key(name)
+    }
+
+    /// Drops tensors that a family does without.
+    pub fn discard(&self, unwanted: impl Fn(&str) -> bool) {
+        self.tensors.borrow_mut().retain(|name, _| !unwanted(name));
+    }
+
+    /// The top of the tensor tree.
+    pub fn root(&self) -> Scope<'_> {
+        Scope::new(self)
+    }
+
+    /// Checks that the model took every tensor, and hands over the parameters it made of them.
+    ///
+    /// # Errors
+    ///
+    /// When a tensor is left over: the architecture is then not the checkpoint's.
+    pub fn finish(self) -> Result<Parameters, LoadError> {
+        let left = self.tensors.into_inner();
+        match left.keys().next() {
+            None => Ok(self.parameters.into_inner()),
+            Some(first) => Err(LoadError::Unused {
+                count: left.len(),
+                first: first.clone(),
+            }),
+        }
+    }
+}
+
+fn missing_config(folder: &Path) -> LoadError {
+    LoadError::Read {
+        path: folder.join("config.json"),
+        source: io::ErrorKind::NotFound.into(),
+    }
+}
+
+/// Reads a JSON file of `folder`; none where it does not exist.
+fn read_json(folder: &Path, file: &'static str) -> Result<Option<Value>, LoadError> {
+    let path = folder.join(file);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(LoadError::Read { path, source }),
+    };
+    serde_json::from_str(&text)
+        .map(Some)
+        .map_err(|source| LoadError::Json { file, source })
+}
+
+impl From<ElementType> for Dtype {
+    fn from(element: ElementType) -> Self {
+        match element {
+            ElementType::Float32 => Self::Float32,
+            ElementType::Float16 => Self::Float16,
+            ElementType::Bfloat16 => Self::Bfloat16,
+        }
+    }
+}

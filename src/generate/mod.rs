@@ -1,1 +1,291 @@
-//! To come.
+//! The token loop: prefill in chunks, then one step ahead of what the host has read.
+//!
+//! Reference: `mlx_lm.generate.generate_step`. The last prompt token is left for the first step, so that its
+//! scores are the ones sampled; scores of the prefill are never computed.
+
+mod sample;
+
+use std::{collections::BTreeSet, ops::ControlFlow};
+
+use mlx_rs::{
+    Array,
+    memory::{clear_cache, set_wired_limit},
+    ops::indexing::TryIndexOp,
+    transforms::{async_eval, eval},
+};
+use thiserror::Error;
+
+use crate::{
+    ffi,
+    models::{Cache, Model},
+    nn::MlxError,
+    plan::Sampling,
+};
+use sample::Sampler;
+
+/// Tokens after which unused buffers are released.
+const RELEASE_EVERY: u32 = 256;
+
+/// What is to be generated.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The prompt's ids.
+    pub prompt: &'a [u32],
+    /// Tokens to generate at the most.
+    pub max_tokens: u32,
+    /// Ids that end the answer.
+    pub stop: &'a BTreeSet<u32>,
+    /// How a token is chosen.
+    pub sampling: &'a Sampling,
+    /// Prompt tokens that one prefill step reads.
+    pub prefill_chunk: u32,
+    /// Whether the log-probability of each token is wanted too.
+    pub scores: Scores,
+}
+
+/// Whether log-probabilities are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scores {
+    /// Only ids.
+    Unwanted,
+    /// That of each chosen token; costs an operation a token.
+    OfChosen,
+}
+
+/// What the loop reports, as soon as it is so.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Step {
+    /// This many prompt tokens are in the cache.
+    Prefilled(u32),
+    /// The step that makes the next token was handed to the device.
+    Submitted,
+    /// A token reached the host.
+    Token {
+        /// Its id.
+        id: u32,
+        /// Its log-probability, where wanted.
+        log_probability: Option<f32>,
+    },
+}
+
+/// Where the loop was when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Reading the prompt, up to the first token.
+    Prefill,
+    /// After the first token.
+    Decode,
+}
+
+/// Why nothing more was generated.
+#[derive(Debug, Error)]
+pub enum GenerateError {
+    /// There is nothing to continue.
+    #[error("the prompt has no tokens")]
+    EmptyPrompt,
+    /// A prompt holds an id that the model does not know.
+    #[error("id {id} is not below the vocabulary's size of {vocabulary}")]
+    UnknownId {
+        /// The id.
+        id: u32,
+        /// How many ids the model knows.
+        vocabulary: u32,
+    },
+    /// MLX refused an operation.
+    #[error("{source}")]
+    Mlx {
+        /// Where the loop was.
+        phase: Phase,
+        /// What MLX said.
+        source: MlxError,
+    },
+}
+
+/// How a generation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The budget was spent.
+    Length,
+    /// This stop token came.
+    Stop(u32),
+    /// The caller wanted no more.
+    Broken,
+}
+
+/// Continues a prompt, and waits until the device has nothing left to do.
+///
+/// # Errors
+///
+/// When the prompt is empty or holds an unknown id, or MLX refuses an operation.
+pub fn generate(
+    model: &dyn Model,
+    request: &Request<'_>,
+    seen: &mut dyn FnMut(Step) -> ControlFlow<()>,
+) -> Result<End, GenerateError> {
+    check(model, request.prompt)?;
+    let wired = WiredLimit::raise();
+    let mut phase = Phase::Prefill;
+    let end = Loop::new(model, request).and_then(|run| run.run(&mut phase, seen));
+    let idle = ffi::synchronize().map_err(MlxError::from);
+    drop(wired);
+    let failed = |source| GenerateError::Mlx { phase, source };
+    let end = end.map_err(failed)?;
+    idle.map_err(failed)?;
+    Ok(end)
+}
+
+fn check(model: &dyn Model, prompt: &[u32]) -> Result<(), GenerateError> {
+    let vocabulary = model.vocabulary();
+    match prompt.iter().find(|id| **id >= vocabulary) {
+        Some(&id) => Err(GenerateError::UnknownId { id, vocabulary }),
+        None if prompt.is_empty() => Err(GenerateError::EmptyPrompt),
+        None => Ok(()),
+    }
+}
+
+/// A token that is still to be computed.
+struct Pending {
+    /// `[1]`, uint32.
+    id: Array,
+    /// `[]`, where wanted.
+    log_probability: Option<Array>,
+}
+
+struct Loop<'a> {
+    model: &'a dyn Model,
+    request: &'a Request<'a>,
+    cache: Cache,
+    sampler: Sampler<'a>,
+}
+
+impl<'a> Loop<'a> {
+    fn new(model: &'a dyn Model, request: &'a Request<'a>) -> Result<Self, MlxError> {
+        let sampler = Sampler::new(request.sampling)?;
+        Ok(Self {
+            model,
+            request,
+            cache: model.new_cache(),
+            sampler,
+        })
+    }
+
+    fn run(
+        mut self,
+        phase: &mut Phase,
+        seen: &mut dyn FnMut(Step) -> ControlFlow<()>,
+    ) -> Result<End, MlxError> {
+        let last = self.prefill(seen)?;
+        let Some(last) = last else {
+            return Ok(End::Broken);
+        };
+        let mut pending = self.submit(&last)?;
+        if seen(Step::Submitted).is_break() {
+            return Ok(End::Broken);
+        }
+        for n in 0..self.request.max_tokens {
+            // As the reference, one step more than is needed is handed over before the last token is read.
+            let next = self.submit(&pending.id)?;
+            let flow = seen(Step::Submitted);
+            let id = pending.id.try_item_exact::<u32>().map_err(conversion)?;
+            let log_probability = match &pending.log_probability {
+                Some(value) => Some(value.try_item_cast::<f32>().map_err(conversion)?),
+                None => None,
+            };
+            *phase = Phase::Decode;
+            if flow.is_break()
+                || seen(Step::Token {
+                    id,
+                    log_probability,
+                })
+                .is_break()
+            {
+                return Ok(End::Broken);
+            }
+            if self.request.stop.contains(&id) {
+                return Ok(End::Stop(id));
+            }
+            if n % RELEASE_EVERY == 0 {
+                clear_cache()?;
+            }
+            pending = next;
+        }
+        Ok(End::Length)
+    }
+
+    /// Reads all of the prompt but its last token, which it returns as `[1]`; none where the caller broke off.
+    fn prefill(
+        &mut self,
+        seen: &mut dyn FnMut(Step) -> ControlFlow<()>,
+    ) -> Result<Option<Array>, MlxError> {
+        let prompt = self.request.prompt;
+        let (prefix, last) = prompt.split_at(prompt.len().saturating_sub(1));
+        let mut read = 0u32;
+        for chunk in prefix.chunks(self.request.prefill_chunk.max(1) as usize) {
+            let length = i32::try_from(chunk.len()).unwrap_or(i32::MAX);
+            let tokens = Array::from_slice(chunk, &[1, length]);
+            self.model.forward(&tokens, &mut self.cache)?;
+            self.sampler.read(chunk);
+            eval(self.cache.arrays())?;
+            clear_cache()?;
+            read += u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+            if seen(Step::Prefilled(read)).is_break() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Array::from_slice(last, &[1])))
+    }
+
+    /// Hands the step after `token` (`[1]`) to the device.
+    fn submit(&mut self, token: &Array) -> Result<Pending, MlxError> {
+        let scores = self
+            .model
+            .forward(&token.reshape(&[1, 1])?, &mut self.cache)?;
+        let scores = scores.try_index((.., -1, ..))?;
+        let scores = self.sampler.penalize(token, scores)?;
+        let log_probabilities = scores.subtract(scores.logsumexp(true)?)?;
+        let id = self.sampler.choose(&log_probabilities)?;
+        let log_probability = match self.request.scores {
+            Scores::Unwanted => None,
+            Scores::OfChosen => Some(log_probabilities.reshape(&[-1])?.take_axis(&id, 0)?),
+        };
+        async_eval(
+            [
+                Some(&id),
+                Some(&log_probabilities),
+                log_probability.as_ref(),
+            ]
+            .into_iter()
+            .flatten(),
+        )?;
+        Ok(Pending {
+            id,
+            log_probability,
+        })
+    }
+}
+
+fn conversion(error: impl std::fmt::Display) -> MlxError {
+    MlxError::new(error.to_string())
+}
+
+/// Keeps weights resident on Metal for as long as it lives; elsewhere it does nothing.
+///
+/// Reference: `mlx_lm.generate.wired_limit`.
+struct WiredLimit(Option<usize>);
+
+impl WiredLimit {
+    fn raise() -> Self {
+        let limit = ffi::device_info().working_set_bytes;
+        let limit = limit.and_then(|bytes| usize::try_from(bytes).ok());
+        Self(limit.and_then(|limit| set_wired_limit(limit).ok()))
+    }
+}
+
+impl Drop for WiredLimit {
+    fn drop(&mut self) {
+        if let Some(before) = self.0 {
+            // Nothing can be done about a refusal, and the next request raises it again.
+            let _ = set_wired_limit(before);
+        }
+    }
+}

@@ -1,1 +1,101 @@
-//! To come.
+//! Architectures, one file a family.
+
+mod cache;
+mod decoder;
+mod gemma3;
+mod llama;
+mod qwen2;
+mod qwen3;
+pub mod recipe;
+
+pub use cache::Cache;
+
+use mlx_rs::Array;
+
+use crate::{
+    checkpoint::{Checkpoint, LoadError, Parameters},
+    nn,
+};
+use decoder::Decoder;
+use recipe::Recipe;
+
+/// A loaded language model: tokens in, scores out.
+pub trait Model {
+    /// The state of a sequence that has read nothing yet.
+    fn new_cache(&self) -> Cache;
+
+    /// Reads `tokens` (`[batch, n]`) after what `cache` holds and scores what may follow each:
+    /// `[batch, n, vocabulary]`.
+    ///
+    /// Nothing is computed until the caller evaluates the result or the cache. Every id has to be below
+    /// [`Self::vocabulary`].
+    ///
+    /// # Errors
+    ///
+    /// When MLX refuses an operation.
+    fn forward(&self, tokens: &Array, cache: &mut Cache) -> nn::Result<Array>;
+
+    /// How many tokens it scores.
+    fn vocabulary(&self) -> u32;
+}
+
+/// Checkpoints that share an architecture.
+pub struct Family {
+    /// Values of `model_type` in `config.json` that mean this family.
+    pub model_types: &'static [&'static str],
+    /// How its models are made.
+    pub architecture: Architecture,
+}
+
+/// How the models of a family are made.
+pub enum Architecture {
+    /// A decoder, described.
+    Decoder(fn(&Checkpoint) -> Result<Recipe, LoadError>),
+}
+
+/// Every family, in the order of their files.
+pub const FAMILIES: &[Family] = &[gemma3::FAMILY, llama::FAMILY, qwen2::FAMILY, qwen3::FAMILY];
+
+/// Loads the model that `checkpoint` describes, using every tensor it holds; nothing is evaluated yet.
+///
+/// # Errors
+///
+/// When no family has its `model_type`, or the family and the checkpoint disagree.
+pub fn load(checkpoint: Checkpoint) -> Result<(Box<dyn Model>, Parameters), LoadError> {
+    let model_type = checkpoint.model_type()?;
+    let family = FAMILIES
+        .iter()
+        .find(|family| family.model_types.contains(&model_type))
+        .ok_or_else(|| LoadError::UnknownArchitecture {
+            model_type: model_type.to_owned(),
+            nearest: nearest(model_type),
+        })?;
+    let model: Box<dyn Model> = match family.architecture {
+        Architecture::Decoder(recipe) => {
+            Box::new(Decoder::load(recipe(&checkpoint)?, &checkpoint)?)
+        }
+    };
+    Ok((model, checkpoint.finish()?))
+}
+
+/// The known `model_type` that looks most like `name`, if any does.
+fn nearest(name: &str) -> Option<&'static str> {
+    FAMILIES
+        .iter()
+        .flat_map(|family| family.model_types)
+        .map(|known| (strsim::jaro_winkler(name, known), *known))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_family_is_named() {
+        assert_eq!(nearest("qwen9"), Some("qwen2"));
+        assert_eq!(nearest("zzz"), None);
+    }
+}

@@ -1,0 +1,316 @@
+//! What a sequence leaves behind: keys and values, growing in steps or turning in a ring.
+//!
+//! Reference: `mlx_lm.models.cache`. Growth and ring order show in the last bits of what attention sums, so both
+//! are the reference's.
+
+use mlx_rs::{
+    Array,
+    ops::{
+        concatenate,
+        indexing::{TryIndexMutOp, TryIndexOp},
+        zeros_dtype,
+    },
+};
+
+use super::recipe::Reach;
+use crate::nn::{self, Mask, MlxError, causal_mask};
+
+/// Rows that a cache grows by.
+const STEP: i32 = 256;
+
+/// The state of one sequence, a part for each layer.
+pub struct Cache {
+    layers: Vec<KeysValues>,
+}
+
+impl Cache {
+    /// An empty cache for layers that reach this far back.
+    pub fn new(layers: impl IntoIterator<Item = Reach>) -> Self {
+        Self {
+            layers: layers.into_iter().map(KeysValues::new).collect(),
+        }
+    }
+
+    /// Every array that it holds, for evaluation.
+    pub fn arrays(&self) -> impl Iterator<Item = &Array> {
+        self.layers.iter().flat_map(KeysValues::arrays)
+    }
+
+    /// The part of each layer, in order.
+    pub(super) fn layers_mut(&mut self) -> &mut [KeysValues] {
+        &mut self.layers
+    }
+}
+
+/// Keys and values of one layer, each `[batch, kv_heads, rows, dim]`.
+pub(super) struct KeysValues {
+    reach: Reach,
+    rows: Option<(Array, Array)>,
+    /// Tokens read so far.
+    offset: i32,
+    /// Where the next row is written; of a growing cache the same as `offset`.
+    next: i32,
+}
+
+impl KeysValues {
+    fn new(reach: Reach) -> Self {
+        Self {
+            reach,
+            rows: None,
+            offset: 0,
+            next: 0,
+        }
+    }
+
+    fn arrays(&self) -> impl Iterator<Item = &Array> {
+        self.rows.iter().flat_map(|(keys, values)| [keys, values])
+    }
+
+    /// Tokens read so far.
+    pub(super) fn offset(&self) -> i32 {
+        self.offset
+    }
+
+    /// How far back its queries see.
+    pub(super) fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    /// Which keys the next `n` queries may see.
+    pub(super) fn mask(&self, n: i32) -> nn::Result<Mask> {
+        match self.reach {
+            _ if n == 1 => Ok(Mask::All),
+            Reach::Full => Ok(Mask::Causal),
+            Reach::Window(window) => {
+                let kept = self.offset.min(window - 1);
+                if kept + n > window {
+                    causal_mask(n, kept, window).map(Mask::Allowed)
+                } else {
+                    Ok(Mask::Causal)
+                }
+            }
+        }
+    }
+
+    /// Adds the keys and values of new tokens and returns all that attention may look at.
+    pub(super) fn update(&mut self, keys: &Array, values: &Array) -> nn::Result<(Array, Array)> {
+        let n = keys.dim(2);
+        match self.reach {
+            Reach::Full => self.grow_and_write(keys, values, n),
+            Reach::Window(window) if n == 1 => self.turn_and_write(keys, values, window),
+            Reach::Window(window) => self.append_in_order(keys, values, n, window),
+        }
+    }
+
+    fn grow_and_write(
+        &mut self,
+        keys: &Array,
+        values: &Array,
+        n: i32,
+    ) -> nn::Result<(Array, Array)> {
+        let end = self.offset + n;
+        let rows = match self.rows.take() {
+            Some((k, v)) if end <= k.dim(2) => (k, v),
+            held => {
+                let added = (STEP + n - 1) / STEP * STEP;
+                // A partly filled step is cut first, so that the buffer grows by whole steps from here.
+                let held = match held {
+                    Some(held) if self.offset % STEP != 0 => Some(first(&held, self.offset)?),
+                    held => held,
+                };
+                extended(held, keys, values, added)?
+            }
+        };
+        self.write(rows, keys, values, self.offset, n)?;
+        self.visible()
+    }
+
+    /// Writes one row into the ring, which grows in steps until it is as long as the window.
+    fn turn_and_write(
+        &mut self,
+        keys: &Array,
+        values: &Array,
+        window: i32,
+    ) -> nn::Result<(Array, Array)> {
+        let mut rows = match self.rows.take() {
+            Some(rows) if self.offset < rows.0.dim(2) || rows.0.dim(2) >= window => rows,
+            held => {
+                self.next = self.offset;
+                extended(held, keys, values, STEP.min(window - self.offset))?
+            }
+        };
+        let surplus = rows.0.dim(2) - window;
+        if surplus > 0 {
+            rows = from(&rows, surplus)?;
+            self.next = window;
+        }
+        if self.next == window {
+            self.next = 0;
+        }
+        self.write(rows, keys, values, self.next, 1)?;
+        self.visible()
+    }
+
+    /// Puts the ring in order, drops what no new query sees, and appends.
+    fn append_in_order(
+        &mut self,
+        keys: &Array,
+        values: &Array,
+        n: i32,
+        window: i32,
+    ) -> nn::Result<(Array, Array)> {
+        let rows = match self.rows.take() {
+            None => (keys.clone(), values.clone()),
+            Some(rows) => {
+                let (k, v) = self.in_order(rows)?;
+                let surplus = k.dim(2) - window + 1;
+                let (k, v) = if surplus > 0 {
+                    from(&(k, v), surplus)?
+                } else {
+                    (k, v)
+                };
+                (concatenate(&[&k, keys], 2)?, concatenate(&[&v, values], 2)?)
+            }
+        };
+        self.offset += n;
+        self.next = rows.0.dim(2);
+        Ok(self.rows.insert(rows).clone())
+    }
+
+    /// The rows of a ring, oldest first, without those never written.
+    fn in_order(&self, rows: (Array, Array)) -> nn::Result<(Array, Array)> {
+        if self.next == rows.0.dim(2) {
+            return Ok(rows);
+        }
+        let newest = first(&rows, self.next)?;
+        if self.next >= self.offset {
+            return Ok(newest);
+        }
+        let oldest = from(&rows, self.next)?;
+        Ok((
+            concatenate(&[oldest.0, newest.0], 2)?,
+            concatenate(&[oldest.1, newest.1], 2)?,
+        ))
+    }
+
+    fn write(
+        &mut self,
+        (mut k, mut v): (Array, Array),
+        keys: &Array,
+        values: &Array,
+        at: i32,
+        n: i32,
+    ) -> nn::Result<()> {
+        let place = || (.., .., at..at + n, ..);
+        k.try_index_mut(place(), keys)?;
+        v.try_index_mut(place(), values)?;
+        self.offset += n;
+        self.next = at + n;
+        self.rows = Some((k, v));
+        Ok(())
+    }
+
+    /// The rows that were written.
+    fn visible(&self) -> nn::Result<(Array, Array)> {
+        match &self.rows {
+            Some(rows) if self.offset < rows.0.dim(2) => first(rows, self.offset),
+            Some(rows) => Ok(rows.clone()),
+            None => Err(MlxError::new("the cache holds nothing")),
+        }
+    }
+}
+
+/// `held` with `added` zero rows behind it, shaped like `keys` and `values`.
+fn extended(
+    held: Option<(Array, Array)>,
+    keys: &Array,
+    values: &Array,
+    added: i32,
+) -> nn::Result<(Array, Array)> {
+    let zeros = |like: &Array| {
+        zeros_dtype(
+            &[like.dim(0), like.dim(1), added, like.dim(3)],
+            like.dtype(),
+        )
+    };
+    let (k, v) = (zeros(keys)?, zeros(values)?);
+    Ok(match held {
+        None => (k, v),
+        Some(held) => (concatenate(&[held.0, k], 2)?, concatenate(&[held.1, v], 2)?),
+    })
+}
+
+fn first(rows: &(Array, Array), n: i32) -> nn::Result<(Array, Array)> {
+    let part = || (.., .., ..n, ..);
+    Ok((rows.0.try_index(part())?, rows.1.try_index(part())?))
+}
+
+fn from(rows: &(Array, Array), n: i32) -> nn::Result<(Array, Array)> {
+    let part = || (.., .., n.., ..);
+    Ok((rows.0.try_index(part())?, rows.1.try_index(part())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keys of `n` tokens from `start`, each filled with its position.
+    fn tokens(start: i16, n: i16) -> Array {
+        let values: Vec<f32> = (start..start + n).map(f32::from).collect();
+        Array::from_slice(&values, &[1, 1, i32::from(n), 1])
+    }
+
+    fn seen(cache: &mut KeysValues, start: i16, n: i16) -> Vec<f32> {
+        let new = tokens(start, n);
+        let (keys, values) = cache.update(&new, &new).unwrap();
+        assert!(keys.eq_exact(&values).unwrap());
+        keys.contiguous()
+            .unwrap()
+            .try_as_slice::<f32>()
+            .unwrap()
+            .to_vec()
+    }
+
+    #[test]
+    fn a_growing_cache_shows_what_was_written() {
+        let mut cache = KeysValues::new(Reach::Full);
+        assert_eq!(seen(&mut cache, 0, 3), [0.0, 1.0, 2.0]);
+        assert_eq!(seen(&mut cache, 3, 1), [0.0, 1.0, 2.0, 3.0]);
+        assert_eq!(cache.rows.as_ref().unwrap().0.dim(2), 256);
+        let all = seen(&mut cache, 4, 254);
+        assert_eq!((all.len(), all[257]), (258, 257.0));
+        // Cut to 4, and one more step of 256.
+        assert_eq!(cache.rows.as_ref().unwrap().0.dim(2), 260);
+    }
+
+    #[test]
+    fn a_ring_keeps_its_order_and_its_length() {
+        let mut cache = KeysValues::new(Reach::Window(4));
+        // A long first chunk is kept whole.
+        assert_eq!(seen(&mut cache, 0, 6), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        // Then the oldest go, and the newest overwrites what is now the oldest.
+        assert_eq!(seen(&mut cache, 6, 1), [6.0, 3.0, 4.0, 5.0]);
+        assert_eq!(seen(&mut cache, 7, 1), [6.0, 7.0, 4.0, 5.0]);
+        // Several tokens at once put it in order again: three old rows and the new ones.
+        assert_eq!(seen(&mut cache, 8, 2), [5.0, 6.0, 7.0, 8.0, 9.0]);
+    }
+
+    #[test]
+    fn a_short_ring_shows_no_empty_rows() {
+        let mut cache = KeysValues::new(Reach::Window(4));
+        assert_eq!(seen(&mut cache, 0, 1), [0.0]);
+        assert_eq!(seen(&mut cache, 1, 2), [0.0, 1.0, 2.0]);
+        assert_eq!(seen(&mut cache, 3, 1), [0.0, 1.0, 2.0, 3.0]);
+        assert_eq!(seen(&mut cache, 4, 1), [4.0, 1.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn masks_follow_the_window() {
+        let mut cache = KeysValues::new(Reach::Window(4));
+        assert!(matches!(cache.mask(4).unwrap(), Mask::Causal));
+        assert!(matches!(cache.mask(5).unwrap(), Mask::Allowed(_)));
+        seen(&mut cache, 0, 3);
+        assert!(matches!(cache.mask(1).unwrap(), Mask::All));
+        assert!(matches!(cache.mask(2).unwrap(), Mask::Allowed(_)));
+    }
+}

@@ -1,0 +1,121 @@
+//! Gemma 3, text only: four norms a block by `1 + weight`, and five of six layers see a window.
+//!
+//! Reference: `mlx_lm.models.gemma3_text`. As there, `layer_types` is passed over for the pattern, and the
+//! head is tied where the checkpoint has none.
+
+use serde::Deserialize;
+
+use super::{
+    Architecture, Family, llama,
+    recipe::{Attention, EmbeddingScale, Head, Layer, QkNorm, Reach, Recipe, Residual, Wiring},
+};
+use crate::{
+    checkpoint::LoadError,
+    nn::{Activation, NormKind, Pairs, Rope, RopeScaling},
+};
+
+pub(super) const FAMILY: Family = Family {
+    model_types: &["gemma3_text"],
+    architecture: Architecture::Decoder(|checkpoint| {
+        let head = if checkpoint.holds("lm_head.weight") {
+            Head::Separate
+        } else {
+            Head::Tied
+        };
+        recipe(&checkpoint.config()?, head)
+    }),
+};
+
+/// The keys that this family reads, with the reference's defaults.
+#[derive(Deserialize)]
+#[serde(default)]
+struct Config {
+    hidden_size: i32,
+    num_hidden_layers: usize,
+    intermediate_size: i32,
+    num_attention_heads: i32,
+    head_dim: i32,
+    rms_norm_eps: f32,
+    vocab_size: i32,
+    num_key_value_heads: i32,
+    rope_theta: f32,
+    rope_local_base_freq: f32,
+    query_pre_attn_scalar: f64,
+    sliding_window: i32,
+    sliding_window_pattern: usize,
+    rope_scaling: Option<llama::Scaling>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            hidden_size: 1152,
+            num_hidden_layers: 26,
+            intermediate_size: 6912,
+            num_attention_heads: 4,
+            head_dim: 256,
+            rms_norm_eps: 1e-6,
+            vocab_size: 262_144,
+            num_key_value_heads: 1,
+            rope_theta: 1_000_000.0,
+            rope_local_base_freq: 10_000.0,
+            query_pre_attn_scalar: 256.0,
+            sliding_window: 512,
+            sliding_window_pattern: 6,
+            rope_scaling: None,
+        }
+    }
+}
+
+fn recipe(config: &Config, head: Head) -> Result<Recipe, LoadError> {
+    if config.sliding_window_pattern == 0 || config.sliding_window < 2 {
+        return Err(LoadError::Unsupported {
+            what: format!(
+                "`sliding_window` {} in a pattern of {}",
+                config.sliding_window, config.sliding_window_pattern
+            ),
+        });
+    }
+    Ok(Recipe {
+        vocabulary: config.vocab_size,
+        width: config.hidden_size,
+        embedding_scale: EmbeddingScale::RootOfWidth,
+        layers: (0..config.num_hidden_layers)
+            .map(|index| layer(config, index))
+            .collect::<Result<_, _>>()?,
+        norm: NormKind::RmsUnitOffset,
+        eps: config.rms_norm_eps,
+        head,
+        residual: Residual::AddClipped,
+    })
+}
+
+fn layer(config: &Config, index: usize) -> Result<Layer, LoadError> {
+    let sees_all = (index + 1) % config.sliding_window_pattern == 0;
+    let (theta, scaling, reach) = if sees_all {
+        let scaling = llama::scaling(config.rope_scaling.as_ref())?;
+        (config.rope_theta, scaling, Reach::Full)
+    } else {
+        let reach = Reach::Window(config.sliding_window);
+        (config.rope_local_base_freq, RopeScaling::None, reach)
+    };
+    Ok(Layer {
+        attention: Attention {
+            heads: config.num_attention_heads,
+            kv_heads: config.num_key_value_heads,
+            head_dim: config.head_dim,
+            scale: llama::inverse_root(config.query_pre_attn_scalar),
+            qk_norm: QkNorm::PerHead,
+            rope: Rope {
+                dims: config.head_dim,
+                theta,
+                pairs: Pairs::Halves,
+                scaling,
+            },
+            reach,
+        },
+        activation: Activation::GeluTanh,
+        inner: config.intermediate_size,
+        wiring: Wiring::Sandwich,
+    })
+}

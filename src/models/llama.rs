@@ -1,0 +1,204 @@
+//! Llama, and the families that differ from it in nothing but numbers.
+//!
+//! Reference: `mlx_lm.models.llama`. As there, `sliding_window` counts only where `layer_types` asks for it, and
+//! a missing `tie_word_embeddings` means tied.
+
+use serde::Deserialize;
+
+use super::{
+    Architecture, Family,
+    recipe::{Attention, EmbeddingScale, Head, Layer, QkNorm, Reach, Recipe, Residual, Wiring},
+};
+use crate::{
+    checkpoint::{Checkpoint, LoadError},
+    nn::{Activation, NormKind, Pairs, Rope, RopeScaling},
+};
+
+pub(super) const FAMILY: Family = Family {
+    model_types: &["llama", "mistral"],
+    architecture: Architecture::Decoder(|checkpoint| {
+        let config: Config = checkpoint.config()?;
+        discard_unused(checkpoint, config.tie_word_embeddings);
+        recipe(&config)
+    }),
+};
+
+/// The keys of `config.json` that most decoder families share.
+#[derive(Deserialize)]
+pub(super) struct Config {
+    pub(super) hidden_size: i32,
+    pub(super) num_hidden_layers: usize,
+    pub(super) intermediate_size: i32,
+    pub(super) num_attention_heads: i32,
+    pub(super) num_key_value_heads: Option<i32>,
+    pub(super) head_dim: Option<i32>,
+    pub(super) rms_norm_eps: f32,
+    pub(super) vocab_size: i32,
+    pub(super) rope_theta: Option<f32>,
+    #[serde(default)]
+    pub(super) rope_traditional: bool,
+    pub(super) rope_scaling: Option<Scaling>,
+    #[serde(default = "yes")]
+    pub(super) tie_word_embeddings: bool,
+    pub(super) layer_types: Option<Vec<String>>,
+    pub(super) sliding_window: Option<i32>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// `rope_scaling`, as far as any family here reads it.
+#[derive(Clone, Deserialize)]
+pub(super) struct Scaling {
+    r#type: Option<String>,
+    rope_type: Option<String>,
+    pub(super) rope_theta: Option<f32>,
+    factor: Option<f32>,
+    low_freq_factor: Option<f32>,
+    high_freq_factor: Option<f32>,
+    original_max_position_embeddings: Option<f32>,
+}
+
+impl Config {
+    /// The head for a family that says whether it is tied.
+    pub(super) fn head(&self) -> Head {
+        if self.tie_word_embeddings {
+            Head::Tied
+        } else {
+            Head::Separate
+        }
+    }
+}
+
+/// Drops what old exporters left behind: rotary frequencies, and the head of a model whose head is tied.
+pub(super) fn discard_unused(checkpoint: &Checkpoint, is_tied: bool) {
+    checkpoint.discard(|name| {
+        name.contains("rotary_emb.inv_freq") || (is_tied && name == "lm_head.weight")
+    });
+}
+
+/// Llama itself.
+pub(super) fn recipe(config: &Config) -> Result<Recipe, LoadError> {
+    let layer = layer(config)?;
+    let layers = match &config.layer_types {
+        None => vec![layer; config.num_hidden_layers],
+        Some(types) => types
+            .iter()
+            .map(|kind| {
+                let reach = reach(kind, config.sliding_window)?;
+                let attention = Attention {
+                    reach,
+                    ..layer.attention.clone()
+                };
+                Ok(Layer {
+                    attention,
+                    ..layer.clone()
+                })
+            })
+            .collect::<Result<_, LoadError>>()?,
+    };
+    Ok(Recipe {
+        vocabulary: config.vocab_size,
+        width: config.hidden_size,
+        embedding_scale: EmbeddingScale::One,
+        layers,
+        norm: NormKind::Rms,
+        eps: config.rms_norm_eps,
+        head: config.head(),
+        residual: Residual::Add,
+    })
+}
+
+/// How far back a layer of this kind sees.
+fn reach(kind: &str, window: Option<i32>) -> Result<Reach, LoadError> {
+    match (kind, window) {
+        ("full_attention", _) => Ok(Reach::Full),
+        ("sliding_attention", Some(window)) if window > 1 => Ok(Reach::Window(window)),
+        _ => Err(LoadError::Unsupported {
+            what: format!("`layer_types` of `{kind}` with `sliding_window` {window:?}"),
+        }),
+    }
+}
+
+/// One of its blocks.
+pub(super) fn layer(config: &Config) -> Result<Layer, LoadError> {
+    Ok(Layer {
+        attention: attention(config)?,
+        activation: Activation::Silu,
+        inner: config.intermediate_size,
+        wiring: Wiring::Pre,
+    })
+}
+
+/// Its attention.
+pub(super) fn attention(config: &Config) -> Result<Attention, LoadError> {
+    let heads = config.num_attention_heads;
+    let head_dim = match config.head_dim {
+        Some(head_dim) if head_dim > 0 => head_dim,
+        _ if heads > 0 => config.hidden_size / heads,
+        _ => {
+            return Err(LoadError::Unsupported {
+                what: format!("`num_attention_heads` {heads}"),
+            });
+        }
+    };
+    Ok(Attention {
+        heads,
+        kv_heads: config.num_key_value_heads.unwrap_or(heads),
+        head_dim,
+        scale: inverse_root(f64::from(head_dim)),
+        qk_norm: QkNorm::None,
+        rope: Rope {
+            dims: head_dim,
+            theta: config.rope_theta.unwrap_or(10_000.0),
+            pairs: if config.rope_traditional {
+                Pairs::Interleaved
+            } else {
+                Pairs::Halves
+            },
+            scaling: scaling(config.rope_scaling.as_ref())?,
+        },
+        reach: Reach::Full,
+    })
+}
+
+/// `1 / √x`, rounded to single precision once.
+pub(super) fn inverse_root(x: f64) -> f32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "single precision is what MLX takes"
+    )]
+    let root = x.powf(-0.5) as f32;
+    root
+}
+
+/// The scaling that a configuration asks for; `type` goes before `rope_type`.
+pub(super) fn scaling(asked: Option<&Scaling>) -> Result<RopeScaling, LoadError> {
+    let Some(asked) = asked else {
+        return Ok(RopeScaling::None);
+    };
+    let kind = asked
+        .r#type
+        .as_deref()
+        .or(asked.rope_type.as_deref())
+        .unwrap_or("default");
+    let factor = || {
+        asked.factor.ok_or_else(|| LoadError::Unsupported {
+            what: format!("`rope_scaling` of type `{kind}` without a `factor`"),
+        })
+    };
+    match kind {
+        "default" | "mrope" => Ok(RopeScaling::None),
+        "linear" => Ok(RopeScaling::Linear { factor: factor()? }),
+        "llama3" => Ok(RopeScaling::Llama3 {
+            factor: factor()?,
+            low: asked.low_freq_factor.unwrap_or(1.0),
+            high: asked.high_freq_factor.unwrap_or(4.0),
+            original: asked.original_max_position_embeddings.unwrap_or(8192.0),
+        }),
+        _ => Err(LoadError::Unsupported {
+            what: format!("`rope_scaling` of type `{kind}`"),
+        }),
+    }
+}

@@ -1,0 +1,56 @@
+//! Qwen 3: Llama with every head's queries and keys normalized.
+//!
+//! Reference: `mlx_lm.models.qwen3`. Newer exporters nest `rope_theta` in `rope_parameters`.
+
+use serde::Deserialize;
+
+use super::{
+    Architecture, Family, llama,
+    recipe::{Attention, Layer, QkNorm, Recipe},
+};
+use crate::checkpoint::LoadError;
+
+pub(super) const FAMILY: Family = Family {
+    model_types: &["qwen3"],
+    architecture: Architecture::Decoder(|checkpoint| {
+        let config: llama::Config = checkpoint.config()?;
+        let own: Config = checkpoint.config()?;
+        llama::discard_unused(checkpoint, config.tie_word_embeddings);
+        recipe(config, own)
+    }),
+};
+
+#[derive(Deserialize)]
+struct Config {
+    rope_parameters: Option<llama::Scaling>,
+}
+
+fn recipe(config: llama::Config, own: Config) -> Result<Recipe, LoadError> {
+    let nested = own.rope_parameters;
+    let rope_theta = config
+        .rope_theta
+        .or(nested.as_ref().and_then(|rope| rope.rope_theta));
+    let config = llama::Config {
+        layer_types: None,
+        rope_theta,
+        rope_scaling: config.rope_scaling.or(nested),
+        ..config
+    };
+    if config.rope_theta.is_none() {
+        return Err(LoadError::Unsupported {
+            what: "a qwen3 without `rope_theta`".to_owned(),
+        });
+    }
+    let attention = Attention {
+        qk_norm: QkNorm::PerHead,
+        ..llama::attention(&config)?
+    };
+    let layer = Layer {
+        attention,
+        ..llama::layer(&config)?
+    };
+    Ok(Recipe {
+        layers: vec![layer; config.num_hidden_layers],
+        ..llama::recipe(&config)?
+    })
+}

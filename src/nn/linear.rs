@@ -1,0 +1,173 @@
+//! Projections and embeddings, dense or packed as the checkpoint has them.
+
+use mlx_rs::{Array, ops::addmm};
+
+use super::{MlxError, Result};
+use crate::{
+    checkpoint::{LoadError, Quantization, Scope},
+    ffi,
+};
+
+/// A matrix `[outputs, inputs]`.
+enum Weight {
+    Dense {
+        /// The transpose, `[inputs, outputs]`: a view, made once.
+        transposed: Array,
+        table: Array,
+    },
+    Packed(Packed),
+}
+
+struct Packed {
+    weight: Array,
+    scales: Array,
+    biases: Option<Array>,
+    quantization: Quantization,
+}
+
+impl Weight {
+    fn load(scope: &Scope<'_>, outputs: i32, inputs: i32) -> std::result::Result<Self, LoadError> {
+        let elements = usize::try_from(i64::from(outputs) * i64::from(inputs)).unwrap_or(0);
+        let Some(quantization) = scope.quantization(inputs)? else {
+            let table = scope.take_shaped("weight", &[outputs, inputs])?;
+            scope.record(&table, elements);
+            let transposed = table.transpose().map_err(|e| LoadError::Mlx(e.into()))?;
+            return Ok(Self::Dense { transposed, table });
+        };
+        let groups = inputs / quantization.group_size;
+        let weight = scope.take_shaped("weight", &[outputs, inputs * quantization.bits / 32])?;
+        let scales = scope.take_shaped("scales", &[outputs, groups])?;
+        let biases = if quantization.mode.has_biases() {
+            Some(scope.take_shaped("biases", &[outputs, groups])?)
+        } else {
+            None
+        };
+        scope.record(&weight, elements);
+        scope.record(&scales, 0);
+        if let Some(biases) = &biases {
+            scope.record(biases, 0);
+        }
+        Ok(Self::Packed(Packed {
+            weight,
+            scales,
+            biases,
+            quantization,
+        }))
+    }
+}
+
+impl Packed {
+    fn apply(&self, x: &Array) -> Result<Array> {
+        Ok(match (&self.biases, self.quantization) {
+            (Some(biases), how) => mlx_rs::ops::quantized_matmul(
+                x,
+                &self.weight,
+                &self.scales,
+                biases,
+                true,
+                how.group_size,
+                how.bits,
+            )?,
+            (None, how) => {
+                ffi::quantized_matmul(x, &self.weight, &self.scales, None, how.packing())?
+            }
+        })
+    }
+
+    fn rows(&self, ids: &Array) -> Result<Array> {
+        let biases = self
+            .biases
+            .as_ref()
+            .map(|biases| biases.take_axis(ids, 0))
+            .transpose()?;
+        let (weight, scales) = (
+            self.weight.take_axis(ids, 0)?,
+            self.scales.take_axis(ids, 0)?,
+        );
+        Ok(self
+            .quantization
+            .dequantize(&weight, &scales, biases.as_ref())?)
+    }
+}
+
+/// `y = x Wᵀ + b`, dense or packed as the checkpoint has it.
+pub struct Linear {
+    weight: Weight,
+    bias: Option<Array>,
+}
+
+impl Linear {
+    /// Loads a projection from `inputs` to `outputs` dimensions; it has a bias where the checkpoint has one.
+    ///
+    /// # Errors
+    ///
+    /// When the weight is missing, or a tensor is of another shape.
+    pub fn load(
+        scope: &Scope<'_>,
+        outputs: i32,
+        inputs: i32,
+    ) -> std::result::Result<Self, LoadError> {
+        let weight = Weight::load(scope, outputs, inputs)?;
+        let bias = scope.take_shaped_if_present("bias", &[outputs])?;
+        if let Some(bias) = &bias {
+            scope.record(bias, bias.size());
+        }
+        Ok(Self { weight, bias })
+    }
+
+    /// Applies the projection to the last axis of `x`.
+    ///
+    /// # Errors
+    ///
+    /// When the shapes do not agree.
+    pub fn forward(&self, x: &Array) -> Result<Array> {
+        Ok(match (&self.weight, &self.bias) {
+            (Weight::Dense { transposed, .. }, Some(bias)) => addmm(bias, x, transposed, 1.0, 1.0)?,
+            (Weight::Dense { transposed, .. }, None) => x.matmul(transposed)?,
+            (Weight::Packed(packed), Some(bias)) => packed.apply(x)?.add(bias)?,
+            (Weight::Packed(packed), None) => packed.apply(x)?,
+        })
+    }
+}
+
+/// A table of token vectors, `[vocabulary, width]`, that may double as the output head.
+pub struct Embedding(Weight);
+
+impl Embedding {
+    /// Loads the table.
+    ///
+    /// # Errors
+    ///
+    /// When it is missing or of another shape.
+    pub fn load(
+        scope: &Scope<'_>,
+        vocabulary: i32,
+        width: i32,
+    ) -> std::result::Result<Self, LoadError> {
+        Weight::load(scope, vocabulary, width).map(Self)
+    }
+
+    /// Looks `ids` (`[batch, n]`) up: `[batch, n, width]`.
+    ///
+    /// # Errors
+    ///
+    /// When MLX refuses.
+    pub fn forward(&self, ids: &Array) -> Result<Array> {
+        match &self.0 {
+            Weight::Dense { table, .. } => Ok(table.take_axis(ids, 0)?),
+            Weight::Packed(packed) => packed.rows(ids),
+        }
+    }
+
+    /// Scores `x` (`[batch, n, width]`) against every token: `[batch, n, vocabulary]`.
+    ///
+    /// # Errors
+    ///
+    /// When MLX refuses.
+    pub fn as_head(&self, x: &Array) -> Result<Array> {
+        match &self.0 {
+            Weight::Dense { transposed, .. } => x.matmul(transposed).map_err(MlxError::from),
+            Weight::Packed(packed) => packed.apply(x),
+        }
+    }
+}
