@@ -18,6 +18,7 @@ const RECIPE: &str = "1";
 
 const HALF: &str = include_str!("../../shims/half.h");
 const FORMAT: &str = include_str!("../../shims/format.h");
+const CLOCK: &str = include_str!("../../shims/clock.h");
 
 /// What a finished set-up holds.
 const OUTPUTS: [&str; 3] = [
@@ -93,6 +94,7 @@ fn key(workspace: &Workspace, platform: Platform) -> Result<String, MlxError> {
         &tools,
         HALF,
         FORMAT,
+        CLOCK,
     ]))
 }
 
@@ -130,11 +132,12 @@ fn build(workspace: &Workspace, platform: Platform, partial: &Path) -> Result<()
     wheels::install(wheels::TOOLS, platform, &tools)?;
     let half = shim(&work, "half.h", HALF)?;
     let format = shim(&work, "format.h", FORMAT)?;
+    let clock = shim(&work, "clock.h", CLOCK)?;
     let build = mlxc::Build {
         sources: &sources,
         mlx: &wheel,
         tools: &tools,
-        shims: &[half.clone(), format],
+        shims: &[half.clone(), format, clock],
         folder: &work.join("build"),
     };
     build.run(&lib)?;
