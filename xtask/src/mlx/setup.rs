@@ -35,14 +35,17 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<(), MlxError> {
     let _lock = lock(&folder)?;
     let finished = folder.join(key(workspace, platform)?);
     if !OUTPUTS.iter().all(|output| finished.join(output).is_file()) {
-        remove_all_but_lock(&folder)?;
         say("setting up MLX: this takes a minute, once");
         let partial = folder.join("partial");
+        if partial.exists() {
+            fs::remove_dir_all(&partial).map_err(MlxError::file(&partial))?;
+        }
         let made = build(workspace, platform, &partial);
         if made.is_err() {
             _ = fs::remove_dir_all(&partial);
         }
         made?;
+        remove_folders(&folder, &partial)?;
         fs::rename(&partial, &finished).map_err(MlxError::file(&finished))?;
     }
     let blas = Blas::choose(&folder)?;
@@ -63,11 +66,11 @@ fn lock(folder: &Path) -> Result<File, MlxError> {
     Ok(file)
 }
 
-/// What an earlier version or an interrupted run left.
-fn remove_all_but_lock(folder: &Path) -> Result<(), MlxError> {
+/// Removes the set-ups that earlier versions made.
+fn remove_folders(folder: &Path, kept: &Path) -> Result<(), MlxError> {
     for entry in fs::read_dir(folder).map_err(MlxError::file(folder))? {
         let path = entry.map_err(MlxError::file(folder))?.path();
-        if path.is_dir() {
+        if path.is_dir() && path != kept {
             fs::remove_dir_all(&path).map_err(MlxError::file(&path))?;
         }
     }
