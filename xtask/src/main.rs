@@ -1,8 +1,14 @@
 //! The project's chores: `cargo xtask <command>`.
 
+mod bench;
 mod console;
+mod demo;
+mod files;
 mod mlx;
 mod process;
+mod python;
+mod sha256;
+mod test;
 mod workspace;
 
 use std::error::Error;
@@ -10,6 +16,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use console::say;
+use demo::DemoError;
 use mlx::MlxError;
 use process::ProcessError;
 use workspace::Workspace;
@@ -21,17 +28,36 @@ struct Task {
     run: fn(&Workspace, &[OsString]) -> Result<ExitCode, TaskError>,
 }
 
-const TASKS: &[Task] = &[Task {
-    name: "mlx",
-    about: "set up MLX for this machine; does nothing where it is set up",
-    run: mlx::run,
-}];
+const TASKS: &[Task] = &[
+    Task {
+        name: "mlx",
+        about: "set up MLX for this machine",
+        run: mlx::run,
+    },
+    Task {
+        name: "demo",
+        about: "fetch the demo model",
+        run: demo::run,
+    },
+    Task {
+        name: "test",
+        about: "run every test; arguments go to the test runner",
+        run: test::run,
+    },
+    Task {
+        name: "bench",
+        about: "benchmark the demo model; arguments go to `mlxk-harness run`",
+        run: bench::run,
+    },
+];
 
 /// Why a chore was not done.
 #[derive(Debug, thiserror::Error)]
 enum TaskError {
     #[error(transparent)]
     Mlx(#[from] MlxError),
+    #[error(transparent)]
+    Demo(#[from] DemoError),
     #[error(transparent)]
     Process(#[from] ProcessError),
 }
@@ -41,7 +67,8 @@ impl TaskError {
     fn output(&self) -> Option<&str> {
         match self {
             Self::Mlx(error) => error.output(),
-            Self::Process(error) => error.output(),
+            Self::Process(error) | Self::Demo(DemoError::Process(error)) => error.output(),
+            Self::Demo(_) => None,
         }
     }
 }

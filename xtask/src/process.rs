@@ -2,8 +2,9 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Output, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Output, Stdio};
 
 /// Lines of a failed program's output that are shown.
 const SHOWN_LINES: usize = 20;
@@ -72,11 +73,13 @@ impl Program {
         }
     }
 
-    /// Appends a word that is named when the program fails, as `-m pip` or `build`.
-    pub(crate) fn named_arg(mut self, word: &str) -> Self {
-        self.label.push(' ');
-        self.label.push_str(word);
-        self.arg(word)
+    /// Appends words that are named when the program fails, as `-m pip install`.
+    pub(crate) fn named_args(mut self, words: &[&str]) -> Self {
+        for word in words {
+            self.label.push(' ');
+            self.label.push_str(word);
+        }
+        self.args(words)
     }
 
     /// Appends an argument.
@@ -133,11 +136,18 @@ impl Program {
         })
     }
 
-    /// Runs with this process's own input and output, and returns how it ended.
-    pub(crate) fn pass_through(mut self) -> Result<ExitStatus, ProcessError> {
-        self.command
-            .status()
-            .map_err(|source| self.start_error(source))
+    /// Runs with this process's own input and output, and returns the code it ended with.
+    pub(crate) fn pass_through(mut self) -> Result<ExitCode, ProcessError> {
+        let status = self.command.status();
+        let code = status.map_err(|source| self.start_error(source))?.code();
+        let code = code.and_then(|code| u8::try_from(code).ok());
+        Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+    }
+
+    /// Goes on as the program, so that signals and the exit code are its own; returns only where it cannot start.
+    pub(crate) fn replace_this_process(mut self) -> ProcessError {
+        let source = self.command.exec();
+        self.start_error(source)
     }
 
     fn start_error(&self, source: io::Error) -> ProcessError {
@@ -158,4 +168,40 @@ fn last_lines(output: &Output) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
     let hidden = lines.len().saturating_sub(SHOWN_LINES);
     lines.get(hidden..).unwrap_or_default().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_not_installed_is_named_with_the_remedy() {
+        let program = Program::new("no-such-program").if_missing("build it");
+        let error = program.read().unwrap_err();
+        assert_eq!(error.to_string(), "`no-such-program` is missing: build it");
+    }
+
+    #[test]
+    fn a_program_that_fails_is_named_and_its_last_lines_are_kept() {
+        let error = Program::new("sh")
+            .named_args(&["-c"])
+            .arg("seq 30; echo reason >&2; exit 3")
+            .if_failed("ask it")
+            .read()
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`sh -c` ended with exit status: 3: ask it"
+        );
+        let output = error.output().unwrap();
+        assert_eq!(output.lines().count(), 20);
+        assert!(output.starts_with("12\n"), "{output}");
+        assert!(output.ends_with("\n30\nreason"), "{output}");
+    }
+
+    #[test]
+    fn the_exit_code_of_a_program_is_passed_through() {
+        let code = Program::new("sh").args(["-c", "exit 7"]).pass_through();
+        assert_eq!(code.unwrap(), ExitCode::from(7));
+    }
 }

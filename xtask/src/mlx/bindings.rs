@@ -33,7 +33,7 @@ pub(super) fn generate(
         .if_missing(COMPILER_MISSING)
         .read()?;
     Program::new(itself)
-        .named_arg(BINDINGS_TASK)
+        .named_args(&[BINDINGS_TASK])
         .args([
             sources,
             shim,

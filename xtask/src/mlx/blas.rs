@@ -1,11 +1,11 @@
 //! Finds OpenBLAS, which takes over the matrix products of MLX's slow bundled BLAS.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::MlxError;
 use super::mlxc::{COMPILER, COMPILER_MISSING};
 use crate::console::say;
+use crate::files;
 use crate::process::Program;
 
 const WARNING: &str = "warning: no OpenBLAS here, so MLX uses its bundled BLAS: in float32 prefill is about 30 times \
@@ -14,27 +14,22 @@ const WARNING: &str = "warning: no OpenBLAS here, so MLX uses its bundled BLAS: 
 /// Seconds an installation may take.
 const PATIENCE: &str = "180";
 
+/// OpenBLAS with its development files, and without them: a library's file and the linker's word for it.
+const NAMES: [(&str, &str); 2] = [
+    ("libopenblas.so", "-lopenblas"),
+    ("libopenblas.so.0", "-l:libopenblas.so.0"),
+];
+
 /// Where matrix products are done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Blas {
-    /// OpenBLAS with its development files.
-    OpenBlas,
-    /// OpenBLAS without them, known by its full name only.
-    OpenBlasRuntime,
-    /// What the MLX wheel brings.
+    /// In OpenBLAS, which the linker knows by this word.
+    Linked(&'static str),
+    /// In what the MLX wheel brings.
     Bundled,
 }
 
 impl Blas {
-    /// The word for the linker, where one is needed.
-    pub(super) fn library(self) -> Option<&'static str> {
-        match self {
-            Self::OpenBlas => Some("-lopenblas"),
-            Self::OpenBlasRuntime => Some("-l:libopenblas.so.0"),
-            Self::Bundled => None,
-        }
-    }
-
     /// The best one here, installed where that is allowed; an installation that failed is not tried again.
     pub(super) fn choose(folder: &Path) -> Result<Self, MlxError> {
         let refused = folder.join("openblas-refused");
@@ -44,7 +39,7 @@ impl Blas {
                 found = Self::find()?;
             }
             if found == Self::Bundled {
-                fs::write(&refused, "").map_err(MlxError::file(&refused))?;
+                files::write(&refused, "")?;
             }
         }
         if found == Self::Bundled {
@@ -54,24 +49,22 @@ impl Blas {
     }
 
     fn find() -> Result<Self, MlxError> {
-        Ok(if located("libopenblas.so")?.is_some() {
-            Self::OpenBlas
-        } else if located("libopenblas.so.0")?.is_some() {
-            Self::OpenBlasRuntime
-        } else {
-            Self::Bundled
-        })
+        for (library, word) in NAMES {
+            if is_linkable(library)? {
+                return Ok(Self::Linked(word));
+            }
+        }
+        Ok(Self::Bundled)
     }
 }
 
-/// Where the linker finds a library; the compiler repeats the bare name of one that it does not know.
-fn located(library: &str) -> Result<Option<PathBuf>, MlxError> {
+/// Whether the linker finds a library: the compiler then names its path, and only its bare name otherwise.
+fn is_linkable(library: &str) -> Result<bool, MlxError> {
     let answer = Program::new(COMPILER)
         .arg(format!("-print-file-name={library}"))
         .if_missing(COMPILER_MISSING)
         .read()?;
-    let path = PathBuf::from(answer.trim());
-    Ok(path.is_absolute().then_some(path))
+    Ok(Path::new(answer.trim()).is_absolute())
 }
 
 fn install() -> bool {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::MlxError;
+use crate::files::FileError;
 use crate::process::Program;
 use crate::workspace::Workspace;
 
@@ -17,14 +18,7 @@ const BUILD_FAILED: &str = "mlx-c needs a C++20 compiler (GCC 11 or newer)";
 
 /// The folder of mlx-c's sources in the crate that Cargo unpacked.
 pub(super) fn sources(workspace: &Workspace) -> Result<PathBuf, MlxError> {
-    let metadata = workspace
-        .cargo()
-        .named_arg("metadata")
-        .args(["--format-version", "1"])
-        .if_failed("the crates must be within reach")
-        .read()?;
-    let metadata: serde_json::Value =
-        serde_json::from_str(&metadata).map_err(|_| MlxError::NoSources)?;
+    let metadata = workspace.metadata(&[])?;
     let packages = metadata.get("packages").and_then(|list| list.as_array());
     let manifest = packages
         .into_iter()
@@ -78,12 +72,12 @@ impl Build<'_> {
             .if_failed(BUILD_FAILED)
             .read()?;
         self.cmake()
-            .named_arg("--build")
+            .named_args(&["--build"])
             .arg(self.folder)
             .if_failed(BUILD_FAILED)
             .read()?;
         let library = self.folder.join("libmlxc.a");
-        fs::copy(&library, destination.join("libmlxc.a")).map_err(MlxError::file(&library))?;
+        fs::copy(&library, destination.join("libmlxc.a")).map_err(FileError::at(&library))?;
         Ok(())
     }
 

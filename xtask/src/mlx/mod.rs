@@ -13,12 +13,13 @@ mod wheels;
 
 use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub(crate) use bindings::{BINDINGS_TASK, write_bindings};
 
 use crate::TaskError;
+use crate::files::FileError;
 use crate::process::{ProcessError, Program};
 use crate::workspace::Workspace;
 
@@ -49,14 +50,9 @@ pub(crate) enum MlxError {
     /// This program cannot find itself.
     #[error("cannot find the running program")]
     Executable(#[source] io::Error),
-    /// A file or folder could not be read or written.
-    #[error("cannot use `{}`", .path.display())]
-    File {
-        /// The file or folder.
-        path: PathBuf,
-        /// The operating system's reason.
-        source: io::Error,
-    },
+    /// A file or folder could not be used.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Another program failed.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -69,14 +65,6 @@ impl MlxError {
             return error.output();
         }
         None
-    }
-
-    /// Wraps the reason why `path` could not be used.
-    fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::File {
-            path: path.to_path_buf(),
-            source,
-        }
     }
 }
 
@@ -105,8 +93,7 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<(), MlxError> {
 
 fn check_metal() -> Result<(), MlxError> {
     Program::new("xcrun")
-        .named_arg("--find")
-        .named_arg("metal")
+        .named_args(&["--find", "metal"])
         .if_missing(METAL_MISSING)
         .if_failed(METAL_MISSING)
         .read()?;

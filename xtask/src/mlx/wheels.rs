@@ -1,97 +1,112 @@
-//! The Python wheels the set-up is made of, each pinned to its bytes.
-//!
-//! Python is only the courier: no wheel is imported, and none depends on the version of Python.
+//! The wheels the set-up is made of. None depends on the version of Python.
 
-use std::fs;
 use std::path::Path;
 
 use super::MlxError;
 use super::platform::Platform;
-use crate::process::Program;
-
-const PIP_FAILED: &str = "it needs the package index, pip 20.3 or newer and glibc 2.35 or newer";
-const PYTHON_MISSING: &str = "install Python 3 with pip (Debian: `apt-get install python3-pip`)";
-
-/// A wheel, with its SHA-256 for each platform.
-#[derive(Debug)]
-pub(super) struct Wheel {
-    name: &'static str,
-    version: &'static str,
-    x86_64: &'static str,
-    aarch64: &'static str,
-}
+use crate::files;
+use crate::python::{self, Wheel};
 
 /// What stays: `libmlx.so` and the libraries it brings.
-pub(super) const MLX: Wheel = Wheel {
-    name: "mlx-cpu",
-    version: "0.32.2",
-    x86_64: "fc5d31b90fc4f457b2f9614ed45651a567d22a6a11a03d114a90a4e10bdd8878",
-    aarch64: "d0f94625588b51a878786dd51cec5617894ce586cf3c94645ce1b64e24c27c0b",
-};
-
-/// What is needed to build, and thrown away after.
-pub(super) const TOOLS: &[Wheel] = &[
-    Wheel {
-        name: "cmake",
-        version: "4.4.4",
-        x86_64: "f773a0544c66370408f451acd487c2c643b0dfebb48c5d64f3638bc1bb820238",
-        aarch64: "b3029f586853e01ddf2824c1ff124a1c5284f8ae897994758e9c4eeb45903b58",
-    },
-    Wheel {
-        name: "libclang",
-        version: "18.1.1",
-        x86_64: "c533091d8a3bbf7460a00cb6c1a71da93bffe148f172c7d03b1c31fbf8aa2a0b",
-        aarch64: "54dda940a4a0491a9d1532bf071ea3ef26e6dbaf03b5000ed94dd7174e8f9592",
-    },
-    Wheel {
-        name: "ninja",
-        version: "1.13.2",
-        x86_64: "65a24341b5ac09fcadcc37082660be40a94174e51a937fabf6e2cae26225fa2c",
-        aarch64: "d775a5e43e9088f507a6250d57fcf5678eb31268c545feb5064ffeee33735622",
-    },
-];
-
-/// The requirements file that lets pip take these wheels and no other bytes.
-pub(super) fn requirements(wheels: &[Wheel], platform: Platform) -> String {
-    let mut text = String::new();
-    for wheel in wheels {
-        let hash = match platform {
-            Platform::X86_64 => wheel.x86_64,
-            Platform::Aarch64 => wheel.aarch64,
-        };
-        let Wheel { name, version, .. } = wheel;
-        text.push_str(&format!("{name}=={version} --hash=sha256:{hash}\n"));
-    }
-    text
+pub(super) fn mlx(platform: Platform) -> [Wheel; 1] {
+    [Wheel {
+        name: "mlx-cpu",
+        version: "0.32.2",
+        sha256: match platform {
+            Platform::X86_64 => "fc5d31b90fc4f457b2f9614ed45651a567d22a6a11a03d114a90a4e10bdd8878",
+            Platform::Aarch64 => "d0f94625588b51a878786dd51cec5617894ce586cf3c94645ce1b64e24c27c0b",
+        },
+    }]
 }
 
-/// Unpacks wheels into `folder`, which appears only here.
-pub(super) fn install(wheels: &[Wheel], platform: Platform, folder: &Path) -> Result<(), MlxError> {
-    let list = folder.with_extension("txt");
-    fs::write(&list, requirements(wheels, platform)).map_err(MlxError::file(&list))?;
-    Program::new("python3")
-        .named_arg("-m")
-        .named_arg("pip")
-        .args([
-            "--disable-pip-version-check",
-            "--no-input",
-            "--quiet",
-            "install",
-        ])
-        .args([
-            "--no-deps",
-            "--no-compile",
-            "--only-binary",
-            ":all:",
-            "--require-hashes",
-        ])
-        .arg("--target")
-        .arg(folder)
-        .arg("--requirement")
-        .arg(&list)
-        .env("PIP_ROOT_USER_ACTION", "ignore")
-        .if_missing(PYTHON_MISSING)
-        .if_failed(PIP_FAILED)
-        .read()?;
+/// What is needed to build, and thrown away after.
+pub(super) fn tools(platform: Platform) -> [Wheel; 3] {
+    [
+        Wheel {
+            name: "cmake",
+            version: "4.4.4",
+            sha256: match platform {
+                Platform::X86_64 => {
+                    "f773a0544c66370408f451acd487c2c643b0dfebb48c5d64f3638bc1bb820238"
+                }
+                Platform::Aarch64 => {
+                    "b3029f586853e01ddf2824c1ff124a1c5284f8ae897994758e9c4eeb45903b58"
+                }
+            },
+        },
+        Wheel {
+            name: "libclang",
+            version: "18.1.1",
+            sha256: match platform {
+                Platform::X86_64 => {
+                    "c533091d8a3bbf7460a00cb6c1a71da93bffe148f172c7d03b1c31fbf8aa2a0b"
+                }
+                Platform::Aarch64 => {
+                    "54dda940a4a0491a9d1532bf071ea3ef26e6dbaf03b5000ed94dd7174e8f9592"
+                }
+            },
+        },
+        Wheel {
+            name: "ninja",
+            version: "1.13.2",
+            sha256: match platform {
+                Platform::X86_64 => {
+                    "65a24341b5ac09fcadcc37082660be40a94174e51a937fabf6e2cae26225fa2c"
+                }
+                Platform::Aarch64 => {
+                    "d775a5e43e9088f507a6250d57fcf5678eb31268c545feb5064ffeee33735622"
+                }
+            },
+        },
+    ]
+}
+
+/// The requirements file that lets pip take these wheels and no other bytes.
+pub(super) fn requirements(wheels: &[Wheel]) -> String {
+    wheels.iter().map(Wheel::requirement).collect()
+}
+
+/// Unpacks wheels into `folder`, which need not exist; `list` is where the requirements are written.
+pub(super) fn install(wheels: &[Wheel], list: &Path, folder: &Path) -> Result<(), MlxError> {
+    files::write(list, &requirements(wheels))?;
+    python::install(list, folder)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(platform: Platform) -> Vec<Wheel> {
+        [mlx(platform).as_slice(), tools(platform).as_slice()].concat()
+    }
+
+    #[test]
+    fn both_platforms_take_the_same_versions_as_different_bytes() {
+        let pairs = all(Platform::X86_64)
+            .into_iter()
+            .zip(all(Platform::Aarch64));
+        for (intel, arm) in pairs {
+            assert_eq!((intel.name, intel.version), (arm.name, arm.version));
+            assert_ne!(intel.sha256, arm.sha256);
+        }
+    }
+
+    #[test]
+    fn every_hash_is_a_sha256_in_small_letters() {
+        for wheel in [all(Platform::X86_64), all(Platform::Aarch64)].concat() {
+            assert_eq!(wheel.sha256.len(), 64, "{}", wheel.name);
+            let is_digit = |digit: char| matches!(digit, '0'..='9' | 'a'..='f');
+            assert!(wheel.sha256.chars().all(is_digit), "{}", wheel.name);
+        }
+    }
+
+    #[test]
+    fn the_list_has_a_line_for_each_wheel() {
+        assert_eq!(
+            requirements(&mlx(Platform::Aarch64)),
+            "mlx-cpu==0.32.2 --hash=sha256:d0f94625588b51a878786dd51cec5617894ce586cf3c94645ce1b64e24c27c0b\n"
+        );
+        assert_eq!(requirements(&tools(Platform::X86_64)).lines().count(), 3);
+    }
 }
