@@ -234,6 +234,46 @@ pub fn dequantize(
     }
 }
 
+/// Packs a dense matrix in any of MLX's encodings: weight, scales, and biases where the encoding has them.
+///
+/// # Errors
+///
+/// When MLX refuses shapes, types or the encoding.
+pub fn quantize(
+    dense: &Array,
+    packing: Packing<'_>,
+) -> Result<(Array, Array, Option<Array>), Exception> {
+    let stream = Stream::thread_local_or_default();
+    let mode = c_string(packing.mode)?;
+    // SAFETY: every handle outlives the call; the vector is freed here and its elements are counted references.
+    unsafe {
+        let none = mlx_sys::mlx_array_new();
+        let mut parts = mlx_sys::mlx_vector_array_new();
+        let status = mlx_sys::mlx_quantize(
+            &raw mut parts,
+            dense.as_ptr(),
+            optional(packing.group_size),
+            optional(packing.bits),
+            mode.as_ptr(),
+            none,
+            stream.as_ptr(),
+        );
+        mlx_sys::mlx_array_free(none);
+        let part = |index| {
+            let mut element = mlx_sys::mlx_array_new();
+            let status = mlx_sys::mlx_vector_array_get(&raw mut element, parts, index);
+            finished(status, element, "quantization")
+        };
+        let answer = match (status, mlx_sys::mlx_vector_array_size(parts)) {
+            (0, 2) => Ok((part(0)?, part(1)?, None)),
+            (0, 3) => Ok((part(0)?, part(1)?, Some(part(2)?))),
+            _ => Err(Exception::custom("MLX refused a quantization")),
+        };
+        mlx_sys::mlx_vector_array_free(parts);
+        answer
+    }
+}
+
 fn optional(value: i32) -> mlx_sys::mlx_optional_int {
     mlx_sys::mlx_optional_int {
         value,

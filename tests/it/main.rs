@@ -1,1 +1,4 @@
 //! One integration binary, so that MLX is linked once.
+
+mod parity;
+mod weights;

@@ -1,0 +1,120 @@
+//! Checkpoints of generated weights: the same numbers as `xtask/python/fixtures.py` makes, keyed by tensor name.
+
+use std::{fs, path::Path};
+
+use mlx_rs::{Array, Dtype};
+use mlxk_harness::ffi::{self, Packing};
+use serde_json::{Value, json};
+
+/// How a generated checkpoint is stored.
+#[derive(Clone, Copy)]
+pub(crate) struct Variant {
+    /// Its name in the fixtures.
+    pub(crate) name: &'static str,
+    pub(crate) dtype: Dtype,
+    pub(crate) packing: Option<Packing<'static>>,
+}
+
+const fn variant(name: &'static str, dtype: Dtype) -> Variant {
+    Variant {
+        name,
+        dtype,
+        packing: None,
+    }
+}
+
+const fn packed(name: &'static str, dtype: Dtype, bits: i32, mode: &'static str) -> Variant {
+    Variant {
+        name,
+        dtype,
+        packing: Some(Packing {
+            group_size: 32,
+            bits,
+            mode,
+        }),
+    }
+}
+
+pub(crate) const FLOAT32: Variant = variant("float32", Dtype::Float32);
+
+pub(crate) const VARIANTS: [Variant; 6] = [
+    FLOAT32,
+    variant("bfloat16", Dtype::Bfloat16),
+    variant("float16", Dtype::Float16),
+    packed("4bit", Dtype::Float32, 4, "affine"),
+    packed("8bit-bfloat16", Dtype::Bfloat16, 8, "affine"),
+    packed("mxfp4", Dtype::Float32, 4, "mxfp4"),
+];
+
+/// `SplitMix64`, from its published constants.
+fn splitmix(x: u64) -> u64 {
+    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// The numbers of the tensor `name`, uniform around its neutral value.
+fn numbers(name: &str, shape: &[i32]) -> Array {
+    let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |seed, byte| {
+        (seed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let count = shape
+        .iter()
+        .map(|n| u64::try_from(*n).unwrap())
+        .product::<u64>();
+    let offset = if name.ends_with("norm.weight") {
+        1.0
+    } else {
+        0.0
+    };
+    let values: Vec<f32> = (0..count)
+        .map(|index| {
+            let bits = splitmix(index.wrapping_add(seed)) >> 40;
+            let uniform = f32::from(u16::try_from(bits >> 12).unwrap())
+                .mul_add(4096.0, (bits & 0xfff) as f32);
+            (uniform / 8_388_608.0 - 1.0) * 0.25 + offset
+        })
+        .collect();
+    Array::from_slice(&values, shape)
+}
+
+/// Writes the checkpoint of a parity fixture to `folder`; `rename` says under which name each tensor goes.
+pub(crate) fn write(
+    fixture: &Path,
+    variant: Variant,
+    folder: &Path,
+    rename: impl Fn(&str) -> String,
+) {
+    let list = fs::read_to_string(fixture.join("tensors.txt")).unwrap();
+    let mut tensors = Vec::new();
+    for line in list.lines() {
+        let mut words = line.split(' ');
+        let name = words.next().unwrap();
+        let shape: Vec<i32> = words.map(|word| word.parse().unwrap()).collect();
+        let dense = numbers(name, &shape).as_dtype(variant.dtype).unwrap();
+        let name = rename(name);
+        match (variant.packing, name.strip_suffix(".weight")) {
+            (Some(packing), Some(path)) if shape.len() == 2 => {
+                let (weight, scales, biases) = ffi::quantize(&dense, packing).unwrap();
+                tensors.push((name.clone(), weight));
+                tensors.push((format!("{path}.scales"), scales));
+                tensors.extend(biases.map(|biases| (format!("{path}.biases"), biases)));
+            }
+            _ => tensors.push((name, dense)),
+        }
+    }
+    let tensors = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    Array::save_safetensors(tensors, None, folder.join("model.safetensors")).unwrap();
+    let config = fs::read_to_string(fixture.join("config.json")).unwrap();
+    let mut config: Value = serde_json::from_str(&config).unwrap();
+    if let Some(Packing {
+        group_size,
+        bits,
+        mode,
+    }) = variant.packing
+    {
+        config["quantization"] = json!({"group_size": group_size, "bits": bits, "mode": mode});
+    }
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+}
