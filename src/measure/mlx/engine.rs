@@ -1,0 +1,168 @@
+//! Answers requests with a loaded model.
+
+use std::{collections::BTreeSet, num::NonZeroU32, ops::ControlFlow};
+
+use jiff::Zoned;
+use mlx_rs::memory::reset_peak_memory;
+
+use super::opened::{Opened, memory, sentence};
+use crate::{
+    generate::{End, GenerateError, Phase, Request, Scores, Step, generate},
+    host::process,
+    measure::{
+        engine::{Answer, Engine, EngineError, Event, PromptKind},
+        outcome::Stage,
+        trial::{Finish, Memory},
+    },
+    plan::{Sampling, Work},
+    text::{ChatOptions, Message, TextError, Tokenizer, prompt},
+};
+
+/// The seed of prompts made of random ids: the same for every model and run.
+const PROMPT_SEED: u64 = 0;
+
+/// A loaded model that answers requests.
+pub(super) struct MlxEngine {
+    opened: Opened,
+    prefill_chunk: u32,
+    /// Whether MLX refused something, after which its state is not to be trusted.
+    is_broken: bool,
+}
+
+impl MlxEngine {
+    pub(super) fn new(opened: Opened, prefill_chunk: u32) -> Self {
+        Self { opened, prefill_chunk, is_broken: false }
+    }
+
+    /// The tokenizer that a chat needs, or why there can be none.
+    fn chat_tokenizer(&self) -> Result<&Tokenizer, EngineError> {
+        let refused = |kind, reason: &str| EngineError::Refused { kind, reason: reason.to_owned() };
+        match (&self.opened.tokenizer, &self.opened.tokenizer_lack) {
+            (Some(tokenizer), _) if tokenizer.has_chat_template() => Ok(tokenizer),
+            (Some(_), _) => Err(refused("template_missing", "the model has no chat template")),
+            (None, Some(lack)) => Err(refused(lack.kind, &lack.reason)),
+            (None, None) => Err(refused("tokenizer_missing", "the model has no tokenizer")),
+        }
+    }
+
+    fn prompt_ids(&self, work: &Work) -> Result<Vec<u32>, EngineError> {
+        match work {
+            Work::Throughput { prompt_tokens, .. } => {
+                let length = *prompt_tokens as usize;
+                match (&self.opened.tokenizer, NonZeroU32::new(self.opened.model.vocabulary())) {
+                    (Some(tokenizer), _) => {
+                        prompt::ids_of_length(tokenizer, length).map_err(|error| unwritten(&error))
+                    }
+                    (None, Some(vocabulary)) => {
+                        Ok(prompt::random_ids(vocabulary, length, PROMPT_SEED))
+                    }
+                    (None, None) => Ok(Vec::new()),
+                }
+            }
+            Work::Chat { prompt, .. } => {
+                let options = ChatOptions { enable_thinking: None, now: Zoned::now().datetime() };
+                self.chat_tokenizer()?
+                    .chat_ids(&[Message::user(prompt)], options)
+                    .map_err(|error| unwritten(&error))
+            }
+        }
+    }
+}
+
+/// A prompt that could not be written.
+fn unwritten(error: &TextError) -> EngineError {
+    EngineError::Failed { stage: Stage::Prompt, kind: "prompt", message: sentence(error) }
+}
+
+impl Engine for MlxEngine {
+    fn prepare(&mut self, work: &Work) -> Result<PromptKind, EngineError> {
+        match work {
+            Work::Chat { .. } => self.chat_tokenizer().map(|_| PromptKind::Text),
+            Work::Throughput { .. } if self.opened.tokenizer.is_some() => Ok(PromptKind::Text),
+            Work::Throughput { .. } => Ok(PromptKind::RandomIds),
+        }
+    }
+
+    fn generate(
+        &mut self,
+        work: &Work,
+        sampling: &Sampling,
+        seen: &mut dyn FnMut(Event),
+    ) -> Result<Answer, EngineError> {
+        let prompt_ids = self.prompt_ids(work)?;
+        seen(Event::PromptReady { tokens: u32::try_from(prompt_ids.len()).unwrap_or(u32::MAX) });
+        let nothing = BTreeSet::new();
+        let (max_tokens, stop) = match work {
+            Work::Throughput { generation_tokens, .. } => (*generation_tokens, &nothing),
+            Work::Chat { max_tokens, .. } => (*max_tokens, &self.opened.stop),
+        };
+        let request = Request {
+            prompt: &prompt_ids,
+            max_tokens,
+            stop,
+            sampling,
+            prefill_chunk: self.prefill_chunk,
+            scores: Scores::Unwanted,
+        };
+        let mut ids = Vec::with_capacity(max_tokens as usize);
+        let end = generate(self.opened.model.as_ref(), &request, &mut |step| {
+            seen(match step {
+                Step::Prefilled(tokens) => Event::Prefilled { tokens },
+                Step::Submitted => Event::Submitted,
+                Step::Token { id, .. } => {
+                    ids.push(id);
+                    Event::Visible(id)
+                }
+            });
+            ControlFlow::Continue(())
+        });
+        let end = end.map_err(|error| {
+            self.is_broken = matches!(error, GenerateError::Mlx { .. });
+            failed(&error)
+        })?;
+        let text = match work {
+            Work::Throughput { .. } => None,
+            Work::Chat { .. } => self.visible_text(&ids, end),
+        };
+        let finish = match end {
+            End::Stop(id) => Finish::Stop { id },
+            End::Length | End::Broken => Finish::Length,
+        };
+        Ok(Answer { prompt_ids, ids, finish, text })
+    }
+
+    fn reset_peak_memory(&mut self) {
+        // A reset that fails leaves a peak that is too high, never one that is too low.
+        let _ = reset_peak_memory();
+        process::reset_peak();
+    }
+
+    fn memory(&self) -> Memory {
+        memory()
+    }
+
+    fn is_usable(&self) -> bool {
+        !self.is_broken
+    }
+}
+
+impl MlxEngine {
+    /// What a user sees of `ids`: the token that ended the answer is not part of it.
+    fn visible_text(&self, ids: &[u32], end: End) -> Option<String> {
+        let shown = match end {
+            End::Stop(_) => ids.split_last().map_or(ids, |(_, rest)| rest),
+            End::Length | End::Broken => ids,
+        };
+        self.opened.tokenizer.as_ref()?.decode(shown).ok()
+    }
+}
+
+fn failed(error: &GenerateError) -> EngineError {
+    let (stage, kind) = match error {
+        GenerateError::EmptyPrompt => (Stage::Prompt, "prompt_empty"),
+        GenerateError::UnknownId { .. } => (Stage::Prompt, "prompt_id_unknown"),
+        GenerateError::Mlx { phase: Phase::Prefill, .. } => (Stage::Prefill, "mlx"),
+        GenerateError::Mlx { phase: Phase::Decode, .. } => (Stage::Decode, "mlx"),
+    };
+    EngineError::Failed { stage, kind, message: sentence(error) }
+}

@@ -1,0 +1,110 @@
+//! The engine that runs a model on MLX, and the child process around it.
+
+mod engine;
+mod opened;
+
+pub use opened::{OpenError, Opened, open, sentence};
+
+use std::io;
+
+use mlx_rs::memory::clear_cache;
+
+use self::engine::MlxEngine;
+use super::{
+    clock::SystemClock,
+    engine::Engine,
+    message::{Job, Runtime},
+    outcome::{Failure, Stage},
+    worker::{self, Loader, Loading},
+};
+use crate::{
+    ffi,
+    plan::{Device, Settings},
+};
+
+/// The version of the `mlx-rs` crate that this is built with.
+pub const MLX_RS_VERSION: &str = "0.33.0";
+
+/// Works as a child for `model`, a path or hub id: a job comes in on standard input, messages go out on standard output.
+///
+/// # Errors
+///
+/// When the parent cannot be understood, or does not listen any more.
+pub fn work(model: &str) -> io::Result<()> {
+    let clock = SystemClock::start();
+    worker::work(&mut MlxLoader { model: model.to_owned() }, &clock)
+}
+
+/// Tells on standard output which MLX this process runs on.
+///
+/// # Errors
+///
+/// When standard output cannot be written.
+pub fn describe() -> io::Result<()> {
+    worker::describe(&mut MlxLoader { model: String::new() })
+}
+
+/// Makes `device` the default, and tells what MLX says of it.
+///
+/// # Errors
+///
+/// When MLX does not have it.
+pub fn use_device(device: Device) -> Result<Runtime, Failure> {
+    let has_gpu = ffi::has_gpu();
+    let on_gpu = match device {
+        Device::Auto => has_gpu,
+        Device::Cpu => false,
+        Device::Gpu if has_gpu => true,
+        Device::Gpu => {
+            let mut failure = Failure::new(Stage::Load, "no_gpu", "this MLX has no GPU to run on");
+            failure.hint = Some("use `--device cpu`".to_owned());
+            return Err(failure);
+        }
+    };
+    let device = if on_gpu { mlx_rs::Device::gpu() } else { mlx_rs::Device::cpu() };
+    mlx_rs::Device::set_default(&device);
+    let info = ffi::device_info();
+    Ok(Runtime {
+        mlx_version: ffi::mlx_version().unwrap_or_else(|| "unknown".to_owned()),
+        mlx_rs_version: MLX_RS_VERSION.to_owned(),
+        device: if on_gpu { "gpu" } else { "cpu" }.to_owned(),
+        device_name: info.name,
+        working_set_bytes: info.working_set_bytes,
+    })
+}
+
+/// Loads the model that the child was started for.
+struct MlxLoader {
+    model: String,
+}
+
+impl Loader for MlxLoader {
+    fn runtime(&mut self, settings: &Settings) -> Result<Runtime, Failure> {
+        use_device(settings.device)
+    }
+
+    fn load(&mut self, job: &Job) -> Result<Loading, Failure> {
+        let mut opened = open(&self.model, job.revision.as_deref(), &job.settings)?;
+        let warnings = std::mem::take(&mut opened.warnings);
+        let loaded = opened.loaded.clone();
+        let engine = Box::new(MlxEngine::new(opened, job.settings.prefill_chunk));
+        Ok(Loading { engine, loaded, warnings })
+    }
+
+    fn release(&mut self, engine: Box<dyn Engine>) {
+        drop(engine);
+        // Whatever is still held goes with the process; there is nobody to tell.
+        let _ = clear_cache();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_named_version_is_the_locked_one() {
+        let lock = include_str!("../../../Cargo.lock");
+        assert!(lock.contains(&format!("name = \"mlx-rs\"\nversion = \"{MLX_RS_VERSION}\"")));
+    }
+}

@@ -1,0 +1,212 @@
+//! A model in memory with all that belongs to it: tokenizer, stop tokens, facts, and what loading took.
+
+use std::{collections::BTreeSet, error::Error, iter, time::Instant};
+
+use mlx_rs::{
+    Dtype,
+    memory::{active_memory, clear_cache, peak_memory},
+    transforms::eval,
+};
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::{
+    checkpoint::{
+        Checkpoint, Format, LoadError, LoadOptions, Location, Parameters, gguf,
+        locate::LocateError,
+    },
+    host::process,
+    measure::{
+        message::{Loaded, ModelFacts, StopToken},
+        outcome::{Failure, Stage},
+        trial::Memory,
+    },
+    models::{self, Model},
+    nn::MlxError,
+    plan::Settings,
+    text::{Tokenizer, prompt, stop},
+};
+
+/// A model in memory with all that belongs to it.
+pub struct Opened {
+    /// The model, every parameter evaluated.
+    pub model: Box<dyn Model>,
+    /// Its tokenizer, where there is one that fits.
+    pub tokenizer: Option<Tokenizer>,
+    /// Why there is no tokenizer, where there is none.
+    pub tokenizer_lack: Option<TokenizerLack>,
+    /// Ids that end an answer.
+    pub stop: BTreeSet<u32>,
+    /// What it is, and what loading took.
+    pub loaded: Loaded,
+    /// What a reader of every figure of this model must know, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Why a model has no tokenizer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenizerLack {
+    /// A stable name for machines.
+    pub kind: &'static str,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// Why a model could not be brought into memory.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// It is not on this machine.
+    #[error(transparent)]
+    Locate(#[from] LocateError),
+    /// It could not be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let (stage, kind, hint) = match &error {
+            OpenError::Locate(cause) => (Stage::Resolve, cause.kind(), cause.hint()),
+            OpenError::Load(cause) => (Stage::Load, cause.kind(), cause.hint()),
+        };
+        Self { hint, ..Self::new(stage, kind, sentence(&error)) }
+    }
+}
+
+/// An error and its causes on one line.
+pub fn sentence(error: &dyn Error) -> String {
+    let causes = iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Finds, loads and evaluates the model that `argument` names: a path or a hub id.
+///
+/// # Errors
+///
+/// When it is not on this machine, or cannot be loaded.
+pub fn open(
+    argument: &str,
+    revision: Option<&str>,
+    settings: &Settings,
+) -> Result<Opened, OpenError> {
+    let location = Location::find(argument, revision)?;
+    let began = Instant::now();
+    let options = LoadOptions { dtype: settings.dtype, dequantize: settings.dequantize };
+    let checkpoint = Checkpoint::open(&location, options)?;
+    let config = checkpoint.config_value().clone();
+    let generation_config = checkpoint.generation_config().cloned();
+    let mut facts = facts(&location, &checkpoint)?;
+    let (model, parameters) = models::load(checkpoint)?;
+    let open_us = microseconds(began);
+    eval(&parameters.arrays).map_err(|error| LoadError::Mlx(error.into()))?;
+    let weights_us = microseconds(began) - open_us;
+    let tokenizer = tokenizer(&location, model.vocabulary());
+    let tokenizer_us = microseconds(began) - open_us - weights_us;
+    facts.parameters = parameters.count;
+    facts.parameter_bytes = parameters.bytes();
+    facts.dtype = activation_type(&parameters);
+    facts.vocabulary = model.vocabulary();
+    drop(parameters);
+    clear_cache().map_err(|error| LoadError::Mlx(MlxError::from(error)))?;
+    let (tokenizer, lack) = match tokenizer {
+        Ok(tokenizer) => (Some(tokenizer), None),
+        Err(lack) => (None, Some(lack)),
+    };
+    let stop = stop::stop_ids(&config, generation_config.as_ref(), tokenizer.as_ref());
+    facts.stop_tokens = stop
+        .iter()
+        .map(|&id| StopToken { id, text: tokenizer.as_ref().and_then(|t| t.token_text(id)) })
+        .collect();
+    let load_us = open_us + weights_us + tokenizer_us;
+    Ok(Opened {
+        loaded: Loaded { model: facts, load_us, open_us, weights_us, tokenizer_us, memory: memory() },
+        warnings: lack.iter().map(|lack| format!("prompts are random ids: {}", lack.reason)).collect(),
+        model,
+        tokenizer,
+        tokenizer_lack: lack,
+        stop,
+    })
+}
+
+/// What is held now, and at the most since the last reset.
+pub(super) fn memory() -> Memory {
+    let bytes = |reading: Result<usize, _>| reading.ok().map(|bytes: usize| bytes as u64);
+    let active = bytes(active_memory());
+    // A reset sets the peak to nothing, not to what is in use.
+    let peak = bytes(peak_memory()).max(active);
+    Memory { active_bytes: active, peak_bytes: peak, process_peak_bytes: process::peak_bytes() }
+}
+
+fn microseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The tokenizer, if there is one that fits a model with `vocabulary` rows.
+fn tokenizer(location: &Location, vocabulary: u32) -> Result<Tokenizer, TokenizerLack> {
+    let unreadable = |error: &dyn Error| TokenizerLack {
+        kind: "tokenizer_unreadable",
+        reason: format!("the tokenizer cannot be used: {}", sentence(error)),
+    };
+    let found = match location.format {
+        Format::Safetensors => {
+            Tokenizer::from_folder(&location.path).map_err(|error| unreadable(&error))?
+        }
+        Format::Gguf => {
+            let gguf = gguf::open(&location.path).map_err(|error| unreadable(&error))?;
+            gguf.tokenizer().map_err(|error| unreadable(&error))?
+        }
+    };
+    match found {
+        Some(tokenizer) if prompt::is_usable(&tokenizer, vocabulary) => Ok(tokenizer),
+        Some(tokenizer) => Err(TokenizerLack {
+            kind: "tokenizer_mismatch",
+            reason: format!(
+                "the tokenizer has ids up to {}, the model scores {vocabulary}",
+                tokenizer.core_bound().saturating_sub(1)
+            ),
+        }),
+        None => Err(TokenizerLack {
+            kind: "tokenizer_missing",
+            reason: "the model has no `tokenizer.json`".to_owned(),
+        }),
+    }
+}
+
+/// What the files say; what only the loaded model tells is filled in later.
+fn facts(location: &Location, checkpoint: &Checkpoint) -> Result<ModelFacts, LoadError> {
+    let (loaded, stored) = (checkpoint.quantization(), checkpoint.stored_quantization());
+    Ok(ModelFacts {
+        id: location.id.clone(),
+        revision: location.revision.clone(),
+        model_type: checkpoint.model_type()?.to_owned(),
+        size_bytes: location.size_bytes(),
+        stored_quantization: stored.filter(|stored| Some(stored) != loaded.as_ref()),
+        quantization: loaded,
+        format: location.format.name().to_owned(),
+        context_length: context_length(checkpoint.config_value()),
+        ..ModelFacts::default()
+    })
+}
+
+/// Tokens that a model was made to attend to, under the names that configurations use.
+fn context_length(config: &Value) -> Option<u32> {
+    let names = ["max_position_embeddings", "n_positions", "max_sequence_length", "seq_len"];
+    let read = |section: &Value| {
+        names
+            .iter()
+            .filter_map(|name| section.get(name)?.as_u64())
+            .find_map(|length| u32::try_from(length).ok().filter(|length| *length > 0))
+    };
+    read(config).or_else(|| read(config.get("text_config")?))
+}
+
+/// The element type of what flows through the model: that of the embedding, or of its scales.
+fn activation_type(parameters: &Parameters) -> String {
+    let floats = parameters.arrays.iter().map(|array| match array.dtype() {
+        Dtype::Float32 => Some("float32"),
+        Dtype::Float16 => Some("float16"),
+        Dtype::Bfloat16 => Some("bfloat16"),
+        _ => None,
+    });
+    floats.flatten().next().unwrap_or("unknown").to_owned()
+}
