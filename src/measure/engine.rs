@@ -17,9 +17,10 @@ pub trait Engine {
     /// [`EngineError::Refused`] where this model cannot do that work at all.
     fn prepare(&mut self, work: &Work) -> Result<PromptKind, EngineError>;
 
-    /// Answers `work`, reporting each step as soon as the host can see it.
+    /// Answers `work`, reporting each step as soon as the host can see it; [`Event`] tells the order.
     ///
-    /// The request begins when this is called: tokenization and template are part of it.
+    /// The request begins when this is called: tokenization and template are part of it. It ends when this returns: no
+    /// work may then be left on the device.
     ///
     /// # Errors
     ///
@@ -36,9 +37,17 @@ pub trait Engine {
 
     /// What is held now, and at the most since the last reset.
     fn memory(&self) -> Memory;
+
+    /// Whether more can be asked after a failure; if not, another process does the rest.
+    fn is_usable(&self) -> bool {
+        true
+    }
 }
 
 /// What happened inside a request.
+///
+/// First the prompt is ready, then it is read, then tokens come. A step is submitted before its token is visible, and
+/// the one after it may be: when a request ends, at most one submitted step has no visible token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The prompt is a list of this many ids.

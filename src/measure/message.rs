@@ -18,7 +18,7 @@ pub struct Job {
     pub revision: Option<String>,
     /// How the model is loaded and run.
     pub settings: Settings,
-    /// What is measured, in order.
+    /// What is measured, in order; messages count them from 0.
     pub cells: Vec<Cell>,
 }
 
@@ -40,14 +40,14 @@ pub enum Message {
         /// Whether prompts are ids drawn at random.
         random_ids: bool,
     },
-    /// Prompt tokens were read; sent a few times a second at most.
+    /// Prompt tokens were read; sent twice a second at most.
     Prefilled {
         /// The cell.
         cell: usize,
         /// Prompt tokens read so far.
         tokens: u32,
     },
-    /// Tokens were generated; sent a few times a second at most.
+    /// Tokens were generated; sent for the first one of a request, then twice a second at most.
     Decoded {
         /// The cell.
         cell: usize,
@@ -75,7 +75,7 @@ pub enum Message {
         /// Why.
         skip: Skip,
     },
-    /// A cell failed; the child goes on with the next.
+    /// A cell failed; the child goes on with the next, or is done if its engine cannot.
     CellFailed {
         /// The cell.
         cell: usize,
@@ -87,16 +87,55 @@ pub enum Message {
         /// Why.
         failure: Failure,
     },
-    /// Something a reader of the figures must know; also printed.
+    /// Something a reader of the figures must know: of all cells when it comes before the model is loaded, else of the
+    /// cell in hand or the next one.
     Warning {
         /// A sentence without a period.
         text: String,
     },
-    /// All cells are through and the model is gone.
+    /// All is through that this child can do, and the model is gone.
     Done {
-        /// Microseconds from the last answer until weights and buffers were released.
+        /// Microseconds that releasing weights and buffers took.
         cleanup_us: u64,
     },
+}
+
+impl Message {
+    /// The cell that it speaks of, if it speaks of one.
+    pub fn cell_mut(&mut self) -> Option<&mut usize> {
+        match self {
+            Self::CellStarted { cell, .. }
+            | Self::Prefilled { cell, .. }
+            | Self::Decoded { cell, .. }
+            | Self::Trial { cell, .. }
+            | Self::CellDone { cell }
+            | Self::CellSkipped { cell, .. }
+            | Self::CellFailed { cell, .. } => Some(cell),
+            Self::Started { .. }
+            | Self::Loaded(_)
+            | Self::LoadFailed { .. }
+            | Self::Warning { .. }
+            | Self::Done { .. } => None,
+        }
+    }
+
+    /// The name of its kind, as in the line.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Started { .. } => "started",
+            Self::Loaded(_) => "loaded",
+            Self::CellStarted { .. } => "cell_started",
+            Self::Prefilled { .. } => "prefilled",
+            Self::Decoded { .. } => "decoded",
+            Self::Trial { .. } => "trial",
+            Self::CellDone { .. } => "cell_done",
+            Self::CellSkipped { .. } => "cell_skipped",
+            Self::CellFailed { .. } => "cell_failed",
+            Self::LoadFailed { .. } => "load_failed",
+            Self::Warning { .. } => "warning",
+            Self::Done { .. } => "done",
+        }
+    }
 }
 
 /// The MLX a child runs on.

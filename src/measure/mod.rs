@@ -1,6 +1,13 @@
 //! A cell becomes an outcome: in a child process, by stamps of a monotonic clock.
 
+pub mod clock;
 pub mod engine;
 pub mod message;
 pub mod outcome;
+pub mod rates;
+pub mod recorder;
+pub mod scripted;
+pub mod statistics;
+pub mod supervise;
 pub mod trial;
+pub mod worker;

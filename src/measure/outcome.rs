@@ -14,7 +14,8 @@ use super::{
 pub struct Outcome {
     /// How it ended.
     pub verdict: Verdict,
-    /// When the cell began; the load of the model is not part of a cell.
+    /// When the cell began; loading the model is not part of it. Of a cell that never began, when its turn came: where
+    /// loading failed, that is when its child was started.
     pub started: SystemTime,
     /// When it ended.
     pub ended: SystemTime,
@@ -24,11 +25,12 @@ pub struct Outcome {
     pub loaded: Option<Loaded>,
     /// Warm-up repetitions, which no figure counts.
     pub warmups: Vec<Trial>,
-    /// Measured repetitions; of a failed cell, those that ended well.
+    /// Measured repetitions; of a failed cell, those that ended well before it failed.
     pub trials: Vec<Trial>,
     /// Whether prompts were ids drawn at random.
     pub random_ids: bool,
-    /// Microseconds that releasing the model took, where the child got so far.
+    /// Microseconds that releasing the model took; only the last cell of a model has it, and only where its child got so
+    /// far.
     pub cleanup_us: Option<u64>,
     /// What a reader of the figures must know, a sentence each.
     pub warnings: Vec<String>,
@@ -59,7 +61,7 @@ pub struct Skip {
 pub struct Failure {
     /// Where it failed.
     pub stage: Stage,
-    /// A stable name for machines, such as `tensor_missing` or `signal`.
+    /// A stable name for machines, such as `tensor_missing` or `sigkill`.
     pub kind: String,
     /// What went wrong, for people: the error and its causes on one line.
     pub message: String,
@@ -69,6 +71,19 @@ pub struct Failure {
     /// The last lines that the child printed on standard error.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stderr: Vec<String>,
+}
+
+impl Failure {
+    /// A failure with neither hint nor standard error.
+    pub fn new(stage: Stage, kind: &str, message: impl Into<String>) -> Self {
+        Self {
+            stage,
+            kind: kind.to_owned(),
+            message: message.into(),
+            hint: None,
+            stderr: Vec::new(),
+        }
+    }
 }
 
 /// The stages of a cell.

@@ -13,11 +13,12 @@ pub struct Trial {
     pub ids_sha256: String,
     /// When the prompt was a list of ids.
     pub prompt_ready_us: u64,
-    /// For each token, when the step that makes it was handed to the device.
+    /// For each token, when the step that makes it was handed to the device; a step whose token was never read is not
+    /// counted.
     pub submitted_us: Vec<u64>,
     /// For each token, when the host could see it.
     pub visible_us: Vec<u64>,
-    /// When the request was over and its device work had ended.
+    /// When the request was over, its device work had ended and its text was made.
     pub ended_us: u64,
     /// Why it ended.
     pub finish: Finish,
@@ -26,6 +27,25 @@ pub struct Trial {
     /// The answer as a user sees it, where there is a tokenizer and the scenario has an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+}
+
+#[cfg(test)]
+impl Trial {
+    /// A trial of which only the stamps of its tokens matter.
+    pub(crate) fn with_stamps(visible_us: Vec<u64>) -> Self {
+        Self {
+            prompt_tokens: 1,
+            prompt_sha256: String::new(),
+            ids_sha256: String::new(),
+            prompt_ready_us: 0,
+            submitted_us: Vec::new(),
+            ended_us: visible_us.last().copied().unwrap_or_default(),
+            visible_us,
+            finish: Finish::Length,
+            memory: Memory::default(),
+            text: None,
+        }
+    }
 }
 
 /// Why a generation ended.
@@ -42,7 +62,7 @@ pub enum Finish {
 }
 
 impl Finish {
-    /// The name used by OpenAI's interface and mlx-lm: `length` or `stop`.
+    /// The name that mlx-lm gives it: `length` or `stop`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Length => "length",

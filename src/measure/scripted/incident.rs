@@ -1,0 +1,197 @@
+//! What goes wrong in a script, and where.
+
+use std::{
+    io::{self, Write},
+    process::{self, Command},
+    str::FromStr,
+    thread,
+    time::Duration,
+};
+
+use thiserror::Error;
+
+use crate::measure::{engine::EngineError, outcome::Stage};
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Incident {
+    /// The process aborts, as MLX does when Metal fails.
+    Abort,
+    /// The engine fails and says that it is of no more use.
+    Break,
+    /// The process ends as if all were well.
+    Exit,
+    /// The engine fails.
+    Fail,
+    /// A long text is printed on standard error, and the work goes on.
+    Flood,
+    /// A line that is no message is printed on standard output, and the work goes on.
+    Garbage,
+    /// Nothing happens any more.
+    Hang,
+    /// The process is killed, as the system does when memory runs out.
+    Kill,
+    /// A bug ends the process.
+    Panic,
+    /// The engine says that it cannot do such work.
+    Refuse,
+}
+
+const INCIDENTS: &[(&str, Incident)] = &[
+    ("abort", Incident::Abort),
+    ("break", Incident::Break),
+    ("exit", Incident::Exit),
+    ("fail", Incident::Fail),
+    ("flood", Incident::Flood),
+    ("garbage", Incident::Garbage),
+    ("hang", Incident::Hang),
+    ("kill", Incident::Kill),
+    ("panic", Incident::Panic),
+    ("refuse", Incident::Refuse),
+];
+
+const STAGES: &[(&str, Stage)] = &[
+    ("load", Stage::Load),
+    ("prepare", Stage::Resolve),
+    ("prompt", Stage::Prompt),
+    ("prefill", Stage::Prefill),
+    ("decode", Stage::Decode),
+    ("cleanup", Stage::Cleanup),
+];
+
+/// What goes wrong, and where: written `kill@decode`, or `kill@decode:32` for answers of at most 32 tokens only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At {
+    /// What.
+    pub incident: Incident,
+    /// In which stage; `Resolve` stands for getting ready for a cell.
+    pub stage: Stage,
+    /// Only in cells whose answers are cut after so many tokens.
+    pub budget: Option<u32>,
+}
+
+/// No such behaviour can be scripted.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("`{0}` is neither `measured` nor of the form `kill@decode` or `kill@decode:32`")]
+pub struct UnknownBehaviour(String);
+
+impl FromStr for At {
+    type Err = UnknownBehaviour;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let unknown = || UnknownBehaviour(text.to_owned());
+        let (what, place) = text.split_once('@').ok_or_else(unknown)?;
+        let (stage, budget) = match place.split_once(':') {
+            Some((stage, budget)) => (stage, Some(budget.parse().map_err(|_| unknown())?)),
+            None => (place, None),
+        };
+        Ok(Self {
+            incident: named(INCIDENTS, what).ok_or_else(unknown)?,
+            stage: named(STAGES, stage).ok_or_else(unknown)?,
+            budget,
+        })
+    }
+}
+
+fn named<T: Copy>(list: &[(&str, T)], name: &str) -> Option<T> {
+    list.iter()
+        .find_map(|(other, value)| (*other == name).then_some(*value))
+}
+
+impl At {
+    /// Whether it happens in `stage` of a cell whose answers are cut after `budget` tokens.
+    pub(super) fn is_now(self, stage: Stage, budget: Option<u32>) -> bool {
+        self.stage == stage && (self.budget.is_none() || self.budget == budget)
+    }
+
+    /// Lets it happen.
+    pub(super) fn happen(self) -> Result<(), EngineError> {
+        match self.incident {
+            Incident::Abort => process::abort(),
+            Incident::Break | Incident::Fail => Err(EngineError::Failed {
+                stage: self.stage,
+                kind: "scripted",
+                message: "it was scripted to fail".to_owned(),
+            }),
+            Incident::Exit => exit(),
+            Incident::Flood => {
+                // Whether it can be written does not matter: who reads it is under test.
+                for line in 1..=2_000 {
+                    let _ = writeln!(io::stderr(), "line {line} of a flood");
+                }
+                Ok(())
+            }
+            Incident::Garbage => {
+                let _ = writeln!(io::stdout(), "this is no message");
+                Ok(())
+            }
+            Incident::Hang => hang(),
+            Incident::Kill => {
+                let kill = format!("kill -KILL {}", process::id());
+                let _ = Command::new("sh").args(["-c", &kill]).status();
+                hang()
+            }
+            Incident::Panic => bug(),
+            Incident::Refuse => Err(EngineError::Refused {
+                kind: "scripted",
+                reason: "it was scripted to refuse".to_owned(),
+            }),
+        }
+    }
+}
+
+#[expect(clippy::exit, reason = "an end without a word is what is scripted")]
+fn exit() -> ! {
+    process::exit(0)
+}
+
+#[expect(clippy::panic, reason = "a bug is what is scripted")]
+fn bug() -> ! {
+    panic!("it was scripted to panic")
+}
+
+fn hang() -> ! {
+    loop {
+        thread::sleep(Duration::from_hours(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_behaviour_names_what_and_where() {
+        assert_eq!(
+            "kill@decode:32".parse(),
+            Ok(At {
+                incident: Incident::Kill,
+                stage: Stage::Decode,
+                budget: Some(32),
+            })
+        );
+        assert_eq!(
+            "hang@load".parse(),
+            Ok(At {
+                incident: Incident::Hang,
+                stage: Stage::Load,
+                budget: None,
+            })
+        );
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        for text in ["", "kill", "kill@nowhere", "dance@decode", "kill@decode:x"] {
+            assert_eq!(text.parse::<At>(), Err(UnknownBehaviour(text.to_owned())));
+        }
+    }
+
+    #[test]
+    fn it_happens_in_its_stage_and_for_its_budget_only() {
+        let at: At = "fail@decode:32".parse().expect("well formed");
+        assert!(at.is_now(Stage::Decode, Some(32)));
+        assert!(!at.is_now(Stage::Decode, Some(16)));
+        assert!(!at.is_now(Stage::Prefill, Some(32)));
+    }
+}

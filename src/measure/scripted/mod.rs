@@ -1,0 +1,316 @@
+//! The engine that follows a script, with a clock to match: it tests the measuring, and pretends to be no model.
+//!
+//! The hidden worker model `scripted:BEHAVIOUR` runs it in a real child process. Its figures say so: the runtime, the
+//! model and a warning are named for the script.
+
+mod incident;
+
+use std::{io, time::Duration};
+
+pub use incident::{At, Incident, UnknownBehaviour};
+
+use super::{
+    clock::ManualClock,
+    engine::{Answer, Engine, EngineError, Event, PromptKind},
+    message::{Job, Loaded, ModelFacts, Runtime},
+    outcome::{Failure, Stage},
+    trial::{Finish, Memory},
+    worker::{self, Loader, Loading},
+};
+use crate::plan::{Sampling, Settings, Work};
+
+const PREFIX: &str = "scripted:";
+
+/// The id that ends a scripted answer.
+pub const STOP_ID: u32 = 2;
+
+const ACTIVE_BYTES: u64 = 4_096;
+
+/// How long each part of a request takes, and what goes wrong on the way.
+#[derive(Clone, Debug, Default)]
+pub struct Script {
+    clock: ManualClock,
+    tokenize: Duration,
+    prefill: Duration,
+    token: Duration,
+    stop_after: Option<u32>,
+    at: Option<At>,
+    is_broken: bool,
+    peak_bytes: u64,
+}
+
+impl Script {
+    /// A script in which nothing takes any time and nothing goes wrong.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The clock that the script moves.
+    pub fn clock(&self) -> ManualClock {
+        self.clock.clone()
+    }
+
+    /// Turning the request into ids takes this long.
+    #[must_use]
+    pub fn tokenize(self, tokenize: Duration) -> Self {
+        Self { tokenize, ..self }
+    }
+
+    /// Reading all of the prompt but its last token takes this long.
+    #[must_use]
+    pub fn prefill(self, prefill: Duration) -> Self {
+        Self { prefill, ..self }
+    }
+
+    /// Each token takes this long.
+    #[must_use]
+    pub fn token(self, token: Duration) -> Self {
+        Self { token, ..self }
+    }
+
+    /// In a chat, this many tokens make the answer, the stop token included.
+    #[must_use]
+    pub fn stop_after(self, tokens: u32) -> Self {
+        Self {
+            stop_after: Some(tokens),
+            ..self
+        }
+    }
+
+    /// Something goes wrong.
+    #[must_use]
+    pub fn goes_wrong(self, at: At) -> Self {
+        Self {
+            at: Some(at),
+            ..self
+        }
+    }
+
+    fn happen(&mut self, stage: Stage, budget: Option<u32>) -> Result<(), EngineError> {
+        let Some(at) = self.at.filter(|at| at.is_now(stage, budget)) else {
+            return Ok(());
+        };
+        self.is_broken = at.incident == Incident::Break;
+        at.happen()
+    }
+}
+
+impl Engine for Script {
+    fn prepare(&mut self, work: &Work) -> Result<PromptKind, EngineError> {
+        self.happen(Stage::Resolve, Some(sizes(work).1))?;
+        Ok(match work {
+            Work::Throughput { .. } => PromptKind::RandomIds,
+            Work::Chat { .. } => PromptKind::Text,
+        })
+    }
+
+    fn generate(
+        &mut self,
+        work: &Work,
+        _: &Sampling,
+        seen: &mut dyn FnMut(Event),
+    ) -> Result<Answer, EngineError> {
+        let (prompt_tokens, budget) = sizes(work);
+        let stop_after = self
+            .stop_after
+            .filter(|tokens| matches!(work, Work::Chat { .. }) && *tokens <= budget);
+        let length = stop_after.unwrap_or(budget);
+
+        self.clock.advance(self.tokenize);
+        self.happen(Stage::Prompt, Some(budget))?;
+        seen(Event::PromptReady {
+            tokens: prompt_tokens,
+        });
+        self.happen(Stage::Prefill, Some(budget))?;
+        self.clock.advance(self.prefill);
+        if prompt_tokens > 1 {
+            seen(Event::Prefilled {
+                tokens: prompt_tokens - 1,
+            });
+        }
+
+        seen(Event::Submitted);
+        let mut ids = Vec::new();
+        for token in 1..=length {
+            if token < budget {
+                seen(Event::Submitted);
+            }
+            self.clock.advance(self.token);
+            let id = if stop_after == Some(token) {
+                STOP_ID
+            } else {
+                100 + token
+            };
+            ids.push(id);
+            seen(Event::Visible(id));
+            self.happen(Stage::Decode, Some(budget))?;
+        }
+        self.peak_bytes = ACTIVE_BYTES + u64::from(prompt_tokens + length);
+        Ok(Answer {
+            prompt_ids: (0..prompt_tokens).collect(),
+            ids,
+            finish: stop_after.map_or(Finish::Length, |_| Finish::Stop { id: STOP_ID }),
+            text: matches!(work, Work::Chat { .. }).then(|| "as scripted".to_owned()),
+        })
+    }
+
+    fn reset_peak_memory(&mut self) {
+        self.peak_bytes = 0;
+    }
+
+    fn memory(&self) -> Memory {
+        Memory {
+            active_bytes: Some(ACTIVE_BYTES),
+            peak_bytes: Some(self.peak_bytes),
+            process_peak_bytes: None,
+        }
+    }
+
+    fn is_usable(&self) -> bool {
+        !self.is_broken
+    }
+}
+
+impl Loader for Script {
+    fn runtime(&mut self, _: &Settings) -> Result<Runtime, Failure> {
+        Ok(Runtime {
+            mlx_version: "scripted".to_owned(),
+            mlx_rs_version: "scripted".to_owned(),
+            device: "scripted".to_owned(),
+            device_name: None,
+            working_set_bytes: None,
+        })
+    }
+
+    fn load(&mut self, _: &Job) -> Result<Loading, Failure> {
+        self.happen(Stage::Load, None)
+            .map_err(|error| Failure::new(Stage::Load, "scripted", error.to_string()))?;
+        self.clock.advance(Duration::from_millis(30));
+        Ok(Loading {
+            engine: Box::new(self.clone()),
+            loaded: loaded(),
+            warnings: vec!["the figures come from a script and from no model".to_owned()],
+        })
+    }
+
+    fn release(&mut self, engine: Box<dyn Engine>) {
+        drop(engine);
+        self.clock.advance(Duration::from_millis(5));
+        if let Some(at) = self.at.filter(|at| at.is_now(Stage::Cleanup, None)) {
+            // Nothing can fail here, only die.
+            let _ = at.happen();
+        }
+    }
+}
+
+/// The behaviour that a model's name asks for, if it is one of a script: `kill@decode` of `scripted:kill@decode`.
+///
+/// Such a name may come as a relative path, since it is no hub id.
+pub fn behaviour(model: &str) -> Option<&str> {
+    model
+        .strip_prefix("./")
+        .unwrap_or(model)
+        .strip_prefix(PREFIX)
+}
+
+/// Works as a child whose model is a script: `measured`, or one in which something goes wrong, as [`At`] is written.
+///
+/// # Errors
+///
+/// [`UnknownBehaviour`] as `InvalidInput`, and what [`worker::work`] cannot read or write.
+pub fn work(behaviour: &str) -> io::Result<()> {
+    let script = Script::new()
+        .tokenize(Duration::from_millis(1))
+        .prefill(Duration::from_millis(99))
+        .token(Duration::from_millis(20))
+        .stop_after(4);
+    let mut script = match behaviour {
+        "measured" => script,
+        other => script.goes_wrong(
+            other
+                .parse()
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?,
+        ),
+    };
+    let clock = script.clock();
+    worker::work(&mut script, &clock)
+}
+
+/// Tokens of the prompt, and tokens after which the answer is cut.
+fn sizes(work: &Work) -> (u32, u32) {
+    match work {
+        Work::Throughput {
+            prompt_tokens,
+            generation_tokens,
+        } => (*prompt_tokens, *generation_tokens),
+        Work::Chat { prompt, max_tokens } => {
+            let words = prompt.split_whitespace().count();
+            (u32::try_from(words).unwrap_or(u32::MAX), *max_tokens)
+        }
+    }
+}
+
+fn loaded() -> Loaded {
+    Loaded {
+        model: ModelFacts {
+            id: "scripted".to_owned(),
+            model_type: "scripted".to_owned(),
+            size_bytes: ACTIVE_BYTES,
+            parameters: ACTIVE_BYTES / 2,
+            parameter_bytes: ACTIVE_BYTES,
+            dtype: "bfloat16".to_owned(),
+            format: "script".to_owned(),
+            vocabulary: 256,
+            ..ModelFacts::default()
+        },
+        load_us: 30_000,
+        open_us: 5_000,
+        weights_us: 20_000,
+        tokenizer_us: 5_000,
+        memory: Memory {
+            active_bytes: Some(ACTIVE_BYTES),
+            peak_bytes: Some(ACTIVE_BYTES),
+            process_peak_bytes: None,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scripted_model_is_known_by_its_name() {
+        assert_eq!(behaviour("scripted:measured"), Some("measured"));
+        assert_eq!(behaviour("./scripted:kill@decode"), Some("kill@decode"));
+        assert_eq!(behaviour("org/scripted"), None);
+        assert_eq!(behaviour("/a/scripted:measured"), None);
+    }
+
+    #[test]
+    fn a_script_submits_one_step_ahead() {
+        let mut events = Vec::new();
+        let work = Work::Throughput {
+            prompt_tokens: 3,
+            generation_tokens: 2,
+        };
+        let answer = Script::new()
+            .generate(&work, &Sampling::default(), &mut |event| events.push(event))
+            .expect("nothing goes wrong");
+        assert_eq!(
+            events,
+            [
+                Event::PromptReady { tokens: 3 },
+                Event::Prefilled { tokens: 2 },
+                Event::Submitted,
+                Event::Submitted,
+                Event::Visible(101),
+                Event::Visible(102),
+            ]
+        );
+        assert_eq!(
+            (answer.prompt_ids, answer.ids),
+            (vec![0, 1, 2], vec![101, 102])
+        );
+    }
+}

@@ -1,0 +1,191 @@
+//! Children that die, or are killed.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::*;
+
+#[test]
+fn a_death_in_load_fails_every_cell() {
+    let script = says(&[started()]) + "echo out of memory >&2; kill -KILL $$";
+    let outcomes = run(2, &[script]);
+    assert_eq!(
+        brief(&outcomes),
+        [
+            "failed: sigkill in Load, 0 trials",
+            "failed: sigkill in Load, 0 trials"
+        ]
+    );
+    assert_eq!(failure(&outcomes[0]).stderr, ["out of memory"]);
+    assert!(outcomes[0].runtime.is_some() && outcomes[0].loaded.is_none());
+}
+
+#[test]
+fn a_load_that_fails_is_not_tried_again() {
+    let refusal = Message::LoadFailed {
+        failure: Failure::new(Stage::Resolve, "model_missing", "there is no such model"),
+    };
+    let outcomes = run(2, &[says(&[started(), refusal])]);
+    assert_eq!(
+        brief(&outcomes),
+        [
+            "failed: model_missing in Resolve, 0 trials",
+            "failed: model_missing in Resolve, 0 trials"
+        ]
+    );
+}
+
+#[test]
+fn after_a_death_in_prefill_a_fresh_child_does_the_rest() {
+    let first = says(&[started(), loaded(), begun(0)]) + "kill -ABRT $$";
+    let second = work_of(1) + &says(&[left()]);
+    let (outcomes, seen) = run_until(2, &[first, second], &AtomicBool::new(false));
+    assert_eq!(
+        brief(&outcomes),
+        [
+            "failed: sigabrt in Prefill, 0 trials",
+            "measured, 1 trials, cleanup 42"
+        ]
+    );
+    assert_eq!(seen.messages.last().map(String::as_str), Some("done"));
+    assert_eq!(
+        seen.messages[5], "cell_started 1",
+        "cells are counted from the first of the request"
+    );
+}
+
+#[test]
+fn a_death_in_decode_leaves_the_repetitions_before_it() {
+    let mut request_job = job(1);
+    request_job.cells[0].repetitions = 5;
+    let stop = AtomicBool::new(false);
+    let request = Request {
+        model: "model",
+        job: request_job,
+        stop: &stop,
+    };
+    let script = says(&[
+        started(),
+        loaded(),
+        begun(0),
+        trial(0),
+        trial(0),
+        decoded(0),
+    ]) + "kill -SEGV $$";
+    let mut seen = Seen::default();
+    let outcomes = Run::new(&request, &mut seen).all(&mut || {
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]);
+        Ok(command)
+    });
+    assert_eq!(brief(&outcomes), ["failed: sigsegv in Decode, 2 trials"]);
+}
+
+#[test]
+fn a_death_in_cleanup_fails_the_last_cell_and_keeps_its_trials() {
+    let outcomes = run(2, &[work_of(2) + "kill -ABRT $$"]);
+    assert_eq!(
+        brief(&outcomes),
+        ["measured, 1 trials", "failed: sigabrt in Cleanup, 1 trials"]
+    );
+}
+
+#[test]
+fn a_death_after_all_was_said_is_a_warning() {
+    let outcomes = run(1, &[work_of(1) + &says(&[left()]) + "kill -SEGV $$"]);
+    assert_eq!(brief(&outcomes), ["measured, 1 trials, cleanup 42"]);
+    assert_eq!(
+        outcomes[0].warnings,
+        [
+            "after the last answer, the child was ended by SIGSEGV: it touched memory that is not its own"
+        ]
+    );
+}
+
+#[test]
+fn an_exit_without_an_answer_is_a_failure() {
+    let outcomes = run(1, &[says(&[started(), loaded(), begun(0)])]);
+    assert_eq!(
+        brief(&outcomes),
+        ["failed: ended_early in Prefill, 0 trials"]
+    );
+    let outcomes = run(1, &[says(&[started(), loaded(), begun(0)]) + "exit 3"]);
+    assert_eq!(
+        failure(&outcomes[0]).message,
+        "the child ended with exit status 3"
+    );
+}
+
+#[test]
+fn a_torn_last_line_does_not_hide_the_death() {
+    let script = says(&[started(), loaded(), begun(0)]) + "printf '{\"event\":'; kill -KILL $$";
+    assert_eq!(
+        brief(&run(1, &[script])),
+        ["failed: sigkill in Prefill, 0 trials"]
+    );
+}
+
+#[test]
+fn a_flood_on_standard_error_is_swallowed_but_for_its_end() {
+    let script = says(&[started(), loaded(), begun(0)])
+        + "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done >&2; exit 1";
+    let outcomes = run(1, &[script]);
+    let stderr = &failure(&outcomes[0]).stderr;
+    assert_eq!(stderr.len(), 20);
+    assert_eq!(stderr[19], "line 19999");
+}
+
+#[test]
+fn a_program_that_cannot_be_started_fails_every_cell() {
+    let stop = AtomicBool::new(false);
+    let request = Request {
+        model: "model",
+        job: job(2),
+        stop: &stop,
+    };
+    let mut seen = Seen::default();
+    let outcomes = Run::new(&request, &mut seen).all(&mut || Ok(Command::new("/nowhere/at/all")));
+    assert_eq!(
+        brief(&outcomes),
+        [
+            "failed: spawn in Load, 0 trials",
+            "failed: spawn in Load, 0 trials"
+        ]
+    );
+}
+
+#[test]
+fn an_interruption_fails_the_cell_in_hand_and_skips_the_rest() {
+    let stop = Arc::new(AtomicBool::new(false));
+    let setter = Arc::clone(&stop);
+    let timer = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(400));
+        setter.store(true, Ordering::Relaxed);
+    });
+    let script = work_of(1) + &says(&[begun(1), decoded(1)]) + "exec sleep 60";
+    let began = Instant::now();
+    let (outcomes, _) = run_until(3, &[script], &stop);
+    timer.join().expect("the timer only sleeps");
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(
+        brief(&outcomes),
+        [
+            "measured, 1 trials",
+            "failed: interrupted in Decode, 0 trials",
+            "skipped: interrupted, 0 trials",
+        ]
+    );
+}
+
+#[test]
+fn an_early_interruption_starts_no_child() {
+    let (outcomes, _) = run_until(2, &[], &AtomicBool::new(true));
+    assert_eq!(brief(&outcomes), ["skipped: interrupted, 0 trials"; 2]);
+}

@@ -1,0 +1,171 @@
+//! Real children, played by the shell: they say canned messages and end as children may.
+
+mod deaths;
+mod words;
+
+use std::{process::Command, sync::atomic::AtomicBool};
+
+use super::*;
+use crate::{
+    measure::{
+        message::{Loaded, ModelFacts},
+        trial::{Memory, Trial},
+    },
+    plan::{Cell, Settings, Work},
+};
+
+fn job(cells: usize) -> Job {
+    let cell = Cell {
+        work: Work::Throughput {
+            prompt_tokens: 4,
+            generation_tokens: 3,
+        },
+        warmup: 0,
+        repetitions: 1,
+    };
+    Job {
+        revision: None,
+        settings: Settings::default(),
+        cells: vec![cell; cells],
+    }
+}
+
+fn started() -> Message {
+    Message::Started {
+        runtime: Runtime {
+            mlx_version: "0.32.2".to_owned(),
+            mlx_rs_version: "0.33.0".to_owned(),
+            device: "cpu".to_owned(),
+            device_name: None,
+            working_set_bytes: None,
+        },
+    }
+}
+
+fn loaded() -> Message {
+    Message::Loaded(Box::new(Loaded {
+        model: ModelFacts::default(),
+        load_us: 6,
+        open_us: 1,
+        weights_us: 2,
+        tokenizer_us: 3,
+        memory: Memory::default(),
+    }))
+}
+
+fn begun(cell: usize) -> Message {
+    Message::CellStarted {
+        cell,
+        random_ids: true,
+    }
+}
+
+fn decoded(cell: usize) -> Message {
+    Message::Decoded { cell, tokens: 1 }
+}
+
+fn trial(cell: usize) -> Message {
+    Message::Trial {
+        cell,
+        warmup: false,
+        trial: Box::new(Trial::with_stamps(vec![1, 2, 3])),
+    }
+}
+
+fn done(cell: usize) -> Message {
+    Message::CellDone { cell }
+}
+
+fn left() -> Message {
+    Message::Done { cleanup_us: 42 }
+}
+
+/// A shell script that says `messages`.
+fn says(messages: &[Message]) -> String {
+    messages.iter().fold(String::new(), |script, message| {
+        let line = serde_json::to_string(message).expect("a message is JSON");
+        script + "printf '%s\\n' '" + &line + "'\n"
+    })
+}
+
+/// What a child says that loads and then does `cells`.
+fn work_of(cells: usize) -> String {
+    says(&[started(), loaded()])
+        + &(0..cells)
+            .map(|cell| says(&[begun(cell), decoded(cell), trial(cell), done(cell)]))
+            .collect::<String>()
+}
+
+#[derive(Default)]
+struct Seen {
+    messages: Vec<String>,
+    finished: Vec<usize>,
+}
+
+impl Observer for Seen {
+    fn message(&mut self, message: &Message) {
+        let mut message = message.clone();
+        let cell = message.cell_mut().map(|cell| format!(" {cell}"));
+        self.messages
+            .push(format!("{}{}", message.name(), cell.unwrap_or_default()));
+    }
+
+    fn finished(&mut self, cell: usize, _: &Outcome) {
+        self.finished.push(cell);
+    }
+}
+
+/// Runs `cells` cells by children of which each follows its script.
+fn run_until(cells: usize, scripts: &[String], stop: &AtomicBool) -> (Vec<Outcome>, Seen) {
+    let request = Request {
+        model: "model",
+        job: job(cells),
+        stop,
+    };
+    let mut seen = Seen::default();
+    let mut scripts = scripts.iter();
+    let outcomes = Run::new(&request, &mut seen).all(&mut || {
+        let script = scripts.next().expect("no more children than scripts");
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Ok(command)
+    });
+    assert_eq!(scripts.len(), 0, "each script has its child");
+    assert_eq!(
+        seen.finished,
+        (0..cells).collect::<Vec<_>>(),
+        "each cell is finished once, in order"
+    );
+    (outcomes, seen)
+}
+
+fn run(cells: usize, scripts: &[String]) -> Vec<Outcome> {
+    run_until(cells, scripts, &AtomicBool::new(false)).0
+}
+
+/// An outcome in a few words: verdict, repetitions, time of cleanup.
+fn brief(outcomes: &[Outcome]) -> Vec<String> {
+    outcomes
+        .iter()
+        .map(|outcome| {
+            let verdict = match &outcome.verdict {
+                Verdict::Measured => "measured".to_owned(),
+                Verdict::Skipped(skip) => format!("skipped: {}", skip.kind),
+                Verdict::Failed(failure) => {
+                    format!("failed: {} in {:?}", failure.kind, failure.stage)
+                }
+            };
+            let cleanup = outcome
+                .cleanup_us
+                .map_or(String::new(), |micros| format!(", cleanup {micros}"));
+            format!("{verdict}, {} trials{cleanup}", outcome.trials.len())
+        })
+        .collect()
+}
+
+fn failure(outcome: &Outcome) -> &Failure {
+    match &outcome.verdict {
+        Verdict::Failed(failure) => failure,
+        verdict @ (Verdict::Measured | Verdict::Skipped(_)) => panic!("{verdict:?}"),
+    }
+}

@@ -1,0 +1,254 @@
+//! What happens when a child or its parent ends before its time: with real processes, and a script for a model.
+
+#![cfg(test)]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn harness() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_mlxk-harness"))
+}
+
+/// A worker whose model follows a script, and its job of one cell.
+fn worker(behaviour: &str) -> (Child, ChildStdin) {
+    let mut child = harness()
+        .args(["worker", &format!("scripted:{behaviour}")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the harness starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let job = json!({
+        "settings": {
+            "dequantize": false,
+            "device": "auto",
+            "sampling": {"temperature": 0.0, "top_p": 1.0, "min_p": 0.0, "top_k": 0, "seed": 0},
+            "prefill_chunk": 2048,
+        },
+        "cells": [{
+            "scenario": "throughput",
+            "prompt_tokens": 8,
+            "generation_tokens": 4,
+            "warmup": 1,
+            "repetitions": 1,
+        }],
+    });
+    writeln!(stdin, "{job}").expect("the worker reads its job");
+    (child, stdin)
+}
+
+/// Reads what a child says until it names `event`.
+fn read_until(child: &mut Child, event: &str) -> Vec<String> {
+    let stdout = child.stdout.as_mut().expect("a pipe");
+    let mut events = Vec::new();
+    for line in BufReader::new(stdout).lines() {
+        let message: Value = serde_json::from_str(&line.expect("text")).expect("a message");
+        events.push(message["event"].as_str().expect("a name").to_owned());
+        if events.last().is_some_and(|last| last == event) {
+            return events;
+        }
+    }
+    panic!("`{event}` did not come after {events:?}");
+}
+
+fn ends(child: &mut Child) -> ExitStatus {
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        if let Some(status) = child.try_wait().expect("the child is ours") {
+            return status;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().expect("the child is ours");
+    panic!("the child did not end");
+}
+
+#[test]
+fn a_worker_tells_its_work_step_by_step() {
+    let (mut child, stdin) = worker("measured");
+    assert_eq!(
+        read_until(&mut child, "done"),
+        [
+            "started", "warning", "loaded", "cell_started", "decoded", "trial", "decoded", "trial",
+            "cell_done", "done",
+        ]
+    );
+    assert!(ends(&mut child).success());
+    drop(stdin);
+}
+
+#[test]
+fn a_worker_whose_parent_is_gone_ends_in_the_middle_of_its_work() {
+    let (mut child, stdin) = worker("hang@decode");
+    read_until(&mut child, "decoded");
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(child.try_wait().expect("the child is ours"), None, "it hangs");
+    // What the system does with the pipe when a parent dies.
+    drop(stdin);
+    assert!(!ends(&mut child).success());
+}
+
+/// Runs one model that follows a script and gives the exit status and the lines of its report.
+fn run(behaviour: &str) -> (Option<i32>, Vec<Value>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let report = folder.path().join("report.jsonl");
+    let output = run_command(behaviour, &report).output().expect("the harness starts");
+    let lines = fs::read_to_string(&report).unwrap_or_else(|error| {
+        panic!("{error}: {}", String::from_utf8_lossy(&output.stderr));
+    });
+    let lines = lines.lines().map(|line| serde_json::from_str(line).expect("a line is JSON"));
+    (output.status.code(), lines.collect())
+}
+
+fn run_command(behaviour: &str, report: &Path) -> Command {
+    let mut command = harness();
+    command
+        .args(["run", &format!("scripted:{behaviour}"), "--repetitions", "2", "--warmup", "1"])
+        .args(["--prompt-tokens", "8", "--generation-tokens", "16", "--max-tokens", "32"])
+        .arg("--report-output")
+        .arg(report);
+    command
+}
+
+/// A line in a few words: how it ended, why, and how many repetitions it kept.
+fn brief(line: &Value) -> String {
+    let provenance = &line["metadata"]["mlxk_harness"];
+    let failure = &provenance["failure"];
+    let why = match (failure["kind"].as_str(), failure["stage"].as_str()) {
+        (Some(kind), Some(stage)) => format!(": {kind} in {stage}"),
+        _ => String::new(),
+    };
+    let samples = provenance["samples"].as_array().map_or(0, Vec::len);
+    let outcome = line["outcome"].as_str().expect("each line has an outcome");
+    format!("{outcome}{why}, {samples} samples")
+}
+
+#[track_caller]
+fn case(behaviour: &str, exit: i32, expected: [&str; 2]) {
+    let (status, lines) = run(behaviour);
+    let lines: Vec<String> = lines.iter().map(brief).collect();
+    assert_eq!(lines, expected, "{behaviour}");
+    assert_eq!(status, Some(exit), "{behaviour}");
+}
+
+#[test]
+fn a_death_in_one_cell_leaves_its_line_and_the_other_cell_is_measured() {
+    case(
+        "kill@decode:16",
+        1,
+        ["failed: sigkill in decode, 0 samples", "passed, 2 samples"],
+    );
+    case(
+        "abort@prefill:16",
+        1,
+        ["failed: sigabrt in prefill, 0 samples", "passed, 2 samples"],
+    );
+    case(
+        "panic@decode:32",
+        1,
+        ["passed, 2 samples", "failed: panic in decode, 0 samples"],
+    );
+    case(
+        "exit@decode:16",
+        1,
+        ["failed: ended_early in decode, 0 samples", "passed, 2 samples"],
+    );
+    case(
+        "garbage@decode:16",
+        1,
+        ["failed: protocol in decode, 0 samples", "passed, 2 samples"],
+    );
+}
+
+#[test]
+fn a_death_in_load_leaves_a_line_for_every_cell() {
+    case("kill@load", 1, ["failed: sigkill in load, 0 samples"; 2]);
+}
+
+#[test]
+fn a_death_in_cleanup_keeps_what_was_measured() {
+    case(
+        "abort@cleanup",
+        1,
+        ["passed, 2 samples", "failed: sigabrt in cleanup, 2 samples"],
+    );
+}
+
+#[test]
+fn a_flood_on_standard_error_disturbs_nothing() {
+    case("flood@decode", 0, ["passed, 2 samples"; 2]);
+}
+
+#[test]
+fn no_worker_outlives_a_killed_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let report = folder.path().join("report.jsonl");
+    let mut parent = run_command("hang@decode", &report)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the harness starts");
+    let worker = wait_for(|| processes().find(|process| process.parent == parent.id()))
+        .expect("the run starts a worker");
+    thread::sleep(Duration::from_millis(500));
+    parent.kill().expect("the run is ours");
+    parent.wait().expect("the run is ours");
+    let is_gone = wait_for(|| {
+        let lives = processes().any(|process| process.id == worker.id && !process.is_zombie);
+        (!lives).then_some(())
+    });
+    if is_gone.is_none() {
+        let orphan = worker.id.to_string();
+        let killed = Command::new("kill").args(["-KILL", &orphan]).status();
+        panic!("process {orphan} still lived; killed: {killed:?}");
+    }
+}
+
+struct Process {
+    id: u32,
+    parent: u32,
+    is_zombie: bool,
+}
+
+fn processes() -> impl Iterator<Item = Process> {
+    let output = Command::new("ps")
+        .args(["-A", "-o", "pid=", "-o", "ppid=", "-o", "stat="])
+        .output()
+        .expect("`ps` lists processes");
+    let text = String::from_utf8(output.stdout).expect("`ps` writes text");
+    let lines: Vec<Process> = text
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            Some(Process {
+                id: words.next()?.parse().ok()?,
+                parent: words.next()?.parse().ok()?,
+                is_zombie: words.next()?.starts_with('Z'),
+            })
+        })
+        .collect();
+    lines.into_iter()
+}
+
+fn wait_for<T>(mut found: impl FnMut() -> Option<T>) -> Option<T> {
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        if let Some(found) = found() {
+            return Some(found);
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    None
+}
