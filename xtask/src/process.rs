@@ -64,9 +64,8 @@ pub(crate) struct Program {
 impl Program {
     /// A program, looked up on `PATH` unless `program` is a path.
     pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
-        let name = Path::new(&program).file_name().unwrap_or(program.as_ref());
         Self {
-            label: name.to_string_lossy().into_owned(),
+            label: file_name(program.as_ref()),
             command: Command::new(program),
             if_missing: "install it and try again",
             if_failed: "see its output above",
@@ -151,7 +150,7 @@ impl Program {
     }
 
     fn start_error(&self, source: io::Error) -> ProcessError {
-        let program = self.label.clone();
+        let program = file_name(self.command.get_program());
         if source.kind() == io::ErrorKind::NotFound {
             return ProcessError::Missing {
                 program,
@@ -160,6 +159,11 @@ impl Program {
         }
         ProcessError::Start { program, source }
     }
+}
+
+fn file_name(program: &OsStr) -> String {
+    let name = Path::new(program).file_name().unwrap_or(program);
+    name.to_string_lossy().into_owned()
 }
 
 fn last_lines(output: &Output) -> String {
@@ -176,8 +180,11 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_installed_is_named_with_the_remedy() {
-        let program = Program::new("no-such-program").if_missing("build it");
-        let error = program.read().unwrap_err();
+        let error = Program::new("no-such-program")
+            .named_args(&["build"])
+            .if_missing("build it")
+            .read()
+            .unwrap_err();
         assert_eq!(error.to_string(), "`no-such-program` is missing: build it");
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::process::{ProcessError, Program};
 
-const PYTHON_MISSING: &str = "install Python 3 with pip (Debian: `apt-get install python3-pip`)";
+const PIP_MISSING: &str = "install Python 3 with pip (Debian: `apt-get install python3-pip`)";
 const PIP_FAILED: &str =
     "it needs the package index, pip 20.3 or newer and, on Linux, glibc 2.35 or newer";
 const UNPACK_FAILED: &str = "the wheel does not hold what it should";
@@ -35,7 +35,7 @@ impl Wheel {
 
 /// Unpacks the wheels of a requirements file into `folder`.
 pub(crate) fn install(requirements: &Path, folder: &Path) -> Result<(), ProcessError> {
-    pip("install")
+    pip("install")?
         .args(["--no-compile", "--target"])
         .arg(folder)
         .arg("--requirement")
@@ -46,7 +46,7 @@ pub(crate) fn install(requirements: &Path, folder: &Path) -> Result<(), ProcessE
 
 /// Saves the wheels of a requirements file in `folder`.
 pub(crate) fn download(requirements: &Path, folder: &Path) -> Result<(), ProcessError> {
-    pip("download")
+    pip("download")?
         .arg("--dest")
         .arg(folder)
         .arg("--requirement")
@@ -67,17 +67,22 @@ pub(crate) fn unpack(wheel: &Path, member: &str, folder: &Path) -> Result<(), Pr
         .map(drop)
 }
 
-fn pip(verb: &str) -> Program {
+fn pip(verb: &str) -> Result<Program, ProcessError> {
     python()
+        .named_args(&["-m", "pip", "--version"])
+        .if_failed(PIP_MISSING)
+        .read()?;
+    let pip = python()
         .named_args(&["-m", "pip", verb])
         .args(["--disable-pip-version-check", "--no-input", "--quiet"])
         .args(["--no-deps", "--only-binary", ":all:", "--require-hashes"])
         .env("PIP_ROOT_USER_ACTION", "ignore")
-        .if_failed(PIP_FAILED)
+        .if_failed(PIP_FAILED);
+    Ok(pip)
 }
 
 fn python() -> Program {
-    Program::new("python3").if_missing(PYTHON_MISSING)
+    Program::new("python3").if_missing(PIP_MISSING)
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use crate::console::say;
 use crate::files;
 use crate::process::Program;
 
-const WARNING: &str = "warning: no OpenBLAS here, so MLX uses its bundled BLAS: in float32 prefill is about 30 times \
-     and decode about 3 times slower; install `libopenblas-dev`, then run `cargo xtask mlx` again";
+const WARNING: &str = "warning: no OpenBLAS here, so MLX uses its bundled BLAS, measured in float32 as about 30 times \
+     slower in prefill and 3 times in decode: install `libopenblas-dev`, then run `cargo xtask mlx` again";
 
 /// Seconds an installation may take.
 const PATIENCE: &str = "180";
@@ -75,6 +75,7 @@ fn install() -> bool {
     let prefix: &[&str] = if is_root { &[] } else { &["sudo", "-n"] };
     let apt = |arguments: &[&str]| {
         let program = Program::new("timeout")
+            .env("DEBIAN_FRONTEND", "noninteractive")
             .arg(PATIENCE)
             .args(prefix)
             .arg("apt-get");
