@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod engine;
 pub mod message;
+pub mod mlx;
 pub mod outcome;
 pub mod rates;
 pub mod recorder;
