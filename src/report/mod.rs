@@ -1,1 +1,9 @@
-//! To come.
+//! An outcome becomes a published line.
+
+pub mod family;
+pub mod provenance;
+pub mod record;
+pub mod redact;
+pub mod schema;
+pub mod sections;
+pub mod version;
