@@ -1,7 +1,7 @@
 //! A model's family and variant, guessed from its name by mlx-knife's rules.
 //!
 //! Reports are grouped by these, so the rules are kept as they are, order and oddities included:
-//! `llama` wins over everything (a DeepSeek distilled into Llama is a Llama), `dolphin` contains
+//! `llama` wins over everything (a `DeepSeek` distilled into Llama is a Llama), `dolphin` contains
 //! `phi`, and a name that fits nothing is `unknown` with the whole name as its variant. What a
 //! model really is stands in `metadata.mlxk_harness.model.model_type`.
 

@@ -55,6 +55,7 @@ impl SchemaVersion {
     }
 
     /// The version whose schema file judges lines of this one.
+    #[must_use]
     pub fn schema(self) -> Self {
         match self {
             Self::V0_1_0 => Self::V0_1_0,
