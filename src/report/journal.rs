@@ -152,3 +152,81 @@ impl Journal {
 pub fn default_path(folder: &Path, utc_date: Date, version: &MlxKnifeVersion) -> PathBuf {
     folder.join(format!("{utc_date}-v{version}.jsonl"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn folders_are_made_and_lines_are_appended() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/report.jsonl");
+        Journal::open(&path).unwrap().append_line("one").unwrap();
+        Journal::open(&path).unwrap().append_line("two").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\n");
+    }
+
+    #[test]
+    fn a_line_that_was_torn_before_does_not_tear_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.jsonl");
+        fs::write(&path, "one\n{\"to").unwrap();
+        Journal::open(&path).unwrap().append_line("two").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\n{\"to\ntwo\n");
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_written_is_refused_when_it_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = Journal::open(file.join("report.jsonl")).unwrap_err();
+        assert!(matches!(error, JournalError::Open { .. }), "{error}");
+        assert!(error.to_string().ends_with("file/report.jsonl`"), "{error}");
+        let error = Journal::open(folder.path()).unwrap_err();
+        assert!(matches!(error, JournalError::Open { .. }), "{error}");
+    }
+
+    #[test]
+    fn lines_of_several_writers_do_not_mix() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.jsonl");
+        let lines = ["a", "b", "c", "d"].map(|letter| letter.repeat(100_000));
+        thread::scope(|scope| {
+            for line in &lines {
+                scope.spawn(|| {
+                    let mut journal = Journal::open(&path).unwrap();
+                    for _ in 0..20 {
+                        journal.append_line(line).unwrap();
+                    }
+                });
+            }
+        });
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), 80);
+        assert!(
+            text.lines()
+                .all(|line| lines.iter().any(|whole| whole == line))
+        );
+    }
+
+    #[test]
+    fn a_write_that_the_disk_refuses_is_an_error() {
+        let path = Path::new("/dev/full");
+        if path.exists() {
+            let mut journal = Journal::open(path).unwrap();
+            let error = journal.append_line("one").unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        }
+    }
+
+    #[test]
+    fn a_days_report_is_named_by_date_and_version() {
+        let version = "2.0.8".parse().unwrap();
+        let date = jiff::civil::date(2026, 1, 5);
+        let path = default_path(Path::new("reports"), date, &version);
+        assert_eq!(path, Path::new("reports/2026-01-05-v2.0.8.jsonl"));
+    }
+}
