@@ -1,1 +1,31 @@
-//! To come.
+//! An outcome becomes a published line, and lines are judged.
+//!
+//! [`record()`] makes a [`Record`], [`Journal`] appends it, [`check_line`] judges what anyone wrote.
+
+mod assemble;
+mod family;
+mod identity;
+mod journal;
+mod lenient;
+mod provenance;
+mod record;
+mod redact;
+pub mod schema;
+mod sections;
+mod validate;
+mod version;
+
+pub use assemble::{Context, ModelHint, record};
+pub use family::Family;
+pub use identity::{TestNames, test_name};
+pub use journal::{Journal, JournalError, default_path};
+pub use provenance::{
+    CellFacts, Definitions, HostDetail, LoadDetail, ModelDetail, Provenance, Sample,
+};
+pub use record::{Ending, Metadata, Modality, Record};
+pub use redact::{model_id, redact};
+pub use sections::{
+    HardwareProfile, Model, Performance, QualityFlag, StopTokens, System, SystemHealth, Timeline,
+};
+pub use validate::{LineError, LineKind, Mismatch, against, check_line, encode};
+pub use version::{MlxKnifeVersion, NotAVersion, SchemaVersion, Timing, UnknownVersion};

@@ -1,0 +1,218 @@
+//! What Linux tells about the machine: files below `/proc` and `/sys`.
+
+use std::fs;
+
+use sysinfo::System;
+
+use super::{Health, Host};
+
+/// Where the maker's name for the machine lies.
+const PRODUCT: &str = "/sys/class/dmi/id/product_name";
+
+pub(super) fn survey() -> Host {
+    let processors = read("/proc/cpuinfo").unwrap_or_default();
+    let memory = read("/proc/meminfo").unwrap_or_default();
+    let chip = chip(&processors);
+    Host {
+        platform: Some("Linux".to_owned()),
+        platform_version: platform_version(System::name().ok(), System::os_version().ok()),
+        architecture: Some(std::env::consts::ARCH.to_owned()),
+        model: read(PRODUCT)
+            .and_then(|text| product(&text))
+            .or_else(|| chip.clone()),
+        chip,
+        physical_cores: System::physical_core_count()
+            .ok()
+            .and_then(|count| count.try_into().ok()),
+        logical_cores: logical_cores(&processors),
+        memory_bytes: bytes_of(&memory, "MemTotal"),
+        ..Host::default()
+    }
+}
+
+pub(super) fn health() -> Health {
+    let memory = read("/proc/meminfo").unwrap_or_default();
+    Health {
+        free_bytes: bytes_of(&memory, "MemAvailable"),
+        swap_used_bytes: swap_used(&memory),
+        zombies: zombies(),
+        ..Health::default()
+    }
+}
+
+fn read(path: &str) -> Option<String> {
+    fs::read_to_string(path).ok()
+}
+
+/// `Ubuntu 24.04`; the name alone for a system without versions.
+fn platform_version(name: Option<String>, version: Option<String>) -> Option<String> {
+    let name = name?;
+    Some(match version {
+        Some(version) => format!("{name} {version}"),
+        None => name,
+    })
+}
+
+/// The value of `key` in `/proc/meminfo`.
+fn bytes_of(memory: &str, key: &str) -> Option<u64> {
+    let mut lines = memory.lines();
+    let value = lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+    let kibibytes: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
+
+fn swap_used(memory: &str) -> Option<u64> {
+    let total = bytes_of(memory, "SwapTotal")?;
+    total.checked_sub(bytes_of(memory, "SwapFree")?)
+}
+
+/// The processor's name in `/proc/cpuinfo`; ARM machines often have none there.
+fn chip(processors: &str) -> Option<String> {
+    ["model name", "Hardware", "cpu model"]
+        .iter()
+        .find_map(|key| {
+            let mut lines = processors.lines();
+            lines.find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                (name.trim() == *key)
+                    .then(|| one_spaced(value))
+                    .filter(|value| !value.is_empty())
+            })
+        })
+}
+
+fn logical_cores(processors: &str) -> Option<u32> {
+    let lines = processors.lines();
+    let count = lines.filter(|line| {
+        line.split(':')
+            .next()
+            .is_some_and(|key| key.trim() == "processor")
+    });
+    u32::try_from(count.count()).ok().filter(|count| *count > 0)
+}
+
+/// The maker's name for the machine, unless the maker left the form blank.
+fn product(text: &str) -> Option<String> {
+    const BLANKS: [&str; 5] = [
+        "System Product Name",
+        "To Be Filled By O.E.M.",
+        "Default string",
+        "None",
+        "Not Specified",
+    ];
+    let name = one_spaced(text);
+    let is_blank = name.is_empty() || BLANKS.iter().any(|blank| name.eq_ignore_ascii_case(blank));
+    (!is_blank).then_some(name)
+}
+
+fn one_spaced(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn zombies() -> Option<u32> {
+    let mut count = 0;
+    for entry in fs::read_dir("/proc").ok()?.flatten() {
+        let name = entry.file_name();
+        let is_process = name
+            .to_str()
+            .is_some_and(|name| name.parse::<u32>().is_ok());
+        // A process may end while this looks at it; then it is none.
+        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
+            continue;
+        };
+        if is_process && is_zombie(&stat) {
+            count += 1;
+        }
+    }
+    Some(count)
+}
+
+/// The state follows the name, which stands in parentheses and may hold any character.
+fn is_zombie(stat: &str) -> bool {
+    let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+    state.is_some_and(|state| state.starts_with('Z'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEMORY: &str = "\
+MemTotal:       16384000 kB
+MemFree:          524288 kB
+MemAvailable:    8192000 kB
+SwapCached:            0 kB
+SwapTotal:       2097152 kB
+SwapFree:        2096128 kB
+";
+
+    #[test]
+    fn memory_is_told_in_bytes() {
+        assert_eq!(bytes_of(MEMORY, "MemTotal"), Some(16_777_216_000));
+        assert_eq!(bytes_of(MEMORY, "MemAvailable"), Some(8_388_608_000));
+        assert_eq!(swap_used(MEMORY), Some(1_048_576));
+    }
+
+    #[test]
+    fn a_kernel_that_does_not_tell_leaves_it_open() {
+        assert_eq!(bytes_of("MemTotal: 1 kB\n", "MemAvailable"), None);
+        assert_eq!(swap_used("SwapTotal: 5 kB\n"), None);
+        assert_eq!(swap_used("SwapTotal: 0 kB\nSwapFree: 0 kB\n"), Some(0));
+    }
+
+    #[test]
+    fn the_processor_is_named_as_its_maker_does() {
+        let processors = "processor\t: 0\nmodel name\t: Intel(R) Xeon(R)   CPU @ 2.60GHz\n\
+                          processor\t: 1\nmodel name\t: Intel(R) Xeon(R)   CPU @ 2.60GHz\n";
+        assert_eq!(
+            chip(processors).as_deref(),
+            Some("Intel(R) Xeon(R) CPU @ 2.60GHz")
+        );
+        assert_eq!(logical_cores(processors), Some(2));
+    }
+
+    #[test]
+    fn a_processor_without_a_name_has_none() {
+        let processors = "processor\t: 0\nBogoMIPS\t: 48.00\nCPU implementer\t: 0x61\n";
+        assert_eq!(chip(processors), None);
+        assert_eq!(logical_cores(""), None);
+    }
+
+    #[test]
+    fn a_form_that_was_left_blank_is_no_product() {
+        assert_eq!(product("ThinkPad X1\n").as_deref(), Some("ThinkPad X1"));
+        assert_eq!(product("To be filled by O.E.M.\n"), None);
+        assert_eq!(product("\n"), None);
+    }
+
+    #[test]
+    fn a_name_does_not_pass_for_a_state() {
+        assert!(is_zombie("7 (sh) Z 1 7 7 0"));
+        assert!(!is_zombie("7 (a) Z (b) S 1 7 7 0"));
+        assert!(!is_zombie("7 (x"));
+    }
+
+    #[test]
+    fn a_system_without_versions_has_a_name() {
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            platform_version(text("Ubuntu"), text("24.04")),
+            text("Ubuntu 24.04")
+        );
+        assert_eq!(
+            platform_version(text("Arch Linux"), None),
+            text("Arch Linux")
+        );
+        assert_eq!(platform_version(None, text("1")), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_machine_tells_the_least_that_a_report_needs() {
+        let host = survey();
+        assert!(
+            host.model.is_some() && host.memory_bytes.is_some() && host.logical_cores.is_some()
+        );
+        assert!(health().free_bytes.is_some());
+    }
+}

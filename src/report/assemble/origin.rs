@@ -1,0 +1,162 @@
+//! The block `metadata.mlxk_harness`.
+
+use super::{
+    Context,
+    figures::{counted, over},
+    seconds,
+};
+use crate::{
+    measure::{
+        message::{Loaded, ModelFacts},
+        outcome::{Failure, Outcome, Skip, Verdict},
+        rates,
+        trial::Trial,
+    },
+    plan::{Cell, Settings, Work},
+    report::{
+        identity::sha256,
+        provenance::{
+            CellFacts, Definitions, HostDetail, LoadDetail, ModelDetail, Provenance, Sample,
+        },
+        redact::redact,
+    },
+};
+
+pub(super) fn provenance(
+    context: &Context,
+    cell: &Cell,
+    settings: &Settings,
+    outcome: &Outcome,
+) -> Provenance {
+    let loaded = outcome.loaded.as_ref();
+    let runtime = outcome.runtime.as_ref();
+    let revision = loaded.and_then(|loaded| loaded.model.revision.clone());
+    let is_measured = outcome.verdict == Verdict::Measured;
+    Provenance {
+        version: env!("CARGO_PKG_VERSION"),
+        mlx_version: runtime.map(|runtime| runtime.mlx_version.clone()),
+        mlx_rs_version: runtime.map(|runtime| runtime.mlx_rs_version.clone()),
+        device: runtime.map(|runtime| runtime.device.clone()),
+        revision: revision.or_else(|| context.model.revision.clone()),
+        cell: cell_facts(cell),
+        settings: settings.clone(),
+        random_ids: outcome.random_ids,
+        prompt_tokens_per_sec: over(counted(outcome), rates::prompt_rate),
+        first_request_time_to_first_token_s: first_request(outcome),
+        definitions: is_measured.then_some(Definitions::CURRENT),
+        model: loaded.map(|loaded| model_detail(&loaded.model)),
+        load: loaded.map(load_detail),
+        host: host_detail(context, outcome),
+        warnings: outcome.warnings.iter().map(|text| redact(text)).collect(),
+        failure: failure(&outcome.verdict),
+        skip: skip(&outcome.verdict),
+        samples: outcome.trials.iter().map(sample).collect(),
+    }
+}
+
+fn cell_facts(cell: &Cell) -> CellFacts {
+    let facts = CellFacts {
+        scenario: cell.work.scenario(),
+        prompt_tokens: None,
+        generation_tokens: None,
+        prompt_sha256: None,
+        max_tokens: None,
+        warmup: cell.warmup,
+        repetitions: cell.repetitions,
+    };
+    match &cell.work {
+        Work::Throughput {
+            prompt_tokens,
+            generation_tokens,
+        } => CellFacts {
+            prompt_tokens: Some(*prompt_tokens),
+            generation_tokens: Some(*generation_tokens),
+            ..facts
+        },
+        Work::Chat { prompt, max_tokens } => CellFacts {
+            prompt_sha256: Some(sha256(prompt.as_bytes())),
+            max_tokens: Some(*max_tokens),
+            ..facts
+        },
+    }
+}
+
+/// The first request of a cell pays for kernels and caches that later ones find ready.
+fn first_request(outcome: &Outcome) -> Option<f64> {
+    let first = outcome.warmups.first().or(outcome.trials.first())?;
+    first.visible_us.first().copied().map(seconds)
+}
+
+fn model_detail(facts: &ModelFacts) -> ModelDetail {
+    ModelDetail {
+        model_type: facts.model_type.clone(),
+        parameters: facts.parameters,
+        parameter_bytes: facts.parameter_bytes,
+        size_bytes: facts.size_bytes,
+        quantization: facts.quantization.clone(),
+        stored_quantization: facts.stored_quantization.clone(),
+        dtype: facts.dtype.clone(),
+        format: facts.format.clone(),
+        vocabulary: facts.vocabulary,
+        context_length: facts.context_length,
+    }
+}
+
+fn load_detail(loaded: &Loaded) -> LoadDetail {
+    LoadDetail {
+        load_us: loaded.load_us,
+        open_us: loaded.open_us,
+        weights_us: loaded.weights_us,
+        tokenizer_us: loaded.tokenizer_us,
+        memory: loaded.memory,
+    }
+}
+
+fn host_detail(context: &Context, outcome: &Outcome) -> HostDetail {
+    let runtime = outcome.runtime.as_ref();
+    HostDetail {
+        architecture: context.host.architecture.clone(),
+        device_name: runtime.and_then(|runtime| runtime.device_name.clone()),
+        working_set_bytes: runtime.and_then(|runtime| runtime.working_set_bytes),
+        load_average: context.health.load_average,
+        memory_pressure: context.health.memory_pressure,
+        gpu_busy_percent: context.health.gpu_busy_percent,
+    }
+}
+
+fn failure(verdict: &Verdict) -> Option<Failure> {
+    let Verdict::Failed(failure) = verdict else {
+        return None;
+    };
+    Some(Failure {
+        stage: failure.stage,
+        kind: failure.kind.clone(),
+        message: redact(&failure.message),
+        hint: failure.hint.as_deref().map(redact),
+        stderr: failure.stderr.iter().map(|line| redact(line)).collect(),
+    })
+}
+
+fn skip(verdict: &Verdict) -> Option<Skip> {
+    let Verdict::Skipped(skip) = verdict else {
+        return None;
+    };
+    Some(Skip {
+        kind: skip.kind.clone(),
+        reason: redact(&skip.reason),
+    })
+}
+
+fn sample(trial: &Trial) -> Sample {
+    Sample {
+        prompt_tokens: trial.prompt_tokens,
+        prompt_sha256: trial.prompt_sha256.clone(),
+        ids_sha256: trial.ids_sha256.clone(),
+        prompt_ready_us: trial.prompt_ready_us,
+        submitted_us: trial.submitted_us.clone(),
+        visible_us: trial.visible_us.clone(),
+        ended_us: trial.ended_us,
+        finish: trial.finish.clone(),
+        memory: trial.memory,
+    }
+}

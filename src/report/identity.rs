@@ -1,0 +1,249 @@
+//! Names of tests: what was done to which model, readable, and unique within a run.
+
+use std::{collections::HashMap, fmt::Write};
+
+use sha2::{Digest, Sha256};
+
+use super::redact;
+use crate::plan::{Device, ElementType, Sampling, Settings, Work};
+
+/// Hexadecimal digits of a prompt's hash that tell two chat cells apart.
+const PROMPT_DIGITS: usize = 8;
+
+/// The name of a test: `mlxk-harness::<scenario>[<model>-<sizes>-<settings>]`.
+///
+/// Readers group by the scenario, since they cut a name at its bracket. Sizes are `p<prompt tokens>`
+/// and `g<generated tokens>`; a chat has `c<start of its prompt's SHA-256>` and `g<most tokens>`,
+/// because how long a templated prompt is shows only once the model is loaded. Only settings that
+/// differ from `defaults` appear.
+///
+/// The same cell twice in a run has the same name twice: see [`TestNames`].
+pub fn test_name(model: &str, work: &Work, settings: &Settings, defaults: &Settings) -> String {
+    let sizes = match work {
+        Work::Throughput {
+            prompt_tokens,
+            generation_tokens,
+        } => format!("p{prompt_tokens}-g{generation_tokens}"),
+        Work::Chat { prompt, max_tokens } => {
+            let hash = sha256(prompt.as_bytes());
+            let start = hash.get(..PROMPT_DIGITS).unwrap_or(&hash);
+            format!("c{start}-g{max_tokens}")
+        }
+    };
+    let scenario = work.scenario().name();
+    let model = slug(redact::model_id(model));
+    let settings = differences(settings, defaults);
+    format!("mlxk-harness::{scenario}[{model}-{sizes}{settings}]")
+}
+
+/// Gives each test of a run a name of its own.
+#[derive(Debug, Default)]
+pub struct TestNames {
+    uses: HashMap<String, u32>,
+}
+
+impl TestNames {
+    /// `name`, or from the second time on `name` with its count before the closing bracket.
+    pub fn take(&mut self, name: String) -> String {
+        let uses = self.uses.entry(name.clone()).or_default();
+        *uses = uses.saturating_add(1);
+        match *uses {
+            0 | 1 => name,
+            count => format!("{}-x{count}]", name.trim_end_matches(']')),
+        }
+    }
+}
+
+/// SHA-256 in lower-case hexadecimal.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        write!(text, "{byte:02x}").expect("a `String` takes any text");
+    }
+    text
+}
+
+/// Only characters that no reader of names takes for a separator.
+fn slug(model: &str) -> String {
+    let is_plain =
+        |character: char| character.is_ascii_alphanumeric() || "._/-".contains(character);
+    let plain = |character| if is_plain(character) { character } else { '_' };
+    model.chars().map(plain).collect()
+}
+
+fn differences(settings: &Settings, defaults: &Settings) -> String {
+    let Settings {
+        dtype,
+        dequantize,
+        device,
+        sampling,
+        prefill_chunk,
+    } = settings;
+    let mut parts = Vec::new();
+    if *dtype != defaults.dtype {
+        parts.push(dtype.map_or("as-stored", element_type).to_owned());
+    }
+    if *dequantize != defaults.dequantize {
+        let name = if *dequantize { "dequantized" } else { "packed" };
+        parts.push(name.to_owned());
+    }
+    if *device != defaults.device {
+        parts.push(device_name(*device).to_owned());
+    }
+    if *prefill_chunk != defaults.prefill_chunk {
+        parts.push(format!("chunk{prefill_chunk}"));
+    }
+    parts.extend(sampling_differences(sampling, &defaults.sampling));
+    parts.insert(0, String::new());
+    parts.join("-")
+}
+
+fn sampling_differences(sampling: &Sampling, defaults: &Sampling) -> Vec<String> {
+    let Sampling {
+        temperature,
+        top_p,
+        min_p,
+        top_k,
+        repetition_penalty,
+        seed,
+    } = sampling;
+    let fractions = [
+        ("temperature", *temperature, defaults.temperature),
+        ("top_p", *top_p, defaults.top_p),
+        ("min_p", *min_p, defaults.min_p),
+    ];
+    let differing = fractions
+        .iter()
+        .filter(|(_, value, default)| value.to_bits() != default.to_bits());
+    let mut parts: Vec<_> = differing
+        .map(|(name, value, _)| format!("{name}{value}"))
+        .collect();
+    if *top_k != defaults.top_k {
+        parts.push(format!("top_k{top_k}"));
+    }
+    if *repetition_penalty != defaults.repetition_penalty {
+        let value = repetition_penalty.map_or_else(|| "none".to_owned(), |value| value.to_string());
+        parts.push(format!("repetition_penalty{value}"));
+    }
+    if *seed != defaults.seed {
+        parts.push(format!("seed{seed}"));
+    }
+    parts
+}
+
+fn element_type(dtype: ElementType) -> &'static str {
+    match dtype {
+        ElementType::Float32 => "float32",
+        ElementType::Float16 => "float16",
+        ElementType::Bfloat16 => "bfloat16",
+    }
+}
+
+fn device_name(device: Device) -> &'static str {
+    match device {
+        Device::Auto => "auto",
+        Device::Cpu => "cpu",
+        Device::Gpu => "gpu",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn throughput() -> Work {
+        Work::Throughput {
+            prompt_tokens: 512,
+            generation_tokens: 128,
+        }
+    }
+
+    #[track_caller]
+    fn case(model: &str, work: &Work, settings: &Settings, expected: &str) {
+        assert_eq!(
+            test_name(model, work, settings, &Settings::default()),
+            expected
+        );
+    }
+
+    #[test]
+    fn a_name_tells_scenario_model_and_sizes() {
+        case(
+            "mlx-community/Qwen3-0.6B-4bit",
+            &throughput(),
+            &Settings::default(),
+            "mlxk-harness::throughput[mlx-community/Qwen3-0.6B-4bit-p512-g128]",
+        );
+    }
+
+    #[test]
+    fn a_chat_is_told_by_the_start_of_its_prompts_hash() {
+        // printf %s 'Write one sentence about cats.' | sha256sum
+        let work = Work::Chat {
+            prompt: "Write one sentence about cats.".to_owned(),
+            max_tokens: 50,
+        };
+        case(
+            "tiny",
+            &work,
+            &Settings::default(),
+            "mlxk-harness::chat[tiny-c60b12032-g50]",
+        );
+    }
+
+    #[test]
+    fn settings_appear_where_they_differ_from_the_default() {
+        let settings = Settings {
+            dtype: Some(ElementType::Float16),
+            dequantize: true,
+            device: Device::Cpu,
+            prefill_chunk: 512,
+            sampling: Sampling {
+                temperature: 0.7,
+                repetition_penalty: Some(1.1),
+                seed: 3,
+                ..Sampling::default()
+            },
+        };
+        case(
+            "tiny",
+            &throughput(),
+            &settings,
+            "mlxk-harness::throughput[tiny-p512-g128-float16-dequantized-cpu-chunk512\
+             -temperature0.7-repetition_penalty1.1-seed3]",
+        );
+    }
+
+    #[test]
+    fn a_default_that_is_set_back_appears_too() {
+        let defaults = Settings {
+            dtype: Some(ElementType::Float16),
+            dequantize: true,
+            ..Settings::default()
+        };
+        let name = test_name("tiny", &throughput(), &Settings::default(), &defaults);
+        assert_eq!(
+            name,
+            "mlxk-harness::throughput[tiny-p512-g128-as-stored-packed]"
+        );
+    }
+
+    #[test]
+    fn a_model_cannot_break_the_grammar_of_names() {
+        case(
+            "/Volumes/Disk/my model::v2[b]",
+            &throughput(),
+            &Settings::default(),
+            "mlxk-harness::throughput[my_model__v2_b_-p512-g128]",
+        );
+    }
+
+    #[test]
+    fn no_name_is_given_twice() {
+        let mut names = TestNames::default();
+        let taken: Vec<_> = ["a[x]", "b[x]", "a[x]", "a[x]"]
+            .map(|name| names.take(name.to_owned()))
+            .into();
+        assert_eq!(taken, ["a[x]", "b[x]", "a[x-x2]", "a[x-x3]"]);
+    }
+}

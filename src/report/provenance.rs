@@ -1,0 +1,211 @@
+//! `metadata.mlxk_harness`: where a line's figures come from, down to every stamp.
+//!
+//! No schema declares it, so it may grow. What it holds is told in `schemas/MIGRATIONS.md`.
+
+use serde::Serialize;
+
+use crate::{
+    measure::{
+        outcome::{Failure, Skip},
+        trial::{Finish, Memory},
+    },
+    plan::{Scenario, Settings},
+};
+
+/// Where a line's figures come from.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Provenance {
+    /// Version of the harness.
+    pub version: &'static str,
+    /// Version of the MLX library.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mlx_version: Option<String>,
+    /// Version of the `mlx-rs` crate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mlx_rs_version: Option<String>,
+    /// The processor that ran the model: `cpu` or `gpu`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// The commit of a hub snapshot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// What was asked.
+    pub cell: CellFacts,
+    /// How the model was loaded and run.
+    pub settings: Settings,
+    /// Whether prompts were ids drawn at random.
+    pub random_ids: bool,
+    /// Prompt tokens read a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_tokens_per_sec: Option<f64>,
+    /// From the first request, a warm-up where there was one, until its first token, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_request_time_to_first_token_s: Option<f64>,
+    /// Which definition each published figure follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub definitions: Option<Definitions>,
+    /// The checkpoint, where it was loaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelDetail>,
+    /// The load, taken apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<LoadDetail>,
+    /// The machine, as far as no schema has a place for it.
+    pub host: HostDetail,
+    /// What a reader of the figures must know, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// Why the cell failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// Why the cell was skipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skip: Option<Skip>,
+    /// The measured repetitions, in order; of a failed cell, those that ended well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<Sample>,
+}
+
+/// What was asked. A prompt that a user wrote may be private, so it is told by its hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CellFacts {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// Exact length of the prompt, in tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_tokens: Option<u32>,
+    /// Exact number of tokens to generate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation_tokens: Option<u32>,
+    /// SHA-256 of what the user says, in UTF-8, in lower-case hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_sha256: Option<String>,
+    /// Tokens after which the answer is cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+    /// Repetitions that are run and not counted.
+    pub warmup: u32,
+    /// Repetitions that are measured.
+    pub repetitions: u32,
+}
+
+/// Which definition each published figure follows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Definitions {
+    /// Of `performance.tokens_per_sec`.
+    pub tokens_per_sec: &'static str,
+    /// Of `performance.time_to_first_token_s`.
+    pub time_to_first_token_s: &'static str,
+    /// Of `prompt_tokens_per_sec` here.
+    pub prompt_tokens_per_sec: &'static str,
+    /// Of `performance.peak_ram_gb` and `ram_peak_mb`.
+    pub peak_ram_gb: &'static str,
+    /// Of `performance.stable_ram_gb`.
+    pub stable_ram_gb: &'static str,
+    /// Of `timeline`.
+    pub timeline: &'static str,
+    /// How the repetitions of a figure become one.
+    pub repetitions: &'static str,
+}
+
+impl Definitions {
+    /// Those that this version of the harness follows.
+    pub const CURRENT: Self = Self {
+        tokens_per_sec: "decode_tps.n_minus_1",
+        time_to_first_token_s: "ttft.request_to_first_visible",
+        prompt_tokens_per_sec: "prompt_tps.ids_ready_to_first_visible",
+        peak_ram_gb: "memory.mlx_allocator_peak_of_request",
+        stable_ram_gb: "memory.mlx_allocator_active_after_request",
+        timeline: "timeline.stages_end_to_end",
+        repetitions: "median; maximum of peaks",
+    };
+}
+
+/// A checkpoint as it was loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ModelDetail {
+    /// `model_type` of its configuration.
+    pub model_type: String,
+    /// Parameters, packed ones counted unpacked.
+    pub parameters: u64,
+    /// Bytes of all parameters as loaded.
+    pub parameter_bytes: u64,
+    /// Bytes of all files of the model.
+    pub size_bytes: u64,
+    /// Quantization as loaded; absent where dense.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantization: Option<String>,
+    /// Quantization of the files, where the loaded one differs from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored_quantization: Option<String>,
+    /// Element type of the activations.
+    pub dtype: String,
+    /// `safetensors` or `gguf`.
+    pub format: String,
+    /// Size of the vocabulary that the model scores.
+    pub vocabulary: u32,
+    /// Tokens that the model was made to attend to, where its configuration says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_length: Option<u32>,
+}
+
+/// A load, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LoadDetail {
+    /// Microseconds until the model could answer.
+    pub load_us: u64,
+    /// Of these, reading the configuration and mapping the weights.
+    pub open_us: u64,
+    /// Of these, evaluating every parameter.
+    pub weights_us: u64,
+    /// Of these, making the tokenizer.
+    pub tokenizer_us: u64,
+    /// Memory right after.
+    pub memory: Memory,
+}
+
+/// What no schema has a place for about the machine.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HostDetail {
+    /// Processor architecture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
+    /// The device's own name, where MLX tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_name: Option<String>,
+    /// Largest working set that the device recommends, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub working_set_bytes: Option<u64>,
+    /// Load average of the last minute, before the cell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load_average: Option<f64>,
+    /// The system's own judgement of its memory, before the cell: 1 normal, 2 warning, 4 critical.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_pressure: Option<u32>,
+    /// How busy the GPU was before the cell, in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_busy_percent: Option<u32>,
+}
+
+/// One measured repetition. Stamps are whole microseconds since the request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Sample {
+    /// Tokens of the prompt.
+    pub prompt_tokens: u32,
+    /// SHA-256 of the prompt's ids, each as four little-endian bytes, in lower-case hexadecimal.
+    pub prompt_sha256: String,
+    /// The same of the generated ids.
+    pub ids_sha256: String,
+    /// When the prompt was a list of ids.
+    pub prompt_ready_us: u64,
+    /// For each token, when the step that makes it was handed to the device.
+    pub submitted_us: Vec<u64>,
+    /// For each token, when the host could see it.
+    pub visible_us: Vec<u64>,
+    /// When the request was over and its device work had ended.
+    pub ended_us: u64,
+    /// Why it ended.
+    pub finish: Finish,
+    /// Memory during this repetition.
+    pub memory: Memory,
+}
