@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, ops::ControlFlow, time::Instant};
 
 use clap::Args;
-use jiff::Zoned;
+use jiff::ZonedDateTime;
 use serde::Serialize;
 
 use super::{Exit, printer::Printer, shared::Shared};
@@ -14,7 +14,7 @@ use crate::{
         outcome::Failure,
     },
     plan::{OutOfRange, Settings},
-    text::{ChatOptions, Message, TextError, Tokenizer, detokenize::Detokenizer},
+    text::{ChatOptions, Detokenizer, Message, TextError, Tokenizer},
 };
 
 /// Tokens after which an answer is cut unless the user says otherwise; mlx-lm's default.
@@ -132,7 +132,7 @@ fn prompt_ids(
     if arguments.raw || !tokenizer.has_chat_template() {
         return tokenizer.encode_prompt(prompt).map_err(unwritten);
     }
-    let options = ChatOptions { enable_thinking: None, now: Zoned::now().datetime() };
+    let options = ChatOptions { enable_thinking: None, now: ZonedDateTime::now().datetime() };
     tokenizer.chat_ids(&[Message::user(prompt)], options).map_err(unwritten)
 }
 

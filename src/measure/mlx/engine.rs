@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, num::NonZeroU32, ops::ControlFlow};
 
-use jiff::Zoned;
+use jiff::ZonedDateTime;
 use mlx_rs::memory::reset_peak_memory;
 
 use super::opened::{Opened, memory, sentence};
@@ -15,7 +15,7 @@ use crate::{
         trial::{Finish, Memory},
     },
     plan::{Sampling, Work},
-    text::{ChatOptions, Message, TextError, Tokenizer, prompt},
+    text::{self, ChatOptions, Message, TextError, Tokenizer},
 };
 
 /// The seed of prompts made of random ids: the same for every model and run.
@@ -51,16 +51,16 @@ impl MlxEngine {
                 let length = *prompt_tokens as usize;
                 match (&self.opened.tokenizer, NonZeroU32::new(self.opened.model.vocabulary())) {
                     (Some(tokenizer), _) => {
-                        prompt::ids_of_length(tokenizer, length).map_err(|error| unwritten(&error))
+                        text::ids_of_length(tokenizer, length).map_err(|error| unwritten(&error))
                     }
                     (None, Some(vocabulary)) => {
-                        Ok(prompt::random_ids(vocabulary, length, PROMPT_SEED))
+                        Ok(text::random_ids(vocabulary, length, PROMPT_SEED))
                     }
                     (None, None) => Ok(Vec::new()),
                 }
             }
             Work::Chat { prompt, .. } => {
-                let options = ChatOptions { enable_thinking: None, now: Zoned::now().datetime() };
+                let options = ChatOptions { enable_thinking: None, now: ZonedDateTime::now().datetime() };
                 self.chat_tokenizer()?
                     .chat_ids(&[Message::user(prompt)], options)
                     .map_err(|error| unwritten(&error))

@@ -24,7 +24,7 @@ use crate::{
     models::{self, Model},
     nn::MlxError,
     plan::Settings,
-    text::{Tokenizer, prompt, stop},
+    text::{self, Tokenizer},
 };
 
 /// A model in memory with all that belongs to it.
@@ -75,7 +75,7 @@ impl From<OpenError> for Failure {
 
 /// An error and its causes on one line.
 pub fn sentence(error: &dyn Error) -> String {
-    let causes = iter::successors(Some(error), |error| error.source());
+    let causes = iter::successors(Some(error), |&error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
@@ -112,7 +112,7 @@ pub fn open(
         Ok(tokenizer) => (Some(tokenizer), None),
         Err(lack) => (None, Some(lack)),
     };
-    let stop = stop::stop_ids(&config, generation_config.as_ref(), tokenizer.as_ref());
+    let stop = text::stop_ids(&config, generation_config.as_ref(), tokenizer.as_ref());
     facts.stop_tokens = stop
         .iter()
         .map(|&id| StopToken { id, text: tokenizer.as_ref().and_then(|t| t.token_text(id)) })
@@ -157,7 +157,7 @@ fn tokenizer(location: &Location, vocabulary: u32) -> Result<Tokenizer, Tokenize
         }
     };
     match found {
-        Some(tokenizer) if prompt::is_usable(&tokenizer, vocabulary) => Ok(tokenizer),
+        Some(tokenizer) if text::is_usable(&tokenizer, vocabulary) => Ok(tokenizer),
         Some(tokenizer) => Err(TokenizerLack {
             kind: "tokenizer_mismatch",
             reason: format!(
