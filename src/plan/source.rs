@@ -18,18 +18,21 @@ pub enum Source {
 
 impl Source {
     /// What an argument of the command line means: what exists or looks like a path is a path.
+    ///
+    /// A name without an organization is one of `mlx-community`.
     pub fn from_argument(argument: &str) -> Self {
-        if Path::new(argument).exists() || !Self::is_id(argument) {
-            Self::Path(PathBuf::from(argument))
-        } else {
-            Self::Hub {
-                id: argument.to_owned(),
+        let community = format!("mlx-community/{argument}");
+        let id = [argument, &community].into_iter().find(|id| Self::is_id(id));
+        match id {
+            Some(id) if !Path::new(argument).exists() => Self::Hub {
+                id: id.to_owned(),
                 revision: None,
-            }
+            },
+            _ => Self::Path(PathBuf::from(argument)),
         }
     }
 
-    /// Whether `text` can be the id of a hub model.
+    /// Whether `text` can be the id of a hub model, an organization and a name.
     pub fn is_id(text: &str) -> bool {
         let is_part = |part: &str| {
             !part.is_empty()
@@ -41,7 +44,7 @@ impl Source {
         let is_file = Path::new(text)
             .extension()
             .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
-        text.split('/').count() <= 2 && text.split('/').all(is_part) && !is_file
+        text.split('/').count() == 2 && text.split('/').all(is_part) && !is_file
     }
 
     /// What the model is called in reports and tables: its id or base name, never a path.
@@ -99,8 +102,8 @@ mod tests {
     }
 
     #[track_caller]
-    fn hub(argument: &str) {
-        let id = argument.to_owned();
+    fn hub(argument: &str, id: &str) {
+        let id = id.to_owned();
         assert_eq!(
             Source::from_argument(argument),
             Source::Hub { id, revision: None }
@@ -120,8 +123,8 @@ mod tests {
     #[test]
     fn what_exists_is_a_path_and_the_rest_is_an_id() {
         path("src");
-        hub("mlx-community/Qwen3-0.6B-4bit");
-        hub("SmolLM2.5-135M");
+        hub("org/Qwen3-0.6B-4bit", "org/Qwen3-0.6B-4bit");
+        hub("SmolLM2.5-135M", "mlx-community/SmolLM2.5-135M");
     }
 
     #[test]
