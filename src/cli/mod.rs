@@ -1,6 +1,24 @@
 //! What a user types, and what is printed.
 
+mod check;
+mod generate;
+mod interrupt;
+mod list;
+mod notes;
+mod printer;
+mod progress;
+mod run;
+mod session;
+mod shared;
+mod system;
+mod table;
+mod worker;
+
 use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use printer::{Printer, Quiet};
 
 /// How a command ended, as the system sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +41,64 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// Measures language models on MLX and writes mlx-knife v0.2 reports
+#[derive(Debug, Parser)]
+#[command(name = "mlxk-harness", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Says nothing but data and errors
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measures models and appends a line for each cell to a report
+    Run(run::Arguments),
+    /// Lets a model answer, to see what it says
+    Generate(generate::Arguments),
+    /// Lists the architectures that can be run, and the models in the local cache
+    List(list::Arguments),
+    /// Checks that every line of a report fits its schema
+    Check(check::Arguments),
+    /// Tells which machine, system and MLX this is
+    System(system::Arguments),
+    /// Measures one model for a parent process
+    #[command(hide = true)]
+    Worker(worker::Arguments),
+}
+
 /// Runs the command that the arguments name.
 pub fn run() -> Exit {
-    Exit::Ok
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(answer) => return printer::answer(&answer),
+    };
+    let quiet = if arguments.quiet {
+        Quiet::Yes
+    } else {
+        Quiet::No
+    };
+    let printer = Printer::new(quiet);
+    match arguments.command {
+        Command::Run(arguments) => run::run(&arguments, &printer),
+        Command::Generate(arguments) => generate::run(&arguments, &printer),
+        Command::List(arguments) => list::run(&arguments, &printer),
+        Command::Check(arguments) => check::run(&arguments, &printer),
+        Command::System(arguments) => system::run(&arguments, &printer),
+        Command::Worker(arguments) => worker::run(&arguments, &printer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_do_not_contradict_each_other() {
+        Arguments::command().debug_assert();
+    }
 }

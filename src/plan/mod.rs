@@ -1,7 +1,60 @@
 //! What will be measured: plain values, checked and complete before anything runs.
 
 mod cell;
+mod choices;
+mod manifest;
+mod selection;
 mod settings;
+mod source;
 
 pub use cell::{Cell, Scenario, Work};
+pub use choices::{Choices, OutOfRange};
+pub use manifest::{Entry, Manifest, ManifestError, Place, Problem, Written};
+pub use selection::{PlanError, Selection};
 pub use settings::{Device, ElementType, Sampling, Settings};
+pub use source::Source;
+
+/// What will be measured, in order; never empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The models; no two share a label.
+    pub models: Vec<PlannedModel>,
+    /// The manifest behind it, where there is one.
+    pub manifest: Option<Manifest>,
+}
+
+/// A model and what will be asked of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedModel {
+    /// Where it comes from; whether it is there is not known yet.
+    pub source: Source,
+    /// What it is called: the id of a hub model, else a base name.
+    pub label: String,
+    /// What the manifest says it can be selected by.
+    pub tags: Vec<String>,
+    /// Size of its files in GiB, where the manifest says.
+    pub size_gb: Option<f32>,
+    /// How it is loaded and run.
+    pub settings: Settings,
+    /// What is measured, in order; never empty.
+    pub cells: Vec<Cell>,
+}
+
+impl PlannedModel {
+    /// The model of `entry` under `flags`; nothing where no cell is of a wanted scenario.
+    ///
+    /// An empty list of `scenarios` wants all.
+    pub(super) fn of(entry: &Entry, flags: &Choices, scenarios: &[Scenario]) -> Option<Self> {
+        let choices = flags.clone().over(&entry.choices);
+        let mut cells = choices.cells();
+        cells.retain(|cell| scenarios.is_empty() || scenarios.contains(&cell.work.scenario()));
+        (!cells.is_empty()).then(|| Self {
+            label: entry.source.label(),
+            source: entry.source.clone(),
+            tags: entry.tags.clone(),
+            size_gb: entry.size_gb,
+            settings: choices.settings(),
+            cells,
+        })
+    }
+}

@@ -1,0 +1,179 @@
+//! What a reader of a table must know beside its figures: failures, skips and warnings, each said once.
+
+use super::table::Row;
+use crate::measure::outcome::{Failure, Outcome, Stage, Verdict};
+
+/// Lines of a child's standard error that are shown.
+const STDERR_LINES: usize = 4;
+
+/// Something to know about cells of one model.
+#[derive(Debug, PartialEq, Eq)]
+struct Note<'a> {
+    kind: &'static str,
+    label: &'a str,
+    text: String,
+    /// More lines, each with what it is.
+    details: Vec<(&'static str, &'a str)>,
+    scenarios: Vec<&'static str>,
+}
+
+/// All notes, the same about several cells of a model in one, and an empty line after them.
+pub(super) fn notes(rows: &[Row]) -> String {
+    let mut notes: Vec<Note<'_>> = Vec::new();
+    for note in rows.iter().flat_map(about) {
+        let same = |known: &&mut Note<'_>| {
+            known.kind == note.kind
+                && known.label == note.label
+                && known.text == note.text
+                && known.details == note.details
+        };
+        match notes.iter_mut().find(same) {
+            Some(known) => known.scenarios.extend(note.scenarios),
+            None => notes.push(note),
+        }
+    }
+    let mut text: String = notes.iter().map(Note::to_text).collect();
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+/// How a cell ended, as the end of a sentence.
+pub(super) fn verdict(outcome: &Outcome) -> String {
+    match &outcome.verdict {
+        Verdict::Measured => "passed".to_owned(),
+        Verdict::Skipped(skip) => format!("skipped: {}", skip.reason),
+        Verdict::Failed(failure) => format!("failed {}", place(failure)),
+    }
+}
+
+impl Note<'_> {
+    fn to_text(&self) -> String {
+        let (kind, label) = (self.kind, self.label);
+        let scenarios = self.scenarios.join(", ");
+        let head = format!("{kind:<8} {label} ({scenarios}) {}\n", self.text);
+        let details = self.details.iter();
+        let details = details.map(|(name, line)| format!("         {name}: {line}\n"));
+        std::iter::once(head).chain(details).collect()
+    }
+}
+
+fn about(row: &Row) -> Vec<Note<'_>> {
+    let note = |kind, text| Note {
+        kind,
+        label: &row.label,
+        text,
+        details: Vec::new(),
+        scenarios: vec![row.cell.work.scenario().name()],
+    };
+    let mut notes = Vec::new();
+    match &row.outcome.verdict {
+        Verdict::Measured => {}
+        Verdict::Skipped(skip) => notes.push(note("skipped", skip.reason.clone())),
+        Verdict::Failed(failure) => notes.push(Note {
+            details: details(failure),
+            ..note("failed", place(failure))
+        }),
+    }
+    if row.outcome.random_ids {
+        notes.push(note("note", "prompts were ids drawn at random".to_owned()));
+    }
+    notes.extend(
+        row.outcome
+            .warnings
+            .iter()
+            .map(|text| note("note", text.clone())),
+    );
+    notes
+}
+
+fn place(failure: &Failure) -> String {
+    format!("while {}: {}", doing(failure.stage), failure.message)
+}
+
+fn doing(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Resolve => "finding the model",
+        Stage::Load => "loading",
+        Stage::Prompt => "making the prompt",
+        Stage::Prefill => "reading the prompt",
+        Stage::Decode => "generating",
+        Stage::Cleanup => "releasing the model",
+    }
+}
+
+fn details(failure: &Failure) -> Vec<(&'static str, &str)> {
+    let hint = failure.hint.as_deref().map(|hint| ("hint", hint));
+    let skipped = failure.stderr.len().saturating_sub(STDERR_LINES);
+    let stderr = failure
+        .stderr
+        .iter()
+        .skip(skipped)
+        .map(|line| ("stderr", line.as_str()));
+    hint.into_iter().chain(stderr).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cli::table::tests::{failed, row},
+        plan::Scenario,
+    };
+
+    #[test]
+    fn what_is_true_of_both_scenarios_is_said_once() {
+        let rows = [
+            row("org/a", Scenario::Throughput, failed("`x` is missing")),
+            row("org/a", Scenario::Chat, failed("`x` is missing")),
+            row("org/b", Scenario::Chat, failed("`x` is missing")),
+        ];
+        let expected = "\
+failed   org/a (throughput, chat) while loading: `x` is missing
+failed   org/b (chat) while loading: `x` is missing
+
+";
+        assert_eq!(notes(&rows), expected);
+    }
+
+    #[test]
+    fn a_failure_tells_its_hint_and_the_last_words() {
+        let mut row = row("org/a", Scenario::Chat, failed("it is gone"));
+        if let Verdict::Failed(failure) = &mut row.outcome.verdict {
+            failure.hint = Some("try again".to_owned());
+            failure.stderr = ["1", "2", "3", "4", "5"].map(str::to_owned).to_vec();
+        }
+        let expected = "\
+failed   org/a (chat) while loading: it is gone
+         hint: try again
+         stderr: 2
+         stderr: 3
+         stderr: 4
+         stderr: 5
+
+";
+        assert_eq!(notes(&[row]), expected);
+    }
+
+    #[test]
+    fn warnings_of_measured_cells_are_told() {
+        let mut row = row("org/a", Scenario::Throughput, Verdict::Measured);
+        row.outcome.random_ids = true;
+        row.outcome.warnings = vec!["it is hot".to_owned()];
+        let expected = "\
+note     org/a (throughput) prompts were ids drawn at random
+note     org/a (throughput) it is hot
+
+";
+        assert_eq!(notes(&[row]), expected);
+    }
+
+    #[test]
+    fn nothing_to_know_is_nothing() {
+        assert_eq!(
+            notes(&[row("org/a", Scenario::Chat, Verdict::Measured)]),
+            ""
+        );
+    }
+}

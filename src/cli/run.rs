@@ -1,0 +1,185 @@
+//! `run`: measures every cell of a plan and appends a line for each to a report.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{
+    Exit, interrupt,
+    printer::Printer,
+    session::{Format, Session, View},
+    shared::Shared,
+};
+use crate::{
+    plan::{Choices, Manifest, ManifestError, Scenario, Selection, Written},
+    report::{Journal, MlxKnifeVersion, NotAVersion, SchemaVersion},
+};
+
+/// What is measured, and where it is written.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Arguments {
+    /// A manifest (`*.toml`), a model's folder, a GGUF file, or the id of a cached hub model
+    #[arg(required = true, value_name = "MANIFEST|MODEL")]
+    names: Vec<String>,
+    #[command(flatten)]
+    choice: Choice,
+    #[command(flatten)]
+    report: Report,
+    #[command(flatten)]
+    shared: Shared,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "What is measured")]
+struct Choice {
+    /// Only models with this tag; more than once for any of several
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// Only models with this in their names; more than once for any of several
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Only this scenario; more than once for several
+    #[arg(long = "scenario", value_name = "SCENARIO")]
+    scenarios: Vec<Scenario>,
+    /// Repetitions that are measured
+    #[arg(long, value_name = "N")]
+    repetitions: Option<u32>,
+    /// Repetitions that are run before and not counted
+    #[arg(long, value_name = "N")]
+    warmup: Option<u32>,
+    /// Exact length of a throughput prompt
+    #[arg(long, value_name = "N")]
+    prompt_tokens: Option<u32>,
+    /// Exact number of tokens that throughput generates
+    #[arg(long, value_name = "N")]
+    generation_tokens: Option<u32>,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Report")]
+struct Report {
+    /// The report to append to [default: reports/<UTC date>-v<version>.jsonl]
+    #[arg(long = "report-output", value_name = "FILE")]
+    path: Option<PathBuf>,
+    /// The version of the lines
+    #[arg(long, value_name = "VERSION")]
+    schema: Option<SchemaVersion>,
+    /// What the lines name as mlx-knife's version [default: this program's]
+    #[arg(long, value_name = "VERSION")]
+    mlx_knife_version: Option<MlxKnifeVersion>,
+    /// Prints the report's lines instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    fn selection(&self) -> Selection {
+        let Choice {
+            tags,
+            only,
+            scenarios,
+            ..
+        } = self.choice.clone();
+        Selection {
+            arguments: self.names.clone(),
+            tags,
+            only,
+            scenarios,
+            flags: Choices {
+                repetitions: self.choice.repetitions,
+                warmup: self.choice.warmup,
+                prompt_tokens: self.choice.prompt_tokens,
+                generation_tokens: self.choice.generation_tokens,
+                ..self.shared.choices()
+            },
+        }
+    }
+}
+
+/// Measures what the arguments name.
+pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
+    let plan = match arguments.selection().plan() {
+        Ok(plan) => plan,
+        Err(error) => {
+            printer.failure(&error, error.hint().as_deref());
+            return Exit::Usage;
+        }
+    };
+    let format = match arguments.report.format(plan.manifest.as_ref()) {
+        Ok(format) => format,
+        Err(error) => {
+            printer.failure(&error, error.hint().as_deref());
+            return Exit::Usage;
+        }
+    };
+    let stop = match interrupt::listen() {
+        Ok(stop) => stop,
+        Err(error) => {
+            printer.error(format!("cannot listen for interrupts: {error}"), None);
+            return Exit::Io;
+        }
+    };
+    let path = arguments.report.path.clone();
+    let path = path.unwrap_or_else(|| Journal::default_path(&format.mlx_knife_version));
+    match Journal::open(&path) {
+        Ok(journal) => {
+            let mut session = Session::new(printer, journal, format, stop);
+            session.measure(&plan);
+            session.conclude(&path)
+        }
+        Err(error) => {
+            printer.failure(&error, None);
+            Exit::Io
+        }
+    }
+}
+
+impl Report {
+    /// What lines look like; flags win over the manifest.
+    fn format(&self, manifest: Option<&Manifest>) -> Result<Format, ManifestError> {
+        let schema = written(
+            manifest,
+            |manifest| manifest.schema.as_ref(),
+            |text| SchemaVersion::from_str(text, false).map_err(|_| unknown_schema(text)),
+        );
+        let mlx_knife_version = written(
+            manifest,
+            |manifest| manifest.mlx_knife_version.as_ref(),
+            |text| text.parse().map_err(|error: NotAVersion| error.to_string()),
+        );
+        Ok(Format {
+            schema: self.schema.or(schema?).unwrap_or_default(),
+            mlx_knife_version: self
+                .mlx_knife_version
+                .clone()
+                .or(mlx_knife_version?)
+                .unwrap_or_default(),
+            view: if self.json { View::Lines } else { View::Table },
+        })
+    }
+}
+
+/// What a manifest says at `place`, as `read` understands it.
+fn written<T>(
+    manifest: Option<&Manifest>,
+    place: fn(&Manifest) -> Option<&Written<String>>,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, ManifestError> {
+    let Some((manifest, written)) = manifest.and_then(|all| Some((all, place(all)?))) else {
+        return Ok(None);
+    };
+    let refuse = |reason| manifest.refuse(written.place, reason);
+    read(&written.value).map(Some).map_err(refuse)
+}
+
+fn unknown_schema(text: &str) -> String {
+    let known: Vec<_> = SchemaVersion::value_variants()
+        .iter()
+        .filter(|version| version.to_possible_value().is_some())
+        .map(|version| format!("`{version}`"))
+        .collect();
+    format!(
+        "no line can be written in version `{text}`, only in {}",
+        known.join(" and ")
+    )
+}

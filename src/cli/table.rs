@@ -1,0 +1,290 @@
+//! The table at the end of a run.
+
+use super::notes::notes;
+use crate::{
+    measure::{
+        outcome::{Outcome, Verdict},
+        rates,
+        statistics::{Summary, median},
+        trial::Trial,
+    },
+    plan::{Cell, Work},
+};
+
+/// A cell that was measured, or tried.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) label: String,
+    pub(super) cell: Cell,
+    pub(super) outcome: Outcome,
+}
+
+/// Stands for what is not known.
+const UNKNOWN: &str = "–";
+
+/// Characters of a label that are shown.
+const LABEL_WIDTH: usize = 34;
+
+const HEADER: [&str; 10] = [
+    "model",
+    "scenario",
+    "in",
+    "out",
+    "load s",
+    "TTFT ms",
+    "prompt tok/s",
+    "decode tok/s",
+    "peak GiB",
+    "outcome",
+];
+
+/// The whole text, every line of it ended.
+pub(super) fn table(rows: &[Row]) -> String {
+    let mut lines = vec![HEADER.map(str::to_owned)];
+    lines.extend(rows.iter().map(columns));
+    let mut widths = [0; HEADER.len()];
+    for line in &lines {
+        for (width, text) in widths.iter_mut().zip(line) {
+            *width = text.chars().count().max(*width);
+        }
+    }
+    let table: String = lines.iter().map(|line| aligned(line, &widths)).collect();
+    format!("{table}\n{}{}", notes(rows), totals(rows))
+}
+
+fn columns(row: &Row) -> [String; HEADER.len()] {
+    let outcome = &row.outcome;
+    let load = outcome
+        .loaded
+        .as_ref()
+        .map(|loaded| loaded.load_us as f64 / 1e6);
+    let (tokens_in, tokens_out) = tokens(row);
+    [
+        shortened(&row.label),
+        row.cell.work.scenario().name().to_owned(),
+        count(tokens_in),
+        count(tokens_out),
+        number(load, 2),
+        number(
+            middle(outcome, rates::time_to_first_token).map(|seconds| seconds * 1e3),
+            1,
+        ),
+        number(middle(outcome, rates::prompt_rate), 1),
+        spread(&samples(outcome, rates::decode_rate)),
+        number(peak(outcome), 2),
+        short_verdict(outcome).to_owned(),
+    ]
+}
+
+fn short_verdict(outcome: &Outcome) -> &'static str {
+    match outcome.verdict {
+        Verdict::Measured => "passed",
+        Verdict::Skipped(_) => "skipped",
+        Verdict::Failed(_) => "failed",
+    }
+}
+
+/// Tokens of prompt and answer, as measured; before that, as planned where that is exact.
+fn tokens(row: &Row) -> (Option<f64>, Option<f64>) {
+    let planned = match &row.cell.work {
+        Work::Throughput {
+            prompt_tokens,
+            generation_tokens,
+        } => Some((f64::from(*prompt_tokens), f64::from(*generation_tokens))),
+        Work::Chat { .. } => None,
+    };
+    let read = middle(&row.outcome, |trial| Some(f64::from(trial.prompt_tokens)));
+    let generated = middle(&row.outcome, |trial| Some(trial.visible_us.len() as f64));
+    (
+        read.or(planned.map(|(read, _)| read)),
+        generated.or(planned.map(|(_, generated)| generated)),
+    )
+}
+
+/// The most that MLX's allocator held in any repetition, in GiB.
+fn peak(outcome: &Outcome) -> Option<f64> {
+    let bytes = outcome
+        .trials
+        .iter()
+        .filter_map(|trial| trial.memory.peak_bytes)
+        .max()?;
+    Some(bytes as f64 / 1024_f64.powi(3))
+}
+
+fn samples(outcome: &Outcome, figure: fn(&Trial) -> Option<f64>) -> Vec<f64> {
+    outcome.trials.iter().filter_map(figure).collect()
+}
+
+fn middle(outcome: &Outcome, figure: fn(&Trial) -> Option<f64>) -> Option<f64> {
+    median(&samples(outcome, figure))
+}
+
+/// The median, and the standard deviation where there is one.
+fn spread(samples: &[f64]) -> String {
+    match Summary::of(samples) {
+        None => UNKNOWN.to_owned(),
+        Some(Summary {
+            median,
+            standard_deviation: Some(deviation),
+            ..
+        }) => format!("{median:.1} ± {deviation:.1}"),
+        Some(summary) => format!("{:.1}", summary.median),
+    }
+}
+
+fn number(value: Option<f64>, decimals: usize) -> String {
+    value.map_or_else(|| UNKNOWN.to_owned(), |value| format!("{value:.decimals$}"))
+}
+
+fn count(value: Option<f64>) -> String {
+    number(value, 0)
+}
+
+/// The label without the hub's most usual organization, and without its middle where it is long.
+fn shortened(label: &str) -> String {
+    let label = label.strip_prefix("mlx-community/").unwrap_or(label);
+    let length = label.chars().count();
+    if length <= LABEL_WIDTH {
+        return label.to_owned();
+    }
+    let half = LABEL_WIDTH / 2;
+    let head: String = label.chars().take(LABEL_WIDTH - half - 1).collect();
+    let tail: String = label.chars().skip(length - half).collect();
+    format!("{head}…{tail}")
+}
+
+/// A line in columns: words begin and numbers end at the same place.
+fn aligned(line: &[String; HEADER.len()], widths: &[usize; HEADER.len()]) -> String {
+    let mut text = String::new();
+    for (index, (column, width)) in line.iter().zip(widths).enumerate() {
+        let padding = " ".repeat(width.saturating_sub(column.chars().count()));
+        let is_words = index < 2 || index + 1 == HEADER.len();
+        let (before, after) = if is_words {
+            ("", padding.as_str())
+        } else {
+            (padding.as_str(), "")
+        };
+        let gap = if index == 0 { "" } else { "  " };
+        text.extend([gap, before, column, after]);
+    }
+    format!("{}\n", text.trim_end())
+}
+
+/// How many cells ended how.
+fn totals(rows: &[Row]) -> String {
+    let count = |verdict| {
+        rows.iter()
+            .filter(|row| short_verdict(&row.outcome) == verdict)
+            .count()
+    };
+    let [passed, failed, skipped] = ["passed", "failed", "skipped"].map(count);
+    format!("{passed} passed, {failed} failed, {skipped} skipped\n")
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::{
+        measure::outcome::{Failure, Skip, Stage},
+        plan::Scenario,
+    };
+
+    /// A row of a cell of 64 and 3 tokens, or of a chat.
+    pub(in crate::cli) fn row(label: &str, scenario: Scenario, verdict: Verdict) -> Row {
+        let work = match scenario {
+            Scenario::Throughput => Work::Throughput {
+                prompt_tokens: 64,
+                generation_tokens: 3,
+            },
+            Scenario::Chat => Work::Chat {
+                prompt: "Hi".to_owned(),
+                max_tokens: 8,
+            },
+        };
+        Row {
+            label: label.to_owned(),
+            cell: Cell {
+                work,
+                warmup: 0,
+                repetitions: 2,
+            },
+            outcome: Outcome {
+                verdict,
+                started: SystemTime::UNIX_EPOCH,
+                ended: SystemTime::UNIX_EPOCH,
+                runtime: None,
+                loaded: None,
+                warmups: Vec::new(),
+                trials: Vec::new(),
+                random_ids: false,
+                cleanup_us: None,
+                warnings: Vec::new(),
+            },
+        }
+    }
+
+    pub(in crate::cli) fn failed(message: &str) -> Verdict {
+        Verdict::Failed(Failure {
+            stage: Stage::Load,
+            kind: "tensor_missing".to_owned(),
+            message: message.to_owned(),
+            hint: None,
+            stderr: Vec::new(),
+        })
+    }
+
+    /// Three tokens: the first after 500 ms, 100 ms of them before the prompt was ready, then one each `gap_us`.
+    fn trial(gap_us: u64) -> Trial {
+        let mut trial = Trial::with_stamps((0..3).map(|token| 500_000 + token * gap_us).collect());
+        trial.prompt_tokens = 64;
+        trial.prompt_ready_us = 100_000;
+        trial.memory.peak_bytes = Some(gap_us * 53_687);
+        trial
+    }
+
+    #[test]
+    fn a_table_can_be_read_from_left_to_right() {
+        let mut measured = row("org/tiny", Scenario::Throughput, Verdict::Measured);
+        // 50 and 40 tokens a second; the larger peak is 1.25 GiB.
+        measured.outcome.trials = vec![trial(20_000), trial(25_000)];
+        let skip = Skip {
+            kind: "tokenizer_missing".to_owned(),
+            reason: "there is no tokenizer".to_owned(),
+        };
+        let rows = [
+            measured,
+            row("org/tiny", Scenario::Chat, Verdict::Skipped(skip)),
+            row(
+                "mlx-community/large",
+                Scenario::Throughput,
+                failed("`x` is missing"),
+            ),
+        ];
+        let expected = "\
+model     scenario    in  out  load s  TTFT ms  prompt tok/s  decode tok/s  peak GiB  outcome
+org/tiny  throughput  64    3       –    500.0         160.0    45.0 ± 7.1      1.25  passed
+org/tiny  chat         –    –       –        –             –             –         –  skipped
+large     throughput  64    3       –        –             –             –         –  failed
+
+skipped  org/tiny (chat) there is no tokenizer
+failed   mlx-community/large (throughput) while loading: `x` is missing
+
+1 passed, 1 failed, 1 skipped
+";
+        assert_eq!(table(&rows), expected);
+    }
+
+    #[test]
+    fn one_repetition_has_no_spread() {
+        assert_eq!(spread(&[50.0]), "50.0");
+    }
+
+    #[test]
+    fn a_long_label_loses_its_middle() {
+        let label = "mlx-community/Mistral-Small-3.2-24B-Instruct-2506-4bit";
+        assert_eq!(shortened(label), "Mistral-Small-3.…nstruct-2506-4bit");
+        assert_eq!(shortened("mlx-community/tiny"), "tiny");
+    }
+}

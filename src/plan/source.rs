@@ -1,0 +1,147 @@
+//! Where a model comes from, and what it is called.
+
+use std::path::{Path, PathBuf};
+
+/// Where a model comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A model of the hub.
+    Hub {
+        /// Its id, such as `mlx-community/Qwen3-0.6B-4bit`.
+        id: String,
+        /// A branch, tag or commit; the default branch where absent.
+        revision: Option<String>,
+    },
+    /// A folder or a file; it need not exist.
+    Path(PathBuf),
+}
+
+impl Source {
+    /// What an argument of the command line means: what exists or looks like a path is a path.
+    ///
+    /// A name without an organization is one of `mlx-community`.
+    pub fn from_argument(argument: &str) -> Self {
+        let community = format!("mlx-community/{argument}");
+        let id = [argument, &community].into_iter().find(|id| Self::is_id(id));
+        match id {
+            Some(id) if !Path::new(argument).exists() => Self::Hub {
+                id: id.to_owned(),
+                revision: None,
+            },
+            _ => Self::Path(PathBuf::from(argument)),
+        }
+    }
+
+    /// Whether `text` can be the id of a hub model, an organization and a name.
+    pub fn is_id(text: &str) -> bool {
+        let is_part = |part: &str| {
+            !part.is_empty()
+                && !part.starts_with(['.', '-'])
+                && part
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        };
+        let is_file = Path::new(text)
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+        text.split('/').count() == 2 && text.split('/').all(is_part) && !is_file
+    }
+
+    /// What the model is called in reports and tables: its id or base name, never a path.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Hub { id, .. } => id.clone(),
+            Self::Path(path) => {
+                let named = path.file_name().is_some();
+                // `.` and `..` have a name only once they are resolved.
+                let resolved = if named {
+                    None
+                } else {
+                    path.canonicalize().ok()
+                };
+                resolved.as_deref().unwrap_or(path).file_name().map_or_else(
+                    || "model".to_owned(),
+                    |name| name.to_string_lossy().into_owned(),
+                )
+            }
+        }
+    }
+
+    /// How the child process is told; a path always begins with `/` or `.`, which no id does.
+    pub fn to_argument(&self) -> String {
+        match self {
+            Self::Hub { id, .. } => id.clone(),
+            Self::Path(path)
+                if path.is_absolute() || path.starts_with(".") || path.starts_with("..") =>
+            {
+                path.to_string_lossy().into_owned()
+            }
+            Self::Path(path) => Path::new(".").join(path).to_string_lossy().into_owned(),
+        }
+    }
+
+    /// The revision that is wanted of a hub model.
+    pub fn revision(&self) -> Option<&str> {
+        match self {
+            Self::Hub { revision, .. } => revision.as_deref(),
+            Self::Path(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn path(argument: &str) {
+        assert_eq!(
+            Source::from_argument(argument),
+            Source::Path(argument.into())
+        );
+    }
+
+    #[track_caller]
+    fn hub(argument: &str, id: &str) {
+        let id = id.to_owned();
+        assert_eq!(
+            Source::from_argument(argument),
+            Source::Hub { id, revision: None }
+        );
+    }
+
+    #[test]
+    fn what_looks_like_a_path_is_a_path_even_where_nothing_is() {
+        path("./nothing-here");
+        path("../nothing/here");
+        path("/nothing/here");
+        path("nothing/here/at-all");
+        path("nothing-here.gguf");
+        path("nothing/here.Q4_1.GGUF");
+    }
+
+    #[test]
+    fn what_exists_is_a_path_and_the_rest_is_an_id() {
+        path("src");
+        hub("org/Qwen3-0.6B-4bit", "org/Qwen3-0.6B-4bit");
+        hub("SmolLM2.5-135M", "mlx-community/SmolLM2.5-135M");
+    }
+
+    #[test]
+    fn a_label_never_tells_where_a_model_lies() {
+        let label = |path: &str| Source::Path(path.into()).label();
+        assert_eq!(label("/a/b/model.Q4_1.gguf"), "model.Q4_1.gguf");
+        assert_eq!(label("models/tiny/"), "tiny");
+        assert_eq!(label("/"), "model");
+    }
+
+    #[test]
+    fn the_child_can_tell_a_path_from_an_id() {
+        let argument = |path: &str| Source::Path(path.into()).to_argument();
+        assert_eq!(argument("a/b"), "./a/b");
+        assert_eq!(argument(".models/b.gguf"), "./.models/b.gguf");
+        assert_eq!(argument("./b"), "./b");
+        assert_eq!(argument("../b"), "../b");
+        assert_eq!(argument("/b"), "/b");
+    }
+}
