@@ -16,10 +16,16 @@ pub struct SystemClock {
 
 impl SystemClock {
     /// A clock that counts from now on.
-    pub fn start() -> Self {
+    pub fn new() -> Self {
         Self {
             origin: Instant::now(),
         }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -66,7 +72,7 @@ mod tests {
 
     #[test]
     fn the_system_clock_counts_microseconds_from_its_start() {
-        let clock = SystemClock::start();
+        let clock = SystemClock::new();
         let before = clock.now_us();
         std::thread::sleep(Duration::from_millis(5));
         let slept = clock.now_us() - before;
