@@ -31,8 +31,13 @@ pub const MLX_RS_VERSION: &str = "0.33.0";
 ///
 /// When the parent cannot be understood, or does not listen any more.
 pub fn work(model: &str) -> io::Result<()> {
-    let clock = SystemClock::start();
-    worker::work(&mut MlxLoader { model: model.to_owned() }, &clock)
+    let clock = SystemClock::new();
+    worker::work(
+        &mut MlxLoader {
+            model: model.to_owned(),
+        },
+        &clock,
+    )
 }
 
 /// Tells on standard output which MLX this process runs on.
@@ -41,7 +46,9 @@ pub fn work(model: &str) -> io::Result<()> {
 ///
 /// When standard output cannot be written.
 pub fn describe() -> io::Result<()> {
-    worker::describe(&mut MlxLoader { model: String::new() })
+    worker::describe(&mut MlxLoader {
+        model: String::new(),
+    })
 }
 
 /// Makes `device` the default, and tells what MLX says of it.
@@ -61,7 +68,11 @@ pub fn use_device(device: Device) -> Result<Runtime, Failure> {
             return Err(failure);
         }
     };
-    let device = if on_gpu { mlx_rs::Device::gpu() } else { mlx_rs::Device::cpu() };
+    let device = if on_gpu {
+        mlx_rs::Device::gpu()
+    } else {
+        mlx_rs::Device::cpu()
+    };
     mlx_rs::Device::set_default(&device);
     let info = ffi::device_info();
     Ok(Runtime {
@@ -88,7 +99,11 @@ impl Loader for MlxLoader {
         let warnings = std::mem::take(&mut opened.warnings);
         let loaded = opened.loaded.clone();
         let engine = Box::new(MlxEngine::new(opened, job.settings.prefill_chunk));
-        Ok(Loading { engine, loaded, warnings })
+        Ok(Loading {
+            engine,
+            loaded,
+            warnings,
+        })
     }
 
     fn release(&mut self, engine: Box<dyn Engine>) {
@@ -105,6 +120,8 @@ mod tests {
     #[test]
     fn the_named_version_is_the_locked_one() {
         let lock = include_str!("../../../Cargo.lock");
-        assert!(lock.contains(&format!("name = \"mlx-rs\"\nversion = \"{MLX_RS_VERSION}\"")));
+        assert!(lock.contains(&format!(
+            "name = \"mlx-rs\"\nversion = \"{MLX_RS_VERSION}\""
+        )));
     }
 }

@@ -12,8 +12,7 @@ use thiserror::Error;
 
 use crate::{
     checkpoint::{
-        Checkpoint, Format, LoadError, LoadOptions, Location, Parameters, gguf,
-        locate::LocateError,
+        Checkpoint, Format, LoadError, LoadOptions, Location, Parameters, gguf, locate::LocateError,
     },
     host::process,
     measure::{
@@ -69,14 +68,20 @@ impl From<OpenError> for Failure {
             OpenError::Locate(cause) => (Stage::Resolve, cause.kind(), cause.hint()),
             OpenError::Load(cause) => (Stage::Load, cause.kind(), cause.hint()),
         };
-        Self { hint, ..Self::new(stage, kind, sentence(&error)) }
+        Self {
+            hint,
+            ..Self::new(stage, kind, sentence(&error))
+        }
     }
 }
 
 /// An error and its causes on one line.
 pub fn sentence(error: &dyn Error) -> String {
     let causes = iter::successors(Some(error), |&error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// Finds, loads and evaluates the model that `argument` names: a path or a hub id.
@@ -91,7 +96,10 @@ pub fn open(
 ) -> Result<Opened, OpenError> {
     let location = Location::find(argument, revision)?;
     let began = Instant::now();
-    let options = LoadOptions { dtype: settings.dtype, dequantize: settings.dequantize };
+    let options = LoadOptions {
+        dtype: settings.dtype,
+        dequantize: settings.dequantize,
+    };
     let checkpoint = Checkpoint::open(&location, options)?;
     let config = checkpoint.config_value().clone();
     let generation_config = checkpoint.generation_config().cloned();
@@ -115,12 +123,25 @@ pub fn open(
     let stop = text::stop_ids(&config, generation_config.as_ref(), tokenizer.as_ref());
     facts.stop_tokens = stop
         .iter()
-        .map(|&id| StopToken { id, text: tokenizer.as_ref().and_then(|t| t.token_text(id)) })
+        .map(|&id| StopToken {
+            id,
+            text: tokenizer.as_ref().and_then(|t| t.token_text(id)),
+        })
         .collect();
     let load_us = open_us + weights_us + tokenizer_us;
     Ok(Opened {
-        loaded: Loaded { model: facts, load_us, open_us, weights_us, tokenizer_us, memory: memory() },
-        warnings: lack.iter().map(|lack| format!("prompts are random ids: {}", lack.reason)).collect(),
+        loaded: Loaded {
+            model: facts,
+            load_us,
+            open_us,
+            weights_us,
+            tokenizer_us,
+            memory: memory(),
+        },
+        warnings: lack
+            .iter()
+            .map(|lack| format!("prompts are random ids: {}", lack.reason))
+            .collect(),
         model,
         tokenizer,
         tokenizer_lack: lack,
@@ -134,7 +155,11 @@ pub(super) fn memory() -> Memory {
     let active = bytes(active_memory());
     // A reset sets the peak to nothing, not to what is in use.
     let peak = bytes(peak_memory()).max(active);
-    Memory { active_bytes: active, peak_bytes: peak, process_peak_bytes: process::peak_bytes() }
+    Memory {
+        active_bytes: active,
+        peak_bytes: peak,
+        process_peak_bytes: process::peak_bytes(),
+    }
 }
 
 fn microseconds(since: Instant) -> u64 {
@@ -190,7 +215,12 @@ fn facts(location: &Location, checkpoint: &Checkpoint) -> Result<ModelFacts, Loa
 
 /// Tokens that a model was made to attend to, under the names that configurations use.
 fn context_length(config: &Value) -> Option<u32> {
-    let names = ["max_position_embeddings", "n_positions", "max_sequence_length", "seq_len"];
+    let names = [
+        "max_position_embeddings",
+        "n_positions",
+        "max_sequence_length",
+        "seq_len",
+    ];
     let read = |section: &Value| {
         names
             .iter()
