@@ -1,1 +1,9 @@
 //! One integration binary, so that MLX is linked once.
+
+// `cfg(test)` always holds here; it tells clippy that helpers of tests are tests too.
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod tidy;
