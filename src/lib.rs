@@ -2,16 +2,16 @@
 //!
 //! ```text
 //! cli        what a user types; the only module that prints
-//! plan       what will be measured: a manifest becomes a plan of cells
-//! host       which machine this is, and how it is doing
-//! measure    a cell becomes an outcome: the child process, its stamps, the figures
 //! report     an outcome becomes a published line
+//! measure    a cell becomes an outcome: the child process, its stamps, the figures
 //! generate   the token loop
 //! text       ids and text: tokenizer, chat template, stop tokens
 //! models     architectures, as recipes
 //! nn         inference-only layers
 //! checkpoint a model on disk
 //! ffi        the few calls that `mlx-rs` does not wrap
+//! host       which machine this is, and how it is doing
+//! plan       what will be measured: a manifest becomes a plan of cells
 //! ```
 //!
 //! Arrows point downwards in this list. `plan`, `host`, `report` and all of `measure` but its

@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 
 use super::{Exit, printer::Printer};
-use crate::report;
+use crate::report::{LineKind, check_line};
 
 /// What is checked.
 #[derive(Clone, Debug, Args)]
@@ -41,6 +41,8 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
 struct Tally {
     good: u64,
     bad: u64,
+    /// Of mlx-knife's memory monitor, whose lines may stand among records.
+    monitor: u64,
 }
 
 /// Reads a line at a time: a report may be larger than memory.
@@ -56,9 +58,10 @@ fn check(path: &Path, printer: &Printer) -> io::Result<Tally> {
         if bytes.trim_ascii().is_empty() {
             continue;
         }
-        match reason(&bytes) {
-            None => tally.good += 1,
-            Some(reason) => {
+        match judge(&bytes) {
+            Ok(LineKind::Record(_)) => tally.good += 1,
+            Ok(LineKind::Monitor) => tally.monitor += 1,
+            Err(reason) => {
                 tally.bad += 1;
                 printer.line(format!("{}:{number}: {reason}", path.display()));
             }
@@ -68,27 +71,31 @@ fn check(path: &Path, printer: &Printer) -> io::Result<Tally> {
     Ok(tally)
 }
 
-/// Why a line does not fit, if it does not.
-fn reason(bytes: &[u8]) -> Option<String> {
+/// What a line is, or why it does not fit.
+fn judge(bytes: &[u8]) -> Result<LineKind, String> {
     match std::str::from_utf8(bytes) {
-        Ok(line) => report::validate(line.trim_end())
-            .err()
-            .map(|error| error.to_string()),
-        Err(error) => Some(format!("byte {} is not UTF-8", error.valid_up_to() + 1)),
+        Ok(line) => check_line(line.trim_end()).map_err(|error| error.to_string()),
+        Err(error) => Err(format!("byte {} is not UTF-8", error.valid_up_to() + 1)),
     }
 }
 
 impl Tally {
     fn to_text(self) -> String {
-        let Self { good, bad } = self;
-        let lines = |count| if count == 1 { "line" } else { "lines" };
-        match (good, bad) {
-            (0, 0) => "no line".to_owned(),
-            (1, 0) => "1 line fits".to_owned(),
-            (_, 0) => format!("{good} lines fit"),
-            (_, 1) => format!("{good} {} fit, 1 does not", lines(good)),
-            (_, _) => format!("{good} {} fit, {bad} do not", lines(good)),
-        }
+        let fit = match self.good {
+            1 => "1 line fits".to_owned(),
+            good => format!("{good} lines fit"),
+        };
+        let unfit = match self.bad {
+            0 => String::new(),
+            1 => ", 1 does not".to_owned(),
+            bad => format!(", {bad} do not"),
+        };
+        let monitor = match self.monitor {
+            0 => String::new(),
+            1 => ", 1 is of the memory monitor".to_owned(),
+            monitor => format!(", {monitor} are of the memory monitor"),
+        };
+        format!("{fit}{unfit}{monitor}")
     }
 }
 
@@ -98,16 +105,16 @@ mod tests {
 
     #[test]
     fn a_tally_speaks_in_numbers() {
-        let text = |good, bad| Tally { good, bad }.to_text();
-        assert_eq!(text(0, 0), "no line");
-        assert_eq!(text(1, 0), "1 line fits");
-        assert_eq!(text(3, 0), "3 lines fit");
-        assert_eq!(text(2, 1), "2 lines fit, 1 does not");
-        assert_eq!(text(0, 2), "0 lines fit, 2 do not");
+        let text = |good, bad, monitor| Tally { good, bad, monitor }.to_text();
+        assert_eq!(text(0, 0, 0), "0 lines fit");
+        assert_eq!(text(1, 0, 0), "1 line fits");
+        assert_eq!(text(2, 1, 0), "2 lines fit, 1 does not");
+        assert_eq!(text(0, 2, 0), "0 lines fit, 2 do not");
+        assert_eq!(text(3, 0, 7), "3 lines fit, 7 are of the memory monitor");
     }
 
     #[test]
     fn bytes_that_are_no_text_are_counted_from_one() {
-        assert_eq!(reason(b"{\xff}").unwrap(), "byte 2 is not UTF-8");
+        assert_eq!(judge(b"{\xff}").unwrap_err(), "byte 2 is not UTF-8");
     }
 }

@@ -133,3 +133,30 @@ fn repetitions(cell: &Cell) -> u64 {
 fn speed(trial: &Trial) -> String {
     rates::decode_rate(trial).map_or_else(String::new, |rate| format!(": {rate:.1} tokens/s"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::printer::Quiet;
+
+    #[test]
+    fn repetitions_are_counted_after_the_warm_ups() {
+        let cells = [Cell {
+            work: Work::Throughput {
+                prompt_tokens: 64,
+                generation_tokens: 32,
+            },
+            warmup: 1,
+            repetitions: 2,
+        }];
+        let printer = Printer::new(Quiet::Yes);
+        let mut progress = Progress::new(&printer, "[1/1] tiny".to_owned(), &cells);
+        assert_eq!(progress.cell(0), "throughput, 64 tokens in, 32 out");
+        assert_eq!(progress.repetition(0), "throughput, warm-up 1 of 1");
+        progress.ended = 1;
+        assert_eq!(progress.repetition(0), "throughput, repetition 1 of 2");
+        progress.ended = 2;
+        assert_eq!(progress.repetition(0), "throughput, repetition 2 of 2");
+        assert_eq!(repetitions(&cells[0]), 3);
+    }
+}

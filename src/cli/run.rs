@@ -1,8 +1,9 @@
 //! `run`: measures every cell of a plan and appends a line for each to a report.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
     Exit, interrupt,
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::{
     plan::{Choices, Manifest, ManifestError, Scenario, Selection, Written},
-    report::{Journal, MlxKnifeVersion, NotAVersion, SchemaVersion},
+    report::{self, Journal, MlxKnifeVersion, NotAVersion, SchemaVersion},
 };
 
 /// What is measured, and where it is written.
@@ -119,16 +120,18 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
             return Exit::Io;
         }
     };
-    let path = arguments.report.path.clone();
-    let path = path.unwrap_or_else(|| Journal::default_path(&format.mlx_knife_version));
-    match Journal::open(&path) {
+    let path = arguments.report.path.clone().unwrap_or_else(|| {
+        let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
+        report::default_path(Path::new("reports"), today, &format.mlx_knife_version)
+    });
+    match Journal::open(path) {
         Ok(journal) => {
             let mut session = Session::new(printer, journal, format, stop);
             session.measure(&plan);
-            session.conclude(&path)
+            session.conclude()
         }
         Err(error) => {
-            printer.failure(&error, None);
+            printer.failure(&error, error.hint());
             Exit::Io
         }
     }

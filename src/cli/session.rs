@@ -1,9 +1,6 @@
 //! A run on its way: model after model, each cell's line appended as soon as it is known.
 
-use std::{
-    path::Path,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{
     Exit,
@@ -18,8 +15,11 @@ use crate::{
         outcome::{Outcome, Verdict},
         supervise::{self, Observer, Request},
     },
-    plan::{Plan, PlannedModel},
-    report::{self, Context, Journal, JournalError, MlxKnifeVersion, Record, SchemaVersion},
+    plan::{Plan, PlannedModel, Settings},
+    report::{
+        self, Context, Journal, JournalError, MlxKnifeVersion, ModelHint, Record, SchemaVersion,
+        TestNames,
+    },
 };
 
 /// What lines look like, and where they are shown.
@@ -44,9 +44,21 @@ pub(super) struct Session<'a> {
     journal: Journal,
     format: Format,
     stop: &'a AtomicBool,
+    names: TestNames,
     rows: Vec<Row>,
-    /// Why the report could not be written, if it could not.
-    trouble: Option<JournalError>,
+    /// Lines that were appended.
+    lines: usize,
+    trouble: Trouble,
+}
+
+/// What befell the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    None,
+    /// A line did not fit its schema and was left out.
+    Unfit,
+    /// It cannot be written any more.
+    Unwritable,
 }
 
 impl<'a> Session<'a> {
@@ -63,8 +75,10 @@ impl<'a> Session<'a> {
             journal,
             format,
             stop,
+            names: TestNames::default(),
             rows: Vec::new(),
-            trouble: None,
+            lines: 0,
+            trouble: Trouble::None,
         }
     }
 
@@ -104,33 +118,59 @@ impl<'a> Session<'a> {
         supervise::run_model(&request, &mut watch);
     }
 
-    /// Appends the line of a cell; after a first failure none is tried.
+    fn context(&self, model: &PlannedModel, health: &Health) -> Context {
+        Context {
+            schema: self.format.schema,
+            mlx_knife_version: self.format.mlx_knife_version.clone(),
+            host: self.host.clone(),
+            health: health.clone(),
+            model: ModelHint {
+                id: model.label.clone(),
+                revision: model.source.revision().map(str::to_owned),
+                size_bytes: model.size_bytes(),
+            },
+            defaults: Settings::default(),
+        }
+    }
+
+    /// Appends the line of a cell, and shows it where lines are shown; once the report cannot be written, neither.
     fn append(&mut self, line: &Record) {
-        if self.trouble.is_some() {
+        if self.trouble == Trouble::Unwritable {
             return;
         }
         if let Err(error) = self.journal.append(line) {
-            self.printer.failure(&error, None);
-            self.trouble = Some(error);
-            self.stop.store(true, Ordering::SeqCst);
+            self.printer.failure(&error, error.hint());
+            self.trouble = match error {
+                JournalError::Unfit { .. } => Trouble::Unfit,
+                JournalError::Open { .. } | JournalError::Append { .. } => {
+                    // What is measured from now on would be lost.
+                    self.stop.store(true, Ordering::SeqCst);
+                    Trouble::Unwritable
+                }
+            };
+            return;
+        }
+        self.lines += 1;
+        if self.format.view == View::Lines {
+            self.printer.line(serde_json::json!(line));
         }
     }
 
     /// Shows what was measured and says how it went.
-    pub(super) fn conclude(&self, path: &Path) -> Exit {
+    pub(super) fn conclude(&self) -> Exit {
         if self.format.view == View::Table {
             self.printer.data(&table::table(&self.rows));
         }
         let failed = |row: &Row| matches!(row.outcome.verdict, Verdict::Failed(_));
-        if self.trouble.is_some() {
-            return Exit::Io;
-        }
+        let lines = if self.lines == 1 { "line" } else { "lines" };
         self.printer.note(format!(
-            "appended {} lines to `{}`",
-            self.rows.len(),
-            path.display()
+            "appended {} {lines} to `{}`",
+            self.lines,
+            self.journal.path().display()
         ));
-        if self.stop.load(Ordering::SeqCst) {
+        if self.trouble != Trouble::None {
+            Exit::Io
+        } else if self.stop.load(Ordering::SeqCst) {
             Exit::Interrupted
         } else if self.rows.iter().any(failed) {
             Exit::No
@@ -158,19 +198,10 @@ impl Observer for Watch<'_, '_> {
         let Some(cell) = self.model.cells.get(cell) else {
             return;
         };
-        let context = Context {
-            schema: self.session.format.schema,
-            mlx_knife_version: &self.session.format.mlx_knife_version,
-            host: &self.session.host,
-            health: &self.health,
-            label: &self.model.label,
-            size_gb: self.model.size_gb,
-        };
-        let line = report::record(&context, cell, &self.model.settings, outcome);
+        let context = self.session.context(self.model, &self.health);
+        let mut line = report::record(&context, cell, &self.model.settings, outcome);
+        line.test = self.session.names.take(line.test);
         self.session.append(&line);
-        if self.session.format.view == View::Lines {
-            self.session.printer.line(serde_json::json!(line));
-        }
         self.session.rows.push(Row {
             label: self.model.label.clone(),
             cell: cell.clone(),

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{Exit, printer::Printer};
 use crate::{
@@ -22,7 +23,6 @@ pub(super) struct Arguments {
 struct System {
     host: Host,
     health: Health,
-    #[serde(skip_serializing_if = "Option::is_none")]
     mlx: Option<Runtime>,
 }
 
@@ -41,11 +41,22 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
         mlx,
     };
     if arguments.json {
-        printer.line(serde_json::json!(system));
+        printer.line(known(serde_json::json!(system)));
     } else {
         printer.data(&text(&system));
     }
     exit
+}
+
+/// `value` without what is not known.
+fn known(mut value: Value) -> Value {
+    if let Some(facts) = value.as_object_mut() {
+        facts.retain(|_, fact| !fact.is_null());
+        for fact in facts.values_mut() {
+            *fact = known(fact.take());
+        }
+    }
+    value
 }
 
 /// One fact a line, in two columns.
@@ -65,6 +76,15 @@ fn text(system: &System) -> String {
         ("memory", host.memory_bytes.map(gibibytes)),
         ("memory free", health.free_bytes.map(gibibytes)),
         ("swap used", health.swap_used_bytes.map(gibibytes)),
+        ("load", health.load_average.map(|load| format!("{load:.2}"))),
+        (
+            "pressure",
+            health.memory_pressure.map(|level| level.to_string()),
+        ),
+        (
+            "gpu busy",
+            health.gpu_busy_percent.map(|share| format!("{share} %")),
+        ),
         ("zombies", health.zombies.map(|count| count.to_string())),
         ("mlx", mlx.map(|mlx| mlx.mlx_version.clone())),
         ("mlx-rs", mlx.map(|mlx| mlx.mlx_rs_version.clone())),
@@ -148,6 +168,9 @@ metal        –
 memory       8.00 GiB
 memory free  –
 swap used    0.00 GiB
+load         –
+pressure     –
+gpu busy     –
 zombies      –
 mlx          0.32.2
 mlx-rs       0.33.0

@@ -103,16 +103,23 @@ fn tokens(row: &Row) -> (Option<f64>, Option<f64>) {
 
 /// The most that MLX's allocator held in any repetition, in GiB.
 fn peak(outcome: &Outcome) -> Option<f64> {
-    let bytes = outcome
-        .trials
+    let bytes = counted(outcome)
         .iter()
         .filter_map(|trial| trial.memory.peak_bytes)
         .max()?;
     Some(bytes as f64 / 1024_f64.powi(3))
 }
 
+/// The repetitions that count: as in a report, a cell that failed has no figures.
+fn counted(outcome: &Outcome) -> &[Trial] {
+    match outcome.verdict {
+        Verdict::Measured => &outcome.trials,
+        Verdict::Skipped(_) | Verdict::Failed(_) => &[],
+    }
+}
+
 fn samples(outcome: &Outcome, figure: fn(&Trial) -> Option<f64>) -> Vec<f64> {
-    outcome.trials.iter().filter_map(figure).collect()
+    counted(outcome).iter().filter_map(figure).collect()
 }
 
 fn middle(outcome: &Outcome, figure: fn(&Trial) -> Option<f64>) -> Option<f64> {

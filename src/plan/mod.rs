@@ -57,4 +57,15 @@ impl PlannedModel {
             cells,
         })
     }
+
+    /// Bytes of its files, as the manifest says.
+    pub fn size_bytes(&self) -> Option<u64> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a manifest's size is positive, and no model has 2⁶⁴ bytes"
+        )]
+        self.size_gb
+            .map(|size| (f64::from(size) * 1024_f64.powi(3)) as u64)
+    }
 }

@@ -22,7 +22,9 @@ impl Source {
     /// A name without an organization is one of `mlx-community`.
     pub fn from_argument(argument: &str) -> Self {
         let community = format!("mlx-community/{argument}");
-        let id = [argument, &community].into_iter().find(|id| Self::is_id(id));
+        let id = [argument, &community]
+            .into_iter()
+            .find(|id| Self::is_id(id));
         match id {
             Some(id) if !Path::new(argument).exists() => Self::Hub {
                 id: id.to_owned(),

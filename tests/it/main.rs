@@ -1,5 +1,17 @@
 //! One integration binary, so that MLX is linked once.
 
+// `cfg(test)` always holds here; it tells clippy that helpers of tests are tests too.
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod failures;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
 mod parity;
+#[cfg(test)]
 mod real;
+#[cfg(test)]
+mod tidy;
+#[cfg(test)]
 mod weights;

@@ -1,0 +1,306 @@
+//! What every command answers: exit code, standard output and standard error, to the letter.
+
+use std::path::Path;
+
+use mlxk_harness::{
+    cli::Exit,
+    plan::{Selection, Source},
+};
+
+use super::harness::Harness;
+
+/// A line that fits its schema.
+const GOOD: &str = r#"{"schema_version": "0.2.0", "timestamp": "2026-01-30T10:00:00+00:00", "mlx_knife_version": "2.0.8", "test": "a::b", "outcome": "passed"}"#;
+
+#[test]
+fn no_arguments_are_answered_with_help() {
+    let help = "\
+Measures language models on MLX and writes mlx-knife v0.2 reports
+
+Usage: mlxk-harness [OPTIONS] <COMMAND>
+
+Commands:
+  run       Measures models and appends a line for each cell to a report
+  generate  Lets a model answer, to see what it says
+  list      Lists the architectures that can be run, and the models in the local cache
+  check     Checks that every line of a report fits its schema
+  system    Tells which machine, system and MLX this is
+  help      Print this message or the help of the given subcommand(s)
+
+Options:
+  -q, --quiet    Says nothing but data and errors
+  -h, --help     Print help
+  -V, --version  Print version
+";
+    Harness::new().stderr(help).exit(Exit::Usage);
+    Harness::new().args(["--help"]).stdout(help).exit(Exit::Ok);
+}
+
+#[test]
+fn an_unknown_flag_comes_with_the_nearest_known_one() {
+    let stderr = "\
+error: unexpected argument '--repetition' found
+
+  tip: a similar argument exists: '--repetitions'
+
+Usage: mlxk-harness run --repetitions <N> <MANIFEST|MODEL>...
+
+For more information, try '--help'.
+";
+    Harness::new()
+        .args(["run", "models.toml", "--repetition", "3"])
+        .stderr(stderr)
+        .exit(Exit::Usage);
+}
+
+#[track_caller]
+fn refused_manifest(text: &str, stderr: &str) {
+    let folder = Harness::new()
+        .manifest(text)
+        .args(["run", "models.toml"])
+        .stderr(stderr)
+        .exit(Exit::Usage);
+    assert!(
+        !folder.path().join("reports").exists(),
+        "nothing is written"
+    );
+}
+
+#[test]
+fn a_malformed_manifest_is_refused_at_its_place() {
+    refused_manifest(
+        "[defaults]\nrepetition = 3\n",
+        "error: models.toml:2:1: unknown key `repetition` in `[defaults]`\n\n  hint: did you mean `repetitions`?\n",
+    );
+    refused_manifest(
+        "[[model]]\nid = 3\n",
+        "error: models.toml:2:6: `id` must be a string, found `3`\n",
+    );
+    refused_manifest(
+        "[[model]]\nid = 'org/name'\ntop_p = 0\n",
+        "error: models.toml:3:9: `top_p` must be more than 0, at most 1\n",
+    );
+    refused_manifest(
+        "[[model]]\nid = 'org/name'\n[[model]]\nid = 'org/name'\n",
+        "error: models.toml:3:1: another model before is called `org/name`\n",
+    );
+    refused_manifest(
+        "[defaults]\nschema = '0.1.0'\n[[model]]\nid = 'org/name'\n",
+        "error: models.toml:2:10: no line can be written in version `0.1.0`, only in `0.2.0` and `0.2.2`\n",
+    );
+    refused_manifest(
+        "[defaults]\nmlx_knife_version = 'two'\n[[model]]\nid = 'org/name'\n",
+        "error: models.toml:2:21: `two` does not begin with three numbers, as `2.0.8` does, or is no part of a file name\n",
+    );
+}
+
+#[test]
+fn a_manifest_that_is_not_there_is_refused() {
+    Harness::new()
+        .args(["run", "models.toml"])
+        .stderr(
+            "error: cannot read manifest `models.toml`: No such file or directory (os error 2)\n",
+        )
+        .exit(Exit::Usage);
+}
+
+#[test]
+fn a_selection_that_selects_nothing_names_what_there_is() {
+    let manifest = "[[model]]\nid = 'org/a'\ntags = ['small', 'qwen']\n";
+    Harness::new()
+        .manifest(manifest)
+        .args(["run", "models.toml", "--tag", "large"])
+        .stderr("error: no model has the tag `large`\n\n  hint: known tags: qwen, small\n")
+        .exit(Exit::Usage);
+    Harness::new()
+        .manifest(manifest)
+        .args(["run", "models.toml", "--only", "llama"])
+        .stderr("error: no model is called anything like `llama`\n\n  hint: known models: org/a\n")
+        .exit(Exit::Usage);
+}
+
+#[test]
+fn flags_out_of_range_are_refused() {
+    Harness::new()
+        .args(["run", "org/name", "--temperature", "-1"])
+        .stderr("error: `--temperature` must be 0 or more\n")
+        .exit(Exit::Usage);
+    Harness::new()
+        .args(["run", "org/name", "--repetitions", "0"])
+        .stderr("error: `--repetitions` must be 1 or more\n")
+        .exit(Exit::Usage);
+}
+
+#[test]
+fn a_model_that_is_missing_becomes_failed_lines_and_does_not_stop_the_rest() {
+    let stdout = "\
+model     scenario     in  out  load s  TTFT ms  prompt tok/s  decode tok/s  peak GiB  outcome
+a.gguf    throughput  512  128       –        –             –             –         –  failed
+a.gguf    chat          –    –       –        –             –             –         –  failed
+org/name  throughput  512  128       –        –             –             –         –  failed
+org/name  chat          –    –       –        –             –             –         –  failed
+
+failed   a.gguf (throughput, chat) while finding the model: `./a.gguf` does not exist
+failed   org/name (throughput, chat) while finding the model: `org/name` is not in the local Hugging Face cache
+         hint: run `hf download org/name`
+
+0 passed, 4 failed, 0 skipped
+";
+    let folder = Harness::new()
+        .args([
+            "run",
+            "a.gguf",
+            "org/name",
+            "--quiet",
+            "--report-output",
+            "out/report.jsonl",
+        ])
+        .stdout(stdout)
+        .exit(Exit::No);
+    let report = std::fs::read_to_string(folder.path().join("out/report.jsonl")).unwrap();
+    assert_eq!(report.lines().count(), 4);
+    for line in report.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["outcome"], "failed");
+        assert!(line.get("performance").is_none());
+    }
+}
+
+#[test]
+fn lines_can_be_had_instead_of_the_table() {
+    let harness = Harness::new().args([
+        "run",
+        "org/name",
+        "--json",
+        "--scenario",
+        "chat",
+        "--schema",
+        "0.2.2",
+        "--mlx-knife-version",
+        "2.0.8",
+        "--report-output",
+        "report.jsonl",
+    ]);
+    let answer = harness.answer();
+    assert_eq!(answer.code, Some(Exit::No as i32), "{}", answer.stderr);
+    assert_eq!(answer.stdout, harness.read("report.jsonl"));
+    let line: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+    assert_eq!(line["schema_version"], "0.2.2");
+    assert_eq!(line["mlx_knife_version"], "2.0.8");
+    assert_eq!(line["model"]["id"], "org/name");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_known_before_anything_runs() {
+    let harness = Harness::new().file("out", "not a folder").args([
+        "run",
+        "org/name",
+        "--report-output",
+        "out/report.jsonl",
+    ]);
+    let answer = harness.answer();
+    assert_eq!(answer.code, Some(Exit::Io as i32));
+    assert_eq!(answer.stdout, "");
+    assert!(
+        answer
+            .stderr
+            .starts_with("error: cannot open the report `out/report.jsonl`: "),
+        "{}",
+        answer.stderr
+    );
+}
+
+#[test]
+fn lines_that_fit_are_counted() {
+    Harness::new()
+        .file("report.jsonl", format!("{GOOD}\n\n{GOOD}\n"))
+        .args(["check", "report.jsonl"])
+        .stdout("report.jsonl: 2 lines fit\n")
+        .exit(Exit::Ok);
+}
+
+#[test]
+fn lines_that_do_not_fit_are_named_with_their_reason() {
+    let bad = GOOD.replace(r#""passed""#, r#""done""#);
+    let mut text = format!("{GOOD}\n{bad}\n{{\n").into_bytes();
+    text.extend(b"\xff\n");
+    let stdout = "\
+report.jsonl:2: `/outcome`: \"done\" is none of \"passed\", \"failed\", \"skipped\"
+report.jsonl:3: the line is not JSON: EOF while parsing an object at line 1 column 1
+report.jsonl:4: byte 1 is not UTF-8
+report.jsonl: 1 line fits, 3 do not
+";
+    Harness::new()
+        .file("report.jsonl", text)
+        .args(["check", "report.jsonl"])
+        .stdout(stdout)
+        .exit(Exit::No);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_does_not_hide_the_others() {
+    Harness::new()
+        .file("b.jsonl", format!("{GOOD}\n"))
+        .args(["check", "a.jsonl", "b.jsonl"])
+        .stdout("b.jsonl: 1 line fits\n")
+        .stderr("error: cannot read `a.jsonl`: No such file or directory (os error 2)\n")
+        .exit(Exit::Io);
+}
+
+#[test]
+fn models_of_the_cache_are_listed_with_size_and_revision() {
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let model = "cache/hub/models--org--name";
+    let answer = Harness::new()
+        .file(&format!("{model}/refs/main"), commit)
+        .file(&format!("{model}/snapshots/{commit}/config.json"), "{}")
+        .args(["list"])
+        .answer();
+    assert_eq!(answer.code, Some(Exit::Ok as i32), "{}", answer.stderr);
+    let (families, models) = answer.stdout.split_once("\n\n").unwrap();
+    assert!(families.lines().any(|line| line == "  qwen3"), "{families}");
+    assert_eq!(
+        models,
+        "models in the local Hugging Face cache:\n  org/name     0.00 GiB  01234567\n"
+    );
+}
+
+#[test]
+fn an_empty_cache_is_said_to_be_empty() {
+    let answer = Harness::new().args(["list"]).answer();
+    assert!(
+        answer
+            .stdout
+            .ends_with("\n\nno model is in the local Hugging Face cache\n")
+    );
+}
+
+#[test]
+fn the_machine_is_told_as_json_without_what_is_not_known() {
+    let answer = Harness::new().args(["system", "--json"]).answer();
+    assert_eq!(answer.code, Some(Exit::Ok as i32), "{}", answer.stderr);
+    let system: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+    assert!(system["host"]["memory_bytes"].as_u64().unwrap() > 0);
+    assert!(["cpu", "gpu"].contains(&system["mlx"]["device"].as_str().unwrap()));
+    assert!(!answer.stdout.contains("null"));
+}
+
+#[test]
+fn our_own_manifest_begins_with_the_demo() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("models.toml");
+    let arguments = vec![manifest.to_str().unwrap().to_owned()];
+    let all = Selection {
+        arguments,
+        ..Selection::default()
+    };
+    let demo = Selection {
+        tags: vec!["demo".to_owned()],
+        ..all.clone()
+    };
+    let all = all.plan().unwrap().models;
+    let demo = demo.plan().unwrap().models;
+    assert_eq!(demo, all[..1]);
+    assert_eq!(demo[0].label, "SmolLM2-135M-Instruct.Q4_1.gguf");
+    let is_hub = |model: &_| matches!(model, Source::Hub { .. });
+    assert!(all[1..].iter().all(|model| is_hub(&model.source)));
+}
