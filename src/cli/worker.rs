@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{Exit, printer::Printer};
-use crate::measure::mlx;
+use crate::measure::{mlx, scripted};
 
 /// What a parent process asks for.
 #[derive(Clone, Debug, Args)]
@@ -19,7 +19,10 @@ pub(super) struct Arguments {
 /// Works for a parent process; the protocol has standard output for itself.
 pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
     let worked = match &arguments.model {
-        Some(model) => mlx::work(model),
+        Some(model) => match scripted::behaviour(model) {
+            Some(behaviour) => scripted::work(behaviour),
+            None => mlx::work(model),
+        },
         None => mlx::describe(),
     };
     match worked {
