@@ -20,10 +20,11 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<ExitC
             .pass_through()?
     } else {
         let arguments = one_at_a_time(arguments);
-        let test = ["test", "--workspace", "--locked", "--all-targets"];
+        let test = ["test", "--workspace", "--locked"];
         workspace
             .cargo()
             .args(test)
+            .args(["--lib", "--bins", "--tests"])
             .args(arguments)
             .pass_through()?
     };

@@ -40,6 +40,7 @@ pub(super) fn generate(
             Path::new(compiler_headers.trim()),
             destination,
         ])
+        .env("BINDGEN_EXTRA_CLANG_ARGS", "")
         .env("LIBCLANG_PATH", tools.join("clang/native"))
         .if_failed(BINDGEN_FAILED)
         .read()?;

@@ -24,8 +24,9 @@ const FORMAT: &str = include_str!("../../shims/format.h");
 const CLOCK: &str = include_str!("../../shims/clock.h");
 
 /// What a finished set-up holds.
-const OUTPUTS: [&str; 3] = [
+const OUTPUTS: [&str; 4] = [
     "wheel/mlx/lib/libmlx.so",
+    "wheel/mlx_cpu.libs",
     "lib/libmlxc.a",
     "lib/bindings.rs",
 ];
@@ -36,7 +37,7 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<(), MlxError> {
     let folder = workspace.at(".mlx");
     let _lock = files::lock(&folder)?;
     let finished = folder.join(key(workspace, platform)?);
-    if !OUTPUTS.iter().all(|output| finished.join(output).is_file()) {
+    if !is_whole(&finished) {
         say("setting up MLX: this takes a minute, once");
         let partial = folder.join("partial");
         files::remove_folder(&partial)?;
@@ -51,6 +52,10 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<(), MlxError> {
     let blas = Blas::choose(&folder)?;
     let text = config::render(&finished, platform, blas);
     config::write(&workspace.at(".cargo/mlx-linux.toml"), &text)
+}
+
+fn is_whole(finished: &Path) -> bool {
+    OUTPUTS.iter().all(|output| finished.join(output).exists())
 }
 
 /// Removes the set-ups that earlier versions made.
@@ -177,6 +182,28 @@ version = "0.8.0"
         assert_ne!(hash(&["ab", "c"]), hash(&["a", "bc"]));
         assert_ne!(hash(&["ab"]), hash(&["ab", ""]));
         assert_eq!(hash(&["ab"]).len(), 16);
+    }
+
+    #[test]
+    fn a_set_up_that_lost_a_file_is_not_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        for parent in ["wheel/mlx/lib", "wheel/mlx_cpu.libs", "lib"] {
+            fs::create_dir_all(folder.path().join(parent)).unwrap();
+        }
+        for file in [
+            "wheel/mlx/lib/libmlx.so",
+            "lib/libmlxc.a",
+            "lib/bindings.rs",
+        ] {
+            assert!(!is_whole(folder.path()), "{file} is missing");
+            fs::write(folder.path().join(file), "").unwrap();
+        }
+        assert!(is_whole(folder.path()));
+        fs::remove_dir(folder.path().join("wheel/mlx_cpu.libs")).unwrap();
+        assert!(
+            !is_whole(folder.path()),
+            "the libraries of libmlx are missing"
+        );
     }
 
     #[test]
