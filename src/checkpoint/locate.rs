@@ -111,7 +111,7 @@ impl Location {
             return at_path(path, argument);
         }
         let owned = || argument.to_owned();
-        if argument.starts_with(['.', '/', '~']) || argument.ends_with(".gguf") {
+        if argument.starts_with(['.', '/', '~']) || is_gguf(path) {
             return Err(LocateError::NoSuchPath { argument: owned() });
         }
         let id = hub_id(argument).ok_or_else(|| LocateError::NotAnId { argument: owned() })?;
@@ -136,11 +136,13 @@ impl Location {
     }
 }
 
+fn is_gguf(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
+}
+
 fn at_path(path: &Path, argument: &str) -> Result<Location, LocateError> {
-    let is_gguf = path
-        .extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
-    let format = match (path.is_dir(), is_gguf) {
+    let format = match (path.is_dir(), is_gguf(path)) {
         (true, _) => Format::Safetensors,
         (false, true) => Format::Gguf,
         (false, false) => {

@@ -176,12 +176,10 @@ impl Quantizations {
         };
         let mut modules = BTreeMap::new();
         for (path, entry) in entries {
-            match entry {
-                Value::Bool(false) => drop(modules.insert(path.clone(), None)),
-                Value::Object(entry) => {
-                    modules.insert(path.clone(), Some(Quantization::parse(entry)?));
-                }
-                _ => {}
+            if let Value::Object(entry) = entry {
+                modules.insert(path.clone(), Some(Quantization::parse(entry)?));
+            } else if *entry == Value::Bool(false) {
+                modules.insert(path.clone(), None);
             }
         }
         Ok(Self {

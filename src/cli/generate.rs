@@ -63,14 +63,15 @@ struct Answer<'a> {
     timings: Timings,
 }
 
-/// Seconds since the request, but for loading.
+/// Seconds: what loading took, and when tokens came after the request.
 #[derive(Debug, Serialize)]
 struct Timings {
-    load_s: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first_token_s: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_token_s: Option<f64>,
+    #[serde(rename = "load_s")]
+    load: f64,
+    #[serde(rename = "first_token_s", skip_serializing_if = "Option::is_none")]
+    first_token: Option<f64>,
+    #[serde(rename = "last_token_s", skip_serializing_if = "Option::is_none")]
+    last_token: Option<f64>,
 }
 
 /// Loads the model, answers, and says how fast that was.
@@ -304,9 +305,9 @@ impl<'a> Heard<'a> {
                 End::Length | End::Broken => "length",
             },
             timings: Timings {
-                load_s: self.ask.opened.loaded.load_us as f64 / 1e6,
-                first_token_s: self.first,
-                last_token_s: self.last,
+                load: self.ask.opened.loaded.load_us as f64 / 1e6,
+                first_token: self.first,
+                last_token: self.last,
             },
         };
         self.printer.line(serde_json::json!(answer));

@@ -255,12 +255,12 @@ mod tests {
     use super::*;
 
     /// Keys of `n` tokens from `start`, each filled with its position.
-    fn tokens(start: i16, n: i16) -> Array {
-        let values: Vec<f32> = (start..start + n).map(f32::from).collect();
+    fn tokens(start: u8, n: u8) -> Array {
+        let values: Vec<f32> = (0..n).map(|i| f32::from(start) + f32::from(i)).collect();
         Array::from_slice(&values, &[1, 1, i32::from(n), 1])
     }
 
-    fn seen(cache: &mut KeysValues, start: i16, n: i16) -> Vec<f32> {
+    fn seen(cache: &mut KeysValues, start: u8, n: u8) -> Vec<f32> {
         let new = tokens(start, n);
         let (keys, values) = cache.update(&new, &new).unwrap();
         assert!(keys.eq_exact(&values).unwrap());

@@ -28,7 +28,7 @@ pub(super) struct Decoder {
 
 impl Decoder {
     /// Takes every tensor that `recipe` asks for.
-    pub(super) fn load(recipe: Recipe, checkpoint: &Checkpoint) -> Result<Self, LoadError> {
+    pub(super) fn load(recipe: &Recipe, checkpoint: &Checkpoint) -> Result<Self, LoadError> {
         let (root, model) = (checkpoint.root(), checkpoint.root().at("model"));
         let layers = model.at("layers");
         let blocks = recipe.layers.iter().enumerate();
@@ -40,7 +40,7 @@ impl Decoder {
                 EmbeddingScale::RootOfWidth => Some(root_of_width(recipe.width)),
             },
             blocks: blocks
-                .map(|(index, layer)| Block::load(&layers.at(index), &recipe, layer))
+                .map(|(index, layer)| Block::load(&layers.at(index), recipe, layer))
                 .collect::<Result<_, _>>()?,
             norm: Norm::load(&model.at("norm"), recipe.norm, recipe.width, recipe.eps)?,
             head: match recipe.head {

@@ -91,7 +91,7 @@ fn recipe(config: &Config, head: Head) -> Result<Recipe, LoadError> {
 }
 
 fn layer(config: &Config, index: usize) -> Result<Layer, LoadError> {
-    let sees_all = (index + 1) % config.sliding_window_pattern == 0;
+    let sees_all = (index + 1).is_multiple_of(config.sliding_window_pattern);
     let (theta, scaling, reach) = if sees_all {
         let scaling = llama::scaling(config.rope_scaling.as_ref())?;
         (config.rope_theta, scaling, Reach::Full)

@@ -72,7 +72,7 @@ pub fn load(checkpoint: Checkpoint) -> Result<(Box<dyn Model>, Parameters), Load
         })?;
     let model: Box<dyn Model> = match family.architecture {
         Architecture::Decoder(recipe) => {
-            Box::new(Decoder::load(recipe(&checkpoint)?, &checkpoint)?)
+            Box::new(Decoder::load(&recipe(&checkpoint)?, &checkpoint)?)
         }
     };
     Ok((model, checkpoint.finish()?))

@@ -44,10 +44,12 @@ pub type Result<T> = std::result::Result<T, MlxError>;
 
 /// A constant in the element type of `like`, so that it never widens what it meets. Shape `[]`.
 pub fn scalar(value: f32, like: &Array) -> Array {
-    match like.dtype() {
-        Dtype::Bfloat16 => Array::from_slice(&[bf16::from_f32(value)], &[]),
-        Dtype::Float16 => Array::from_slice(&[f16::from_f32(value)], &[]),
-        _ => Array::from_slice(&[value], &[]),
+    if like.dtype() == Dtype::Bfloat16 {
+        Array::from_slice(&[bf16::from_f32(value)], &[])
+    } else if like.dtype() == Dtype::Float16 {
+        Array::from_slice(&[f16::from_f32(value)], &[])
+    } else {
+        Array::from_slice(&[value], &[])
     }
 }
 

@@ -1,6 +1,6 @@
 //! Rotary position embedding and its scalings.
 //!
-//! Paper: Su et al., *RoFormer* (2021). Reference: `mlx_lm.models.rope_utils`. Plain and linearly scaled
+//! Paper: Su et al., "Rotary position embedding" (2021). Reference: `mlx_lm.models.rope_utils`. Plain and linearly scaled
 //! embeddings use MLX's `base` path, all others its `freqs` path: the two differ in the last bits.
 
 use mlx_rs::{

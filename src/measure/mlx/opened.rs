@@ -232,11 +232,15 @@ fn context_length(config: &Value) -> Option<u32> {
 
 /// The element type of what flows through the model: that of the embedding, or of its scales.
 fn activation_type(parameters: &Parameters) -> String {
-    let floats = parameters.arrays.iter().map(|array| match array.dtype() {
-        Dtype::Float32 => Some("float32"),
-        Dtype::Float16 => Some("float16"),
-        Dtype::Bfloat16 => Some("bfloat16"),
-        _ => None,
-    });
-    floats.flatten().next().unwrap_or("unknown").to_owned()
+    let names = [
+        (Dtype::Float32, "float32"),
+        (Dtype::Float16, "float16"),
+        (Dtype::Bfloat16, "bfloat16"),
+    ];
+    let name = |dtype| names.iter().find(|(known, _)| *known == dtype);
+    let first = parameters
+        .arrays
+        .iter()
+        .find_map(|array| name(array.dtype()));
+    first.map_or("unknown", |(_, name)| name).to_owned()
 }
