@@ -27,5 +27,5 @@ pub use redact::{model_id, redact};
 pub use sections::{
     HardwareProfile, Model, Performance, QualityFlag, StopTokens, System, SystemHealth, Timeline,
 };
-pub use validate::{LineError, LineKind, Mismatch, against, check_line, encode};
+pub use validate::{LineError, LineKind, Mismatch, check_line, check_line_as, encode};
 pub use version::{MlxKnifeVersion, NotAVersion, SchemaVersion, Timing, UnknownVersion};

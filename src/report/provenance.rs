@@ -51,7 +51,8 @@ pub struct Provenance {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<LoadDetail>,
     /// The machine, as far as no schema has a place for it.
-    pub host: HostDetail,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostDetail>,
     /// What a reader of the figures must know, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -108,19 +109,6 @@ pub struct Definitions {
     pub repetitions: &'static str,
 }
 
-impl Definitions {
-    /// Those that this version of the harness follows.
-    pub const CURRENT: Self = Self {
-        tokens_per_sec: "decode_tps.n_minus_1",
-        time_to_first_token_s: "ttft.request_to_first_visible",
-        prompt_tokens_per_sec: "prompt_tps.ids_ready_to_first_visible",
-        peak_ram_gb: "memory.mlx_allocator_peak_of_request",
-        stable_ram_gb: "memory.mlx_allocator_active_after_request",
-        timeline: "timeline.stages_end_to_end",
-        repetitions: "median; maximum of peaks",
-    };
-}
-
 /// A checkpoint as it was loaded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ModelDetail {
@@ -165,7 +153,7 @@ pub struct LoadDetail {
 }
 
 /// What no schema has a place for about the machine.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct HostDetail {
     /// Processor architecture.
     #[serde(skip_serializing_if = "Option::is_none")]

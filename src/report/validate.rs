@@ -73,7 +73,7 @@ fn more(others: usize) -> String {
 ///
 /// See [`LineError`].
 pub fn check_line(text: &str) -> Result<LineKind, LineError> {
-    let line = lenient::parse(text).map_err(LineError::NotJson)?;
+    let line = read(text)?;
     if is_of_monitor(&line) {
         return Ok(LineKind::Monitor);
     }
@@ -84,12 +84,21 @@ pub fn check_line(text: &str) -> Result<LineKind, LineError> {
     Ok(LineKind::Record(version))
 }
 
-/// Judges `line` by the schema for `version`.
+/// Judges one line of a file by the schema for `version`, whatever version it names.
 ///
 /// # Errors
 ///
+/// See [`LineError`].
+pub fn check_line_as(version: SchemaVersion, text: &str) -> Result<(), LineError> {
+    Ok(against(version, &read(text)?)?)
+}
+
+fn read(text: &str) -> Result<Value, LineError> {
+    lenient::parse(text).map_err(LineError::NotJson)
+}
+
 /// The first mismatch, in the order of the schema.
-pub fn against(version: SchemaVersion, line: &Value) -> Result<(), Mismatch> {
+fn against(version: SchemaVersion, line: &Value) -> Result<(), Mismatch> {
     let validator = match version.schema() {
         SchemaVersion::V0_1_0 => &V0_1_0,
         SchemaVersion::V0_2_0 => &V0_2_0,

@@ -12,9 +12,9 @@ const SWAP_LIMIT_MIB: f64 = 100.0;
 /// Free memory, in GiB, below which mlx-knife mistrusts a figure.
 const FREE_LIMIT_GIB: f64 = 5.0;
 
-pub(super) fn system(host: &Host, runtime: Option<&Runtime>) -> System {
+pub(super) fn system(host: &Host, runtime: Option<&Runtime>) -> Option<System> {
     let profile = hardware_profile(host);
-    System {
+    let system = System {
         platform: host.platform.as_deref().map(platform),
         platform_version: host.platform_version.clone(),
         python_version: None,
@@ -22,7 +22,8 @@ pub(super) fn system(host: &Host, runtime: Option<&Runtime>) -> System {
         hardware: host.chip.as_deref().map(|chip| without(chip, "Apple ")),
         ram_total_gb: host.memory_bytes.map(gibibytes).map(to_hundredths),
         hardware_profile: (profile != HardwareProfile::default()).then_some(profile),
-    }
+    };
+    (system != System::default()).then_some(system)
 }
 
 /// As Python names it.
@@ -157,13 +158,13 @@ mod tests {
             chip: Some("AMD EPYC".to_owned()),
             ..Host::default()
         };
-        let profile = system(&host, None).hardware_profile.unwrap();
+        let profile = system(&host, None).unwrap().hardware_profile.unwrap();
         assert_eq!(profile.model.as_deref(), Some("AMD EPYC"));
         assert_eq!(profile.model_identifier.as_deref(), Some("AMD EPYC"));
     }
 
     #[test]
-    fn a_machine_that_tells_nothing_has_no_profile() {
-        assert_eq!(system(&Host::default(), None), System::default());
+    fn a_machine_that_tells_nothing_has_no_section() {
+        assert_eq!(system(&Host::default(), None), None);
     }
 }

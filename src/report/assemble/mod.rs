@@ -80,7 +80,7 @@ pub fn record(context: &Context, cell: &Cell, settings: &Settings, outcome: &Out
         model: Some(model(id, facts, &context.model)),
         performance: figures::performance(outcome),
         stop_tokens: figures::stop_tokens(cell, outcome),
-        system: Some(machine::system(&context.host, outcome.runtime.as_ref())),
+        system: machine::system(&context.host, outcome.runtime.as_ref()),
         system_health: machine::system_health(&context.health),
         timeline: figures::timeline(outcome),
         metadata: Some(Metadata {

@@ -3,7 +3,6 @@
 use super::{
     Context,
     figures::{counted, over},
-    seconds,
 };
 use crate::{
     measure::{
@@ -20,6 +19,17 @@ use crate::{
         },
         redact::redact,
     },
+};
+
+/// The definitions that the figures of a record follow.
+const DEFINITIONS: Definitions = Definitions {
+    tokens_per_sec: rates::DECODE_RATE.id,
+    time_to_first_token_s: rates::TIME_TO_FIRST_TOKEN.id,
+    prompt_tokens_per_sec: rates::PROMPT_RATE.id,
+    peak_ram_gb: "memory.mlx_peak_of_request",
+    stable_ram_gb: "memory.mlx_active_after_request",
+    timeline: "timeline.stages_end_to_end",
+    repetitions: "median, of peaks the maximum",
 };
 
 pub(super) fn provenance(
@@ -43,7 +53,7 @@ pub(super) fn provenance(
         random_ids: outcome.random_ids,
         prompt_tokens_per_sec: over(counted(outcome), rates::prompt_rate),
         first_request_time_to_first_token_s: first_request(outcome),
-        definitions: is_measured.then_some(Definitions::CURRENT),
+        definitions: is_measured.then_some(DEFINITIONS),
         model: loaded.map(|loaded| model_detail(&loaded.model)),
         load: loaded.map(load_detail),
         host: host_detail(context, outcome),
@@ -84,7 +94,7 @@ fn cell_facts(cell: &Cell) -> CellFacts {
 /// The first request of a cell pays for kernels and caches that later ones find ready.
 fn first_request(outcome: &Outcome) -> Option<f64> {
     let first = outcome.warmups.first().or(outcome.trials.first())?;
-    first.visible_us.first().copied().map(seconds)
+    rates::time_to_first_token(first)
 }
 
 fn model_detail(facts: &ModelFacts) -> ModelDetail {
@@ -112,16 +122,17 @@ fn load_detail(loaded: &Loaded) -> LoadDetail {
     }
 }
 
-fn host_detail(context: &Context, outcome: &Outcome) -> HostDetail {
+fn host_detail(context: &Context, outcome: &Outcome) -> Option<HostDetail> {
     let runtime = outcome.runtime.as_ref();
-    HostDetail {
+    let detail = HostDetail {
         architecture: context.host.architecture.clone(),
         device_name: runtime.and_then(|runtime| runtime.device_name.clone()),
         working_set_bytes: runtime.and_then(|runtime| runtime.working_set_bytes),
         load_average: context.health.load_average,
         memory_pressure: context.health.memory_pressure,
         gpu_busy_percent: context.health.gpu_busy_percent,
-    }
+    };
+    (detail != HostDetail::default()).then_some(detail)
 }
 
 fn failure(verdict: &Verdict) -> Option<Failure> {
