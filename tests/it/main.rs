@@ -12,6 +12,10 @@ mod parity;
 #[cfg(test)]
 mod real;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod tidy;
 #[cfg(test)]
 mod weights;

@@ -10,6 +10,7 @@ mod process;
 mod python;
 mod sha256;
 mod test;
+mod verdicts;
 mod workspace;
 
 use std::error::Error;
@@ -21,6 +22,7 @@ use demo::DemoError;
 use files::FileError;
 use mlx::MlxError;
 use process::ProcessError;
+use verdicts::VerdictsError;
 use workspace::Workspace;
 
 /// One chore.
@@ -52,6 +54,11 @@ const TASKS: &[Task] = &[
         run: fixtures::run,
     },
     Task {
+        name: "verdicts",
+        about: "record what mlx-knife's own tools say to generated lines",
+        run: verdicts::run,
+    },
+    Task {
         name: "bench",
         about: "benchmark the demo model; arguments go to `mlxk-harness run`",
         run: bench::run,
@@ -69,6 +76,8 @@ enum TaskError {
     File(#[from] FileError),
     #[error(transparent)]
     Process(#[from] ProcessError),
+    #[error(transparent)]
+    Verdicts(#[from] VerdictsError),
 }
 
 impl TaskError {
@@ -77,7 +86,7 @@ impl TaskError {
         match self {
             Self::Mlx(error) => error.output(),
             Self::Process(error) | Self::Demo(DemoError::Process(error)) => error.output(),
-            Self::Demo(_) | Self::File(_) => None,
+            Self::Demo(_) | Self::File(_) | Self::Verdicts(_) => None,
         }
     }
 }
