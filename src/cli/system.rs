@@ -76,7 +76,10 @@ fn text(system: &System) -> String {
         ("memory", host.memory_bytes.map(gibibytes)),
         ("memory free", health.free_bytes.map(gibibytes)),
         ("swap used", health.swap_used_bytes.map(gibibytes)),
-        ("load", health.load_average.map(|load| format!("{load:.2}"))),
+        (
+            "load average",
+            health.load_average.map(|load| format!("{load:.2}")),
+        ),
         (
             "pressure",
             health.memory_pressure.map(|level| level.to_string()),
@@ -168,7 +171,7 @@ metal        –
 memory       8.00 GiB
 memory free  –
 swap used    0.00 GiB
-load         –
+load average –
 pressure     –
 gpu busy     –
 zombies      –
