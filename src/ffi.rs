@@ -1,4 +1,6 @@
-//! The few calls of MLX's C interface that `mlx-rs` does not wrap; the only unsafe code of the crate.
+//! What `mlx-rs` leaves open: a few calls of MLX's C interface, and errors fit to be shown.
+//!
+//! The only unsafe code of the crate is here.
 
 #![expect(
     unsafe_code,
@@ -11,6 +13,27 @@ use std::{
 };
 
 use mlx_rs::{Array, Device, Stream, error::Exception};
+use thiserror::Error;
+
+/// MLX refused an operation.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("MLX: {0}")]
+pub struct MlxError(String);
+
+impl MlxError {
+    /// An error of our own about shapes or types, worded as MLX would.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+impl From<Exception> for MlxError {
+    fn from(exception: Exception) -> Self {
+        // The text ends in the source location of the wrapper that caught it, which helps nobody.
+        let text = exception.what();
+        Self(text.split(" at /").next().unwrap_or(text).to_owned())
+    }
+}
 
 /// The version of the MLX library in use, such as `0.32.2`.
 pub fn mlx_version() -> Option<String> {
@@ -302,4 +325,41 @@ unsafe fn finished(
     // SAFETY: as above.
     unsafe { mlx_sys::mlx_array_free(result) };
     Err(Exception::custom(format!("MLX refused a {operation}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_mlx_loses_the_place_in_the_wrapper() {
+        let x = Array::from_slice(&[1f32, 2.0], &[1, 2]);
+        let error = MlxError::from(x.matmul(&x).unwrap_err());
+        assert!(error.to_string().contains("(1,2)"), "{error}");
+        assert!(!error.to_string().contains(" at /"), "{error}");
+    }
+
+    #[test]
+    fn packed_and_unpacked_again_is_near() {
+        let values: Vec<f32> = (0..64).map(|i: u8| f32::from(i) / 8.0).collect();
+        let dense = Array::from_slice(&values, &[1, 64]);
+        for (mode, bits, tolerance) in [("affine", 8, 0.02), ("mxfp8", 8, 0.3)] {
+            let packing = Packing {
+                group_size: 32,
+                bits,
+                mode,
+            };
+            let (weight, scales, biases) = quantize(&dense, packing).unwrap();
+            let again = dequantize(&weight, &scales, biases.as_ref(), packing).unwrap();
+            let gap = again
+                .subtract(&dense)
+                .unwrap()
+                .abs()
+                .unwrap()
+                .max(None)
+                .unwrap();
+            let gap = gap.try_item_cast::<f32>().unwrap();
+            assert!(gap <= tolerance, "{mode}: {gap}");
+        }
+    }
 }

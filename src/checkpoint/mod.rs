@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::{nn::MlxError, plan::ElementType};
+use crate::{ffi::MlxError, plan::ElementType};
 use quantization::Quantizations;
 
 /// Why a checkpoint could not become a model.

@@ -10,10 +10,7 @@ use mlx_rs::{Array, Dtype, error::Exception};
 use serde_json::{Map, Value};
 
 use super::LoadError;
-use crate::{
-    ffi::{self, Packing},
-    nn::MlxError,
-};
+use crate::ffi::{self, MlxError, Packing};
 
 /// How one matrix is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

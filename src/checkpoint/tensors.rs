@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Display};
 use mlx_rs::{Array, Dtype};
 
 use super::{Checkpoint, LoadError, Quantization};
-use crate::{nn::MlxError, plan::ElementType};
+use crate::{ffi::MlxError, plan::ElementType};
 
 /// What a model was made of, still to be evaluated.
 #[derive(Clone, Default)]

@@ -1,5 +1,6 @@
 //! What a user types, and what is printed.
 
+mod campaign;
 mod check;
 mod generate;
 mod interrupt;
@@ -8,7 +9,6 @@ mod notes;
 mod printer;
 mod progress;
 mod run;
-mod session;
 mod shared;
 mod system;
 mod table;

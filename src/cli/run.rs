@@ -6,9 +6,10 @@ use clap::{Args, ValueEnum};
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
-    Exit, interrupt,
+    Exit,
+    campaign::{Campaign, Format, View},
+    interrupt,
     printer::Printer,
-    session::{Format, Session, View},
     shared::Shared,
 };
 use crate::{
@@ -126,9 +127,9 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
     });
     match Journal::open(path) {
         Ok(journal) => {
-            let mut session = Session::new(printer, journal, format, stop);
-            session.measure(&plan);
-            session.conclude()
+            let mut campaign = Campaign::new(printer, journal, format, stop);
+            campaign.measure(&plan);
+            campaign.conclude()
         }
         Err(error) => {
             printer.failure(&error, error.hint());

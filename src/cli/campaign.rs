@@ -38,7 +38,7 @@ pub(super) enum View {
 }
 
 /// A run on its way.
-pub(super) struct Session<'a> {
+pub(super) struct Campaign<'a> {
     printer: &'a Printer,
     host: Host,
     journal: Journal,
@@ -61,7 +61,7 @@ enum Trouble {
     Unwritable,
 }
 
-impl<'a> Session<'a> {
+impl<'a> Campaign<'a> {
     /// A run that appends to `journal` until `stop` is set.
     pub(super) fn new(
         printer: &'a Printer,
@@ -113,7 +113,7 @@ impl<'a> Session<'a> {
             // Once a model, before its child lives: a look between two cells would disturb the next.
             health: Health::now(),
             model,
-            session: self,
+            campaign: self,
         };
         supervise::run_model(&request, &mut watch);
     }
@@ -181,11 +181,11 @@ impl<'a> Session<'a> {
 }
 
 /// Takes what one model's child gives.
-struct Watch<'a, 'session> {
+struct Watch<'a, 'campaign> {
     progress: Progress<'a>,
     health: Health,
     model: &'a PlannedModel,
-    session: &'a mut Session<'session>,
+    campaign: &'a mut Campaign<'campaign>,
 }
 
 impl Observer for Watch<'_, '_> {
@@ -198,11 +198,11 @@ impl Observer for Watch<'_, '_> {
         let Some(cell) = self.model.cells.get(cell) else {
             return;
         };
-        let context = self.session.context(self.model, &self.health);
+        let context = self.campaign.context(self.model, &self.health);
         let mut line = report::record(&context, cell, &self.model.settings, outcome);
-        line.test = self.session.names.take(line.test);
-        self.session.append(&line);
-        self.session.rows.push(Row {
+        line.test = self.campaign.names.take(line.test);
+        self.campaign.append(&line);
+        self.campaign.rows.push(Row {
             label: self.model.label.clone(),
             cell: cell.clone(),
             outcome: outcome.clone(),
