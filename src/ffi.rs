@@ -8,7 +8,9 @@
 )]
 
 use std::{
+    env,
     ffi::{CStr, CString, c_char},
+    path::Path,
     ptr,
 };
 
@@ -33,6 +35,14 @@ impl From<Exception> for MlxError {
         let text = exception.what();
         Self(text.split(" at /").next().unwrap_or(text).to_owned())
     }
+}
+
+/// Makes `folder` the place for temporary files of this process, MLX's compiled code among them.
+///
+/// To be called before anything else: no other thread may exist yet.
+pub fn use_temporary_folder(folder: &Path) {
+    // SAFETY: the caller vouches that no other thread could read the environment at this time.
+    unsafe { env::set_var("TMPDIR", folder) }
 }
 
 /// The version of the MLX library in use, such as `0.32.2`.

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::measure::mlx;
 use printer::{Printer, Quiet};
 
 /// How a command ended, as the system sees it.
@@ -75,6 +76,9 @@ pub fn run() -> Exit {
         Ok(arguments) => arguments,
         Err(answer) => return printer::answer(&answer),
     };
+    if matches!(arguments.command, Command::Generate(_) | Command::Worker(_)) {
+        mlx::prepare_process();
+    }
     let quiet = if arguments.quiet {
         Quiet::Yes
     } else {

@@ -5,7 +5,10 @@
 mod apple;
 mod command;
 mod linux;
+mod private;
 pub mod process;
+
+pub use private::temporary_folder;
 
 use serde::Serialize;
 

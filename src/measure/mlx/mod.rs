@@ -5,7 +5,7 @@ mod opened;
 
 pub use opened::{OpenError, Opened, open, sentence};
 
-use std::io;
+use std::{env, io};
 
 use mlx_rs::memory::clear_cache;
 
@@ -18,12 +18,33 @@ use super::{
     worker::{self, Loader, Loading},
 };
 use crate::{
-    ffi,
+    ffi, host,
     plan::{Device, Settings},
 };
 
 /// The version of the `mlx-rs` crate that this is built with.
 pub const MLX_RS_VERSION: &str = "0.33.0";
+
+/// Gets this process ready to run MLX; to be called before any thread is started.
+///
+/// On a CPU, MLX loads code that it compiled into the temporary folder, so that has to be this user's alone.
+pub fn prepare_process() {
+    if cfg!(target_os = "macos") {
+        return;
+    }
+    if let Some(folder) = host::temporary_folder() {
+        ffi::use_temporary_folder(&folder);
+    }
+}
+
+/// Whether MLX cannot fuse operations on this CPU: it compiles them with `g++`, and runs them one by one without.
+fn lacks_compiler(runtime: &Runtime) -> bool {
+    let has_compiler = || {
+        let path = env::var_os("PATH").unwrap_or_default();
+        env::split_paths(&path).any(|folder| folder.join("g++").is_file())
+    };
+    runtime.device == "cpu" && !cfg!(target_os = "macos") && !has_compiler()
+}
 
 /// Works as a child for `model`, a path or hub id: a job comes in on standard input, messages go out on standard output.
 ///
@@ -32,12 +53,7 @@ pub const MLX_RS_VERSION: &str = "0.33.0";
 /// When the parent cannot be understood, or does not listen any more.
 pub fn work(model: &str) -> io::Result<()> {
     let clock = SystemClock::new();
-    worker::work(
-        &mut MlxLoader {
-            model: model.to_owned(),
-        },
-        &clock,
-    )
+    worker::work(&mut MlxLoader::new(model), &clock)
 }
 
 /// Tells on standard output which MLX this process runs on.
@@ -46,9 +62,7 @@ pub fn work(model: &str) -> io::Result<()> {
 ///
 /// When standard output cannot be written.
 pub fn describe() -> io::Result<()> {
-    worker::describe(&mut MlxLoader {
-        model: String::new(),
-    })
+    worker::describe(&mut MlxLoader::new(""))
 }
 
 /// Makes `device` the default, and tells what MLX says of it.
@@ -87,16 +101,33 @@ pub fn use_device(device: Device) -> Result<Runtime, Failure> {
 /// Loads the model that the child was started for.
 struct MlxLoader {
     model: String,
+    warnings: Vec<String>,
+}
+
+impl MlxLoader {
+    fn new(model: &str) -> Self {
+        Self {
+            model: model.to_owned(),
+            warnings: Vec::new(),
+        }
+    }
 }
 
 impl Loader for MlxLoader {
     fn runtime(&mut self, settings: &Settings) -> Result<Runtime, Failure> {
-        use_device(settings.device)
+        let runtime = use_device(settings.device)?;
+        if lacks_compiler(&runtime) {
+            let text =
+                "no `g++` on the path: MLX runs fused operations one by one, which is slower";
+            self.warnings.push(text.to_owned());
+        }
+        Ok(runtime)
     }
 
     fn load(&mut self, job: &Job) -> Result<Loading, Failure> {
         let mut opened = open(&self.model, job.revision.as_deref(), &job.settings)?;
-        let warnings = std::mem::take(&mut opened.warnings);
+        let mut warnings = std::mem::take(&mut self.warnings);
+        warnings.append(&mut opened.warnings);
         let loaded = opened.loaded.clone();
         let engine = Box::new(MlxEngine::new(opened, job.settings.prefill_chunk));
         Ok(Loading {
