@@ -140,7 +140,7 @@ fn trial(visible_us: &[u64], peak_bytes: u64, finish: Finish) -> Trial {
 }
 
 pub(super) fn at(time: &str) -> SystemTime {
-    time.parse::<jiff::Timestamp>().unwrap().into()
+    time.parse::<jiff::Timestamp>().unwrap().try_into().unwrap()
 }
 
 fn outcome(verdict: Verdict) -> Outcome {
