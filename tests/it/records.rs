@@ -14,10 +14,11 @@ use self::outcomes::{
     answered, at, bare_context, chat, context, failed, loaded, measured, skipped, throughput,
 };
 
-/// The record, once it was found to fit its schema.
+/// The record, once it was found to fit its schema; of a version that stays, so that a release changes no test.
 fn published(context: &Context, cell: &Cell, outcome: &Outcome) -> Record {
-    let record = record(context, cell, &Settings::default(), outcome);
+    let mut record = record(context, cell, &Settings::default(), outcome);
     encode(&record).unwrap();
+    record.metadata.as_mut().unwrap().mlxk_harness.version = "0.0.0";
     record
 }
 

@@ -77,7 +77,7 @@ fn a_measured_cell() {
       "metadata": {
         "inference_modality": "text",
         "mlxk_harness": {
-          "version": "0.1.0",
+          "version": "0.0.0",
           "mlx_version": "0.32.2",
           "mlx_rs_version": "0.33.0",
           "device": "gpu",
@@ -276,7 +276,7 @@ fn a_cell_whose_model_did_not_load() {
       "metadata": {
         "inference_modality": "text",
         "mlxk_harness": {
-          "version": "0.1.0",
+          "version": "0.0.0",
           "cell": {
             "scenario": "throughput",
             "prompt_tokens": 320,
@@ -337,7 +337,7 @@ fn a_cell_that_was_skipped() {
         "inference_modality": "text",
         "skip_reason": "Skipped: too_large: `~/x` needs 44.4 GiB and 38.4 GiB are there",
         "mlxk_harness": {
-          "version": "0.1.0",
+          "version": "0.0.0",
           "cell": {
             "scenario": "chat",
             "prompt_sha256": "60b12032bb65d53604e6a053fc8a072e6f47334fcb4c093b8ab375ca897bf737",
