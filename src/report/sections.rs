@@ -1,6 +1,6 @@
 //! The sections of a line: model, performance, stop tokens, system, health, timeline.
 //!
-//! For the marks see [`super::record`].
+//! For the marks see [`mod@super::record`].
 
 use schemars::JsonSchema;
 use serde::Serialize;
