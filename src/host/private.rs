@@ -30,7 +30,9 @@ fn make_private(folder: &Path) -> bool {
     let is_closed = || {
         let metadata = fs::symlink_metadata(folder).ok()?;
         let parent = fs::metadata(folder.parent()?).ok()?;
-        Some(metadata.is_dir() && metadata.uid() == parent.uid() && metadata.mode() & 0o777 == 0o700)
+        Some(
+            metadata.is_dir() && metadata.uid() == parent.uid() && metadata.mode() & 0o777 == 0o700,
+        )
     };
     if made.is_ok() && is_closed() == Some(false) && !folder.is_symlink() {
         // Somebody loosened it; what cannot be mended is told by the second look.

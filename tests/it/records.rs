@@ -64,7 +64,7 @@ fn a_failed_cell_keeps_its_samples_and_claims_no_figure() {
     let line = as_json(&published(&context(), &throughput(), &outcome));
     assert_eq!(
         line["performance"],
-        serde_json::json!({"model_load_time_s": 1.25})
+        serde_json::json!({"model_load_time_s": 1.25, "stable_ram_gb": 0.5})
     );
     assert!(line["metadata"]["mlxk_harness"]["definitions"].is_null());
     let samples = line["metadata"]["mlxk_harness"]["samples"].as_array();

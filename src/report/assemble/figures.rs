@@ -28,7 +28,9 @@ pub(super) fn performance(outcome: &Outcome) -> Option<Performance> {
         time_to_first_token_s: over(trials, rates::time_to_first_token),
         cleanup_time_s: outcome.cleanup_us.map(seconds),
         peak_ram_gb: peak.map(gibibytes),
-        stable_ram_gb: over(trials, |trial| trial.memory.active_bytes.map(gibibytes)),
+        stable_ram_gb: loaded
+            .and_then(|loaded| loaded.memory.active_bytes)
+            .map(gibibytes),
     };
     (performance != Performance::default()).then_some(performance)
 }

@@ -27,7 +27,7 @@ const DEFINITIONS: Definitions = Definitions {
     time_to_first_token_s: rates::TIME_TO_FIRST_TOKEN.id,
     prompt_tokens_per_sec: rates::PROMPT_RATE.id,
     peak_ram_gb: "memory.mlx_peak_of_request",
-    stable_ram_gb: "memory.mlx_active_after_request",
+    stable_ram_gb: "memory.mlx_active_after_load",
     timeline: "timeline.stages_end_to_end",
     repetitions: "median, of peaks the maximum",
 };

@@ -112,7 +112,7 @@ pub(super) fn loaded() -> Loaded {
         weights_us: 900_000,
         tokenizer_us: 300_000,
         memory: Memory {
-            active_bytes: Some(335_000_000),
+            active_bytes: Some(GIB / 2),
             peak_bytes: Some(335_000_000),
             process_peak_bytes: None,
         },
