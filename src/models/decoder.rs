@@ -5,12 +5,14 @@ use mlx_rs::{Array, Dtype, ops::clip};
 
 use super::{
     Cache, Model,
+    attention::SelfAttention,
     cache::KeysValues,
-    recipe::{Attention, EmbeddingScale, Head, Layer, QkNorm, Reach, Recipe, Residual, Wiring},
+    feed_forward::FeedForward,
+    recipe::{EmbeddingScale, Head, Layer, Reach, Recipe, Residual, Wiring},
 };
 use crate::{
     checkpoint::{Checkpoint, LoadError, Scope},
-    nn::{self, Activation, Embedding, Linear, Mask, MlxError, Norm, RotaryEmbedding, attention},
+    nn::{self, Embedding, Linear, Mask, Norm},
 };
 
 /// The largest finite float16.
@@ -157,103 +159,10 @@ impl Block {
     }
 }
 
-fn normalized(norm: Option<&Norm>, x: Array) -> nn::Result<Array> {
+/// `x`, normalized where there is a norm.
+pub(super) fn normalized(norm: Option<&Norm>, x: Array) -> nn::Result<Array> {
     match norm {
         None => Ok(x),
         Some(norm) => norm.forward(&x),
-    }
-}
-
-/// Self-attention with its weights.
-struct SelfAttention {
-    q: Linear,
-    k: Linear,
-    v: Linear,
-    o: Linear,
-    qk_norms: Option<(Norm, Norm)>,
-    rope: RotaryEmbedding,
-    heads: i32,
-    kv_heads: i32,
-    scale: f32,
-    reach: Reach,
-}
-
-impl SelfAttention {
-    fn load(scope: &Scope<'_>, recipe: &Recipe, attention: &Attention) -> Result<Self, LoadError> {
-        let Attention {
-            heads,
-            kv_heads,
-            head_dim,
-            ..
-        } = *attention;
-        let linear = |name, outputs, inputs| Linear::load(&scope.at(name), outputs, inputs);
-        let norm = |name| Norm::load(&scope.at(name), recipe.norm, head_dim, recipe.eps);
-        Ok(Self {
-            q: linear("q_proj", heads * head_dim, recipe.width)?,
-            k: linear("k_proj", kv_heads * head_dim, recipe.width)?,
-            v: linear("v_proj", kv_heads * head_dim, recipe.width)?,
-            o: linear("o_proj", recipe.width, heads * head_dim)?,
-            qk_norms: match attention.qk_norm {
-                QkNorm::None => None,
-                QkNorm::PerHead => Some((norm("q_norm")?, norm("k_norm")?)),
-            },
-            rope: RotaryEmbedding::new(&attention.rope)?,
-            heads,
-            kv_heads,
-            scale: attention.scale,
-            reach: attention.reach,
-        })
-    }
-
-    fn forward(&self, x: &Array, mask: &Mask, cache: &mut KeysValues) -> nn::Result<Array> {
-        let &[batch, length, _] = x.shape() else {
-            return Err(MlxError::new("hidden states take three axes"));
-        };
-        let by_head = |x: Array, heads, norm: Option<&Norm>| {
-            let x = normalized(norm, x.reshape(&[batch, length, heads, -1])?)?;
-            x.transpose_axes(&[0, 2, 1, 3]).map_err(MlxError::from)
-        };
-        let (q_norm, k_norm) = match &self.qk_norms {
-            Some((q, k)) => (Some(q), Some(k)),
-            None => (None, None),
-        };
-        let q = by_head(self.q.forward(x)?, self.heads, q_norm)?;
-        let k = by_head(self.k.forward(x)?, self.kv_heads, k_norm)?;
-        let v = by_head(self.v.forward(x)?, self.kv_heads, None)?;
-        let (q, k) = (
-            self.rope.forward(&q, cache.offset())?,
-            self.rope.forward(&k, cache.offset())?,
-        );
-        let (k, v) = cache.update(&k, &v)?;
-        let mixed = attention(&q, &k, &v, self.scale, mask)?
-            .transpose_axes(&[0, 2, 1, 3])?
-            .reshape(&[batch, length, -1])?;
-        self.o.forward(&mixed)
-    }
-}
-
-/// A gated feed-forward half with its weights.
-struct FeedForward {
-    gate: Linear,
-    up: Linear,
-    down: Linear,
-    activation: Activation,
-}
-
-impl FeedForward {
-    fn load(scope: &Scope<'_>, width: i32, layer: &Layer) -> Result<Self, LoadError> {
-        Ok(Self {
-            gate: Linear::load(&scope.at("gate_proj"), layer.inner, width)?,
-            up: Linear::load(&scope.at("up_proj"), layer.inner, width)?,
-            down: Linear::load(&scope.at("down_proj"), width, layer.inner)?,
-            activation: layer.activation,
-        })
-    }
-
-    fn forward(&self, x: &Array) -> nn::Result<Array> {
-        let gated = self
-            .activation
-            .gate(&self.gate.forward(x)?, &self.up.forward(x)?)?;
-        self.down.forward(&gated)
     }
 }

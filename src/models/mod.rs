@@ -1,7 +1,9 @@
 //! Architectures, one file a family.
 
+mod attention;
 mod cache;
 mod decoder;
+mod feed_forward;
 mod gemma3;
 mod llama;
 mod qwen2;
