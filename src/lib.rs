@@ -5,10 +5,10 @@
 //! report     an outcome becomes a published line
 //! measure    a cell becomes an outcome: the child process, its stamps, the figures
 //! generate   the token loop
+//! text       ids and text: tokenizer, chat template, stop tokens
 //! models     architectures, as recipes
 //! nn         inference-only layers
 //! checkpoint a model on disk
-//! text       ids and text: tokenizer, chat template, stop tokens
 //! ffi        the few calls that `mlx-rs` does not wrap
 //! host       which machine this is, and how it is doing
 //! plan       what will be measured: a manifest becomes a plan of cells

@@ -1,25 +1,21 @@
 //! A model on disk: its configuration, and its tensors, each of which is taken exactly once.
 
+mod description;
 pub mod gguf;
 pub mod locate;
 mod quantization;
 mod safetensors;
 mod tensors;
 
+pub use description::Description;
 pub use locate::{Format, Location};
 pub use quantization::{Mode, Quantization};
 pub use tensors::{Parameters, Scope};
 
-use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{cell::RefCell, collections::BTreeMap, io, path::PathBuf};
 
 use mlx_rs::{Array, Dtype};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use thiserror::Error;
 
 use crate::{ffi::MlxError, plan::ElementType};
@@ -35,6 +31,12 @@ pub enum LoadError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// A folder has no `config.json`.
+    #[error("`{}` has no `config.json`", path.display())]
+    NoConfig {
+        /// The folder.
+        path: PathBuf,
     },
     /// A JSON file is not JSON.
     #[error("`{file}` is not valid JSON")]
@@ -120,13 +122,14 @@ impl LoadError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Read { .. } => "read",
+            Self::NoConfig { .. } => "config_missing",
             Self::Json { .. } => "json",
             Self::Config { .. } => "config",
             Self::Unsupported { .. } => "unsupported",
             Self::NoArchitecture | Self::UnknownArchitecture { .. } => "model_type",
             Self::NoWeights { .. } => "weights_missing",
             Self::Shard { .. } => "shard",
-            Self::Gguf(_) => "gguf",
+            Self::Gguf(error) => error.kind(),
             Self::Missing { .. } => "tensor_missing",
             Self::Shape { .. } => "tensor_shape",
             Self::Unused { .. } => "tensor_unused",
@@ -137,7 +140,10 @@ impl LoadError {
     /// What can be done about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoArchitecture => Some("is this the folder of a model?".to_owned()),
+            Self::NoArchitecture | Self::NoConfig { .. } => {
+                Some("is this the folder of a model?".to_owned())
+            }
+            Self::Gguf(error) => error.hint(),
             Self::UnknownArchitecture { nearest, .. } => Some(match nearest {
                 Some(nearest) => format!("did you mean `{nearest}`? `mlxk-harness list` shows all"),
                 None => "`mlxk-harness list` shows the families".to_owned(),
@@ -152,7 +158,6 @@ impl LoadError {
             | Self::Json { .. }
             | Self::Config { .. }
             | Self::Unsupported { .. }
-            | Self::Gguf(_)
             | Self::Mlx(_) => None,
         }
     }
@@ -168,40 +173,27 @@ pub struct LoadOptions {
 }
 
 /// A checkpoint whose tensors are handed out once each.
-pub struct Checkpoint {
-    config: Value,
-    generation_config: Option<Value>,
+pub struct Checkpoint<'a> {
+    description: &'a Description,
     stored: Quantizations,
     quantizations: Quantizations,
     tensors: RefCell<BTreeMap<String, Array>>,
     parameters: RefCell<Parameters>,
 }
 
-impl Checkpoint {
-    /// Reads the configuration and maps every tensor; no weight is read yet.
+impl<'a> Checkpoint<'a> {
+    /// Maps every tensor of what `description` describes.
     ///
     /// # Errors
     ///
     /// When a file is unreadable, cut or of a kind that is not implemented.
-    pub fn open(location: &Location, options: LoadOptions) -> Result<Self, LoadError> {
-        let (config, generation_config, mut tensors) = match location.format {
-            Format::Safetensors => {
-                let config = read_json(&location.path, "config.json")?
-                    .ok_or_else(|| missing_config(&location.path))?;
-                let generation = read_json(&location.path, "generation_config.json");
-                // As mlx-lm: a broken `generation_config.json` says nothing.
-                (
-                    config,
-                    generation.unwrap_or(None),
-                    safetensors::open(&location.path)?,
-                )
-            }
-            Format::Gguf => {
-                let gguf = gguf::open(&location.path)?;
-                (gguf.config.clone(), None, gguf.tensors()?)
-            }
+    pub fn open(description: &'a Description, options: LoadOptions) -> Result<Self, LoadError> {
+        let stored = Quantizations::of(description.config())?;
+        let mut tensors = match (description.gguf(), options.dtype) {
+            (None, _) => safetensors::open(&description.location().path)?,
+            (Some(gguf), None) => gguf.tensors()?,
+            (Some(gguf), Some(dtype)) => gguf.tensors_as(dtype)?,
         };
-        let stored = Quantizations::of(&config)?;
         let mut quantizations = stored.clone();
         if let Some(dtype) = options.dtype {
             tensors::cast(&mut tensors, dtype)?;
@@ -210,8 +202,7 @@ impl Checkpoint {
             quantizations.dequantize(&mut tensors)?;
         }
         Ok(Self {
-            config,
-            generation_config,
+            description,
             stored,
             quantizations,
             tensors: RefCell::new(tensors),
@@ -219,26 +210,9 @@ impl Checkpoint {
         })
     }
 
-    /// `config.json`, or what a GGUF file says in its place.
-    pub fn config_value(&self) -> &Value {
-        &self.config
-    }
-
-    /// `generation_config.json`, where there is one.
-    pub fn generation_config(&self) -> Option<&Value> {
-        self.generation_config.as_ref()
-    }
-
-    /// Its `model_type`.
-    ///
-    /// # Errors
-    ///
-    /// When there is none.
-    pub fn model_type(&self) -> Result<&str, LoadError> {
-        self.config
-            .get("model_type")
-            .and_then(Value::as_str)
-            .ok_or(LoadError::NoArchitecture)
+    /// What the checkpoint says of itself.
+    pub fn description(&self) -> &'a Description {
+        self.description
     }
 
     /// Reads `config.json` as `T`; keys that `T` does not name are passed over.
@@ -247,8 +221,12 @@ impl Checkpoint {
     ///
     /// When a key that `T` needs is absent or of another type.
     pub fn config<T: DeserializeOwned>(&self) -> Result<T, LoadError> {
-        T::deserialize(&self.config).map_err(|source| LoadError::Config {
-            model_type: self.model_type().unwrap_or("unknown").to_owned(),
+        T::deserialize(self.description.config()).map_err(|source| LoadError::Config {
+            model_type: self
+                .description
+                .model_type()
+                .unwrap_or("unknown")
+                .to_owned(),
             source,
         })
     }
@@ -293,26 +271,6 @@ impl Checkpoint {
             }),
         }
     }
-}
-
-fn missing_config(folder: &Path) -> LoadError {
-    LoadError::Read {
-        path: folder.join("config.json"),
-        source: io::ErrorKind::NotFound.into(),
-    }
-}
-
-/// Reads a JSON file of `folder`; none where it does not exist.
-fn read_json(folder: &Path, file: &'static str) -> Result<Option<Value>, LoadError> {
-    let path = folder.join(file);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(LoadError::Read { path, source }),
-    };
-    serde_json::from_str(&text)
-        .map(Some)
-        .map_err(|source| LoadError::Json { file, source })
 }
 
 impl From<ElementType> for Dtype {

@@ -26,12 +26,12 @@ impl Parameters {
 /// A place in the tensor tree, such as `model.layers.3.mlp`.
 #[derive(Clone)]
 pub struct Scope<'a> {
-    checkpoint: &'a Checkpoint,
+    checkpoint: &'a Checkpoint<'a>,
     path: String,
 }
 
 impl<'a> Scope<'a> {
-    pub(super) fn new(checkpoint: &'a Checkpoint) -> Self {
+    pub(super) fn new(checkpoint: &'a Checkpoint<'a>) -> Self {
         Self {
             checkpoint,
             path: String::new(),

@@ -30,7 +30,7 @@ pub(super) struct Decoder {
 
 impl Decoder {
     /// Takes every tensor that `recipe` asks for.
-    pub(super) fn load(recipe: &Recipe, checkpoint: &Checkpoint) -> Result<Self, LoadError> {
+    pub(super) fn load(recipe: &Recipe, checkpoint: &Checkpoint<'_>) -> Result<Self, LoadError> {
         let (root, model) = (checkpoint.root(), checkpoint.root().at("model"));
         let layers = model.at("layers");
         let blocks = recipe.layers.iter().enumerate();

@@ -72,7 +72,7 @@ impl Config {
 }
 
 /// Drops what old exporters left behind: rotary frequencies, and the head of a model whose head is tied.
-pub(super) fn discard_unused(checkpoint: &Checkpoint, is_tied: bool) {
+pub(super) fn discard_unused(checkpoint: &Checkpoint<'_>, is_tied: bool) {
     checkpoint.discard(|name| {
         name.contains("rotary_emb.inv_freq") || (is_tied && name == "lm_head.weight")
     });

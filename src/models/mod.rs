@@ -52,26 +52,34 @@ pub struct Family {
 /// How the models of a family are made.
 pub enum Architecture {
     /// A decoder, described.
-    Decoder(fn(&Checkpoint) -> Result<Recipe, LoadError>),
+    Decoder(fn(&Checkpoint<'_>) -> Result<Recipe, LoadError>),
 }
 
 /// Every family, in the order of their files.
 pub const FAMILIES: &[Family] = &[gemma3::FAMILY, llama::FAMILY, qwen2::FAMILY, qwen3::FAMILY];
+
+/// The family that reads `model_type`.
+///
+/// # Errors
+///
+/// When none does.
+pub fn family(model_type: &str) -> Result<&'static Family, LoadError> {
+    FAMILIES
+        .iter()
+        .find(|family| family.model_types.contains(&model_type))
+        .ok_or_else(|| LoadError::UnknownArchitecture {
+            model_type: model_type.to_owned(),
+            nearest: nearest(model_type),
+        })
+}
 
 /// Loads the model that `checkpoint` describes, using every tensor it holds; nothing is evaluated yet.
 ///
 /// # Errors
 ///
 /// When no family has its `model_type`, or the family and the checkpoint disagree.
-pub fn load(checkpoint: Checkpoint) -> Result<(Box<dyn Model>, Parameters), LoadError> {
-    let model_type = checkpoint.model_type()?;
-    let family = FAMILIES
-        .iter()
-        .find(|family| family.model_types.contains(&model_type))
-        .ok_or_else(|| LoadError::UnknownArchitecture {
-            model_type: model_type.to_owned(),
-            nearest: nearest(model_type),
-        })?;
+pub fn load(checkpoint: Checkpoint<'_>) -> Result<(Box<dyn Model>, Parameters), LoadError> {
+    let family = family(checkpoint.description().model_type()?)?;
     let model: Box<dyn Model> = match family.architecture {
         Architecture::Decoder(recipe) => {
             Box::new(Decoder::load(&recipe(&checkpoint)?, &checkpoint)?)

@@ -9,7 +9,7 @@ use std::{
 
 use mlx_rs::{Array, Dtype, ops::indexing::TryIndexOp};
 use mlxk_harness::{
-    checkpoint::{Checkpoint, LoadOptions, Location},
+    checkpoint::{Checkpoint, Description, LoadOptions, Location},
     generate::{Request, Scores, Step, generate},
     models::{self, FAMILIES, Model},
     plan::Sampling,
@@ -37,7 +37,8 @@ fn load(fixture: &Path, variant: Variant, rename: impl Fn(&str) -> String) -> Bo
     let folder = tempfile::tempdir().unwrap();
     weights::write(fixture, variant, folder.path(), rename);
     let location = Location::find(folder.path().to_str().unwrap(), None).unwrap();
-    let checkpoint = Checkpoint::open(&location, LoadOptions::default()).unwrap();
+    let description = Description::read(location).unwrap();
+    let checkpoint = Checkpoint::open(&description, LoadOptions::default()).unwrap();
     let (model, parameters) = models::load(checkpoint).unwrap();
     mlx_rs::transforms::eval(&parameters.arrays).unwrap();
     model

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::{
     checkpoint::{
-        Checkpoint, Format, LoadError, LoadOptions, Location, Parameters, gguf, locate::LocateError,
+        Checkpoint, Description, LoadError, LoadOptions, Location, Parameters, locate::LocateError,
     },
     host::process,
     measure::{
@@ -96,19 +96,19 @@ pub fn open(
 ) -> Result<Opened, OpenError> {
     let location = Location::find(argument, revision)?;
     let began = Instant::now();
+    let description = Description::read(location)?;
+    models::family(description.model_type()?)?;
     let options = LoadOptions {
         dtype: settings.dtype,
         dequantize: settings.dequantize,
     };
-    let checkpoint = Checkpoint::open(&location, options)?;
-    let config = checkpoint.config_value().clone();
-    let generation_config = checkpoint.generation_config().cloned();
-    let mut facts = facts(&location, &checkpoint)?;
+    let checkpoint = Checkpoint::open(&description, options)?;
+    let mut facts = facts(&checkpoint)?;
     let (model, parameters) = models::load(checkpoint)?;
     let open_us = microseconds(began);
     eval(&parameters.arrays).map_err(|error| LoadError::Mlx(error.into()))?;
     let weights_us = microseconds(began) - open_us;
-    let tokenizer = tokenizer(&location, model.vocabulary());
+    let tokenizer = tokenizer(&description, model.vocabulary());
     let tokenizer_us = microseconds(began) - open_us - weights_us;
     facts.parameters = parameters.count;
     facts.parameter_bytes = parameters.bytes();
@@ -120,7 +120,8 @@ pub fn open(
         Ok(tokenizer) => (Some(tokenizer), None),
         Err(lack) => (None, Some(lack)),
     };
-    let stop = text::stop_ids(&config, generation_config.as_ref(), tokenizer.as_ref());
+    let generation_config = description.generation_config();
+    let stop = text::stop_ids(description.config(), generation_config, tokenizer.as_ref());
     facts.stop_tokens = stop
         .iter()
         .map(|&id| StopToken {
@@ -167,20 +168,15 @@ fn microseconds(since: Instant) -> u64 {
 }
 
 /// The tokenizer, if there is one that fits a model with `vocabulary` rows.
-fn tokenizer(location: &Location, vocabulary: u32) -> Result<Tokenizer, TokenizerLack> {
-    let unreadable = |error: &dyn Error| TokenizerLack {
+fn tokenizer(description: &Description, vocabulary: u32) -> Result<Tokenizer, TokenizerLack> {
+    let found = match description.gguf() {
+        None => Tokenizer::from_folder(&description.location().path),
+        Some(gguf) => Tokenizer::from_gguf(gguf),
+    };
+    let found = found.map_err(|error| TokenizerLack {
         kind: "tokenizer_unreadable",
-        reason: format!("the tokenizer cannot be used: {}", sentence(error)),
-    };
-    let found = match location.format {
-        Format::Safetensors => {
-            Tokenizer::from_folder(&location.path).map_err(|error| unreadable(&error))?
-        }
-        Format::Gguf => {
-            let gguf = gguf::open(&location.path).map_err(|error| unreadable(&error))?;
-            gguf.tokenizer().map_err(|error| unreadable(&error))?
-        }
-    };
+        reason: format!("the tokenizer cannot be used: {}", sentence(&error)),
+    })?;
     match found {
         Some(tokenizer) if text::is_usable(&tokenizer, vocabulary) => Ok(tokenizer),
         Some(tokenizer) => Err(TokenizerLack {
@@ -198,17 +194,19 @@ fn tokenizer(location: &Location, vocabulary: u32) -> Result<Tokenizer, Tokenize
 }
 
 /// What the files say; what only the loaded model tells is filled in later.
-fn facts(location: &Location, checkpoint: &Checkpoint) -> Result<ModelFacts, LoadError> {
+fn facts(checkpoint: &Checkpoint<'_>) -> Result<ModelFacts, LoadError> {
+    let description = checkpoint.description();
+    let location = description.location();
     let (loaded, stored) = (checkpoint.quantization(), checkpoint.stored_quantization());
     Ok(ModelFacts {
         id: location.id.clone(),
         revision: location.revision.clone(),
-        model_type: checkpoint.model_type()?.to_owned(),
+        model_type: description.model_type()?.to_owned(),
         size_bytes: location.size_bytes(),
         stored_quantization: stored.filter(|stored| Some(stored) != loaded.as_ref()),
         quantization: loaded,
         format: location.format.name().to_owned(),
-        context_length: context_length(checkpoint.config_value()),
+        context_length: context_length(description.config()),
         ..ModelFacts::default()
     })
 }

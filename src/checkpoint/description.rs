@@ -1,0 +1,100 @@
+//! What a checkpoint says of itself before any weight is read.
+
+use std::{fs, io, path::Path};
+
+use serde_json::Value;
+
+use super::{
+    LoadError,
+    gguf::{self, Gguf},
+    locate::{Format, Location},
+};
+
+/// What a checkpoint says of itself before any weight is read.
+#[derive(Debug)]
+pub struct Description {
+    location: Location,
+    config: Value,
+    generation_config: Option<Value>,
+    gguf: Option<Gguf>,
+}
+
+impl Description {
+    /// Reads the configuration at `location`, or the header of a GGUF file.
+    ///
+    /// # Errors
+    ///
+    /// When it is missing, unreadable or not what it should be.
+    pub fn read(location: Location) -> Result<Self, LoadError> {
+        match location.format {
+            Format::Safetensors => {
+                let config = read_json(&location.path, "config.json")?;
+                let config = config.ok_or_else(|| LoadError::NoConfig {
+                    path: location.path.clone(),
+                })?;
+                // As mlx-lm: a broken `generation_config.json` says nothing.
+                let generation = read_json(&location.path, "generation_config.json");
+                Ok(Self {
+                    generation_config: generation.unwrap_or(None),
+                    location,
+                    config,
+                    gguf: None,
+                })
+            }
+            Format::Gguf => {
+                let gguf = gguf::open(&location.path)?;
+                Ok(Self {
+                    config: gguf.config.clone(),
+                    location,
+                    generation_config: None,
+                    gguf: Some(gguf),
+                })
+            }
+        }
+    }
+
+    /// Where the checkpoint lies.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// `config.json`, or what a GGUF file says in its place.
+    pub fn config(&self) -> &Value {
+        &self.config
+    }
+
+    /// `generation_config.json`, where there is one.
+    pub fn generation_config(&self) -> Option<&Value> {
+        self.generation_config.as_ref()
+    }
+
+    /// The GGUF file, if it is one.
+    pub fn gguf(&self) -> Option<&Gguf> {
+        self.gguf.as_ref()
+    }
+
+    /// Its `model_type`.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn model_type(&self) -> Result<&str, LoadError> {
+        self.config
+            .get("model_type")
+            .and_then(Value::as_str)
+            .ok_or(LoadError::NoArchitecture)
+    }
+}
+
+/// Reads a JSON file of `folder`; none where it does not exist.
+fn read_json(folder: &Path, file: &'static str) -> Result<Option<Value>, LoadError> {
+    let path = folder.join(file);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(LoadError::Read { path, source }),
+    };
+    serde_json::from_str(&text)
+        .map(Some)
+        .map_err(|source| LoadError::Json { file, source })
+}
