@@ -1,8 +1,8 @@
 """Makes the parity fixtures with mlx-lm, the reference: `cargo xtask fixtures` runs this.
 
-A tiny checkpoint of each family gets weights from a generator that is keyed by the tensor's name, so that the
-fixture holds only the configuration, the names and shapes, and what mlx-lm computes. `tests/it/weights.rs` is the
-same generator.
+A fixture begins as a folder with a small `config.json`. Its weights come from a generator that is keyed by the
+tensor's name, so that nothing is stored but the configuration, names and shapes, and what mlx-lm computes.
+`tests/it/weights.rs` is the same generator.
 
 With `--smollm2 FOLDER` (an MLX folder with SmolLM2-135M-Instruct, packed exactly as in its Q4_1 GGUF) it also
 records what mlx-lm answers there in float32.
@@ -19,66 +19,34 @@ import mlx_lm
 import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 from mlx_lm.generate import generate_step
+from mlx_lm.models.cache import make_prompt_cache
 from mlx_lm.utils import _get_classes, load_model
 
-PROMPT = [1, 5, 9, 2, 7, 30, 11]
-STEPS = [[3], [4]]
+# Prompt lengths: one token, two, a chunk, one more, past a window of 8, and up to where a cache grows a step.
+LENGTHS = [1, 2, 8, 9, 20]
+CHUNK = 8
+CROSSING = 252
+DECODED = 8
 VARIANTS = {
     "float32": (mx.float32, None),
     "bfloat16": (mx.bfloat16, None),
-    "float16": (mx.float16, None),
     "4bit": (mx.float32, dict(group_size=32, bits=4)),
-    "8bit-bfloat16": (mx.bfloat16, dict(group_size=32, bits=8)),
-    "mxfp4": (mx.float32, dict(group_size=32, bits=4, mode="mxfp4")),
 }
-BASE = dict(
-    hidden_size=64,
-    num_hidden_layers=3,
-    intermediate_size=96,
-    num_attention_heads=4,
-    num_key_value_heads=2,
-    head_dim=32,
-    rms_norm_eps=1e-5,
-    vocab_size=96,
-    max_position_embeddings=512,
-    rope_theta=10000.0,
-    tie_word_embeddings=False,
-)
-FAMILIES = {
-    "llama": dict(BASE, model_type="llama", head_dim=16),
-    "llama-scaled": dict(
-        BASE,
-        model_type="llama",
-        attention_bias=True,
-        tie_word_embeddings=True,
-        rope_theta=500000.0,
-        rope_scaling=dict(
-            rope_type="llama3",
-            factor=8.0,
-            low_freq_factor=1.0,
-            high_freq_factor=4.0,
-            original_max_position_embeddings=64,
-        ),
-    ),
-    "llama-sliding": dict(
-        BASE,
-        model_type="llama",
-        rope_scaling=dict(type="linear", factor=4.0),
-        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
-        sliding_window=8,
-    ),
-    "qwen2": dict(BASE, model_type="qwen2", rope_theta=1000000.0),
-    "qwen3": dict(BASE, model_type="qwen3", rope_theta=1000000.0),
-    "gemma3": dict(
-        BASE,
-        model_type="gemma3_text",
-        num_hidden_layers=4,
-        num_key_value_heads=1,
-        query_pre_attn_scalar=48,
-        sliding_window=8,
-        sliding_window_pattern=3,
-    ),
+# What one family has to show for all: every other way to pack.
+EXTRA = {
+    "llama": {
+        "float16": (mx.float16, None),
+        "8bit-bfloat16": (mx.bfloat16, dict(group_size=32, bits=8)),
+        "mxfp4": (mx.float32, dict(group_size=32, bits=4, mode="mxfp4")),
+        "mxfp8": (mx.float32, dict(group_size=32, bits=8, mode="mxfp8")),
+        "nvfp4": (mx.float32, dict(group_size=16, bits=4, mode="nvfp4")),
+    },
 }
+
+
+def prompt(length, vocabulary):
+    """Ids that repeat late and reach all of a small vocabulary."""
+    return [(index * index * 7 + index * 3 + 1) % vocabulary for index in range(length)]
 
 
 def splitmix(x):
@@ -115,50 +83,77 @@ def build(config, dtype, quantization):
     made = [(name, weights(name, shape).astype(dtype)) for name, shape in names]
     model.update(tree_unflatten(made))
     if quantization:
-        nn.quantize(model, **quantization)
+        nn.quantize(
+            model,
+            class_predicate=lambda path, module: packs(path, module, quantization),
+            **quantization,
+        )
+    model.eval()
     mx.eval(model.parameters())
     return model, names
 
 
+def packs(path, module, quantization):
+    """Whether a module is packed: all that can be, but routers, which stay exact."""
+    weight = getattr(module, "weight", None)
+    can = hasattr(module, "to_quantized") and weight is not None
+    return can and weight.shape[-1] % quantization["group_size"] == 0
+
+
 def answers(model, config):
-    found = {}
-    cache = model.make_cache() if hasattr(model, "make_cache") else None
-    if cache is None:
-        from mlx_lm.models.cache import make_prompt_cache
+    """Scores after prompts of every length, read at once and in chunks, then of steps; and greedy tokens."""
+    vocabulary = config.get("vocab_size") or config["text_config"]["vocab_size"]
+    scores = []
 
+    def read(tokens, cache):
+        logits = model(mx.array([tokens]), cache=cache)[0, -1].astype(mx.float32)
+        mx.eval(logits, [c.state for c in cache])
+        return logits
+
+    for length in LENGTHS:
+        scores.append(read(prompt(length, vocabulary), make_prompt_cache(model)))
+    for length in [LENGTHS[-1], CROSSING]:
         cache = make_prompt_cache(model)
-    for index, step in enumerate([PROMPT] + STEPS):
-        logits = model(mx.array([step]), cache=cache)[0, -1].astype(mx.float32)
-        mx.eval(logits)
-        found[f"logits{index}"] = logits
-    ids, logprobs = [], []
-    # 280 tokens cross a step of the growing cache and many windows of the rotating one.
-    for (token, logprob), _ in zip(
-        generate_step(mx.array(PROMPT), model, max_tokens=280, prefill_step_size=4), range(280)
-    ):
+        tokens = prompt(length, vocabulary)
+        size = CHUNK if length == LENGTHS[-1] else 2048
+        for start in range(0, length, size):
+            last = read(tokens[start : start + size], cache)
+        scores.append(last)
+        for token in prompt(length + DECODED, vocabulary)[length:]:
+            scores.append(read([token], cache))
+    tokens = prompt(LENGTHS[-1], vocabulary)
+    ids, gaps = [], []
+    steps = generate_step(mx.array(tokens), model, max_tokens=32, prefill_step_size=CHUNK)
+    for (token, logprobs), _ in zip(steps, range(32)):
         ids.append(int(token))
-        logprobs.append(logprob[int(token)].astype(mx.float32).item())
-    found["ids"] = mx.array(ids, dtype=mx.uint32)
-    found["log_probabilities"] = mx.array(logprobs)
-    return found
+        best = mx.sort(logprobs.astype(mx.float32))[-2:].tolist()
+        gaps.append(best[1] - best[0])
+    return {
+        "scores": mx.stack(scores),
+        "ids": mx.array(ids, dtype=mx.uint32),
+        "gaps": mx.array(gaps),
+    }
 
 
-def tiny(folder):
-    for name, config in FAMILIES.items():
-        target = folder / name
-        target.mkdir(parents=True, exist_ok=True)
+def tiny(folder, names):
+    """Records what mlx-lm says of every configuration below `folder`, or of those named."""
+    for target in sorted(path.parent for path in folder.glob("*/config.json")):
+        if names and target.name not in names:
+            continue
+        config = json.loads((target / "config.json").read_text())
         expected = {}
-        for variant, (dtype, quantization) in VARIANTS.items():
-            model, names = build(config, dtype, quantization)
+        for variant, how in {**VARIANTS, **EXTRA.get(target.name, {})}.items():
+            model, tensors = build(config, *how)
             for key, value in answers(model, config).items():
-                expected[f"{variant}.{key}"] = value
+                narrow = key == "scores" and "float32" not in variant and "bfloat16" in variant
+                expected[f"{variant}.{key}"] = value.astype(mx.bfloat16) if narrow else value
         mx.save_safetensors(
             str(target / "expected.safetensors"), expected, {"mlx_lm": mlx_lm.__version__}
         )
-        (target / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        lines = [" ".join([name] + [str(n) for n in shape]) for name, shape in names]
+        lines = [" ".join([name] + [str(n) for n in shape]) for name, shape in tensors]
         (target / "tensors.txt").write_text("\n".join(lines) + "\n")
-        print(name, len(names), "tensors")
+        size = (target / "expected.safetensors").stat().st_size
+        print(target.name, len(tensors), "tensors", size, "bytes")
 
 
 QUESTIONS = [
@@ -222,9 +217,11 @@ def smollm2(source, folder):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=pathlib.Path, help="tests/fixtures/parity")
+    parser.add_argument("names", nargs="*", help="fixtures to make; all by default")
     parser.add_argument("--smollm2", help="an MLX folder with SmolLM2-135M-Instruct")
     arguments = parser.parse_args()
     mx.set_default_device(mx.cpu)
-    tiny(arguments.folder)
     if arguments.smollm2:
         smollm2(arguments.smollm2, arguments.folder)
+    else:
+        tiny(arguments.folder, arguments.names)

@@ -1,4 +1,4 @@
-//! `cargo xtask fixtures [--smollm2 FOLDER]`: makes the parity fixtures anew with mlx-lm, the reference.
+//! `cargo xtask fixtures [NAME…] [--smollm2 FOLDER]`: makes parity fixtures anew with mlx-lm, the reference.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
