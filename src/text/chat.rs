@@ -210,4 +210,32 @@ mod tests {
             "template_syntax"
         );
     }
+
+    #[test]
+    fn a_real_model_is_asked_as_its_makers_ask_it() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/.models/SmolLM2-135M-Instruct.Q4_1.gguf"
+        );
+        if !std::path::Path::new(path).exists() {
+            eprintln!("skipped: `{path}` is missing, `cargo xtask test` fetches it");
+            return;
+        }
+        let gguf = crate::checkpoint::gguf::open(path.as_ref()).unwrap();
+        let tokenizer = Tokenizer::from_gguf(&gguf).unwrap().unwrap();
+        let messages = [Message::user("What is the capital of France?")];
+        // Both right-hand sides are what `transformers` makes of the same template and tokenizer.
+        assert_eq!(
+            tokenizer.chat_text(&messages, options()).unwrap(),
+            "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
+        );
+        assert_eq!(
+            tokenizer.chat_ids(&messages, options()).unwrap(),
+            [
+                1, 9690, 198, 2683, 359, 253, 5356, 5646, 11173, 3365, 3511, 308, 34519, 28, 7018,
+                411, 407, 19712, 8182, 2, 198, 1, 4093, 198, 1780, 314, 260, 3575, 282, 4649, 47,
+                2, 198, 1, 520, 9531, 198
+            ]
+        );
+    }
 }

@@ -164,22 +164,32 @@ fn template_entry(origin: &str, file: &Map<String, Value>) -> TemplateSource {
         origin: origin.to_owned(),
         source: source.to_owned(),
     };
-    match file.get("chat_template") {
-        Some(Value::String(source)) => found(source),
-        Some(Value::Array(entries)) => {
-            let text = |entry: &Value, key: &str| Some(entry.get(key)?.as_str()?.to_owned());
-            let named: BTreeMap<String, String> = entries
-                .iter()
-                .filter_map(|entry| Some((text(entry, "name")?, text(entry, "template")?)))
-                .collect();
-            match named.get("default") {
-                Some(source) => found(source),
-                None if named.is_empty() => TemplateSource::Absent,
-                None => TemplateSource::Named(named.into_keys().collect()),
-            }
-        }
-        _ => TemplateSource::Absent,
+    let Some(entry) = file.get("chat_template") else {
+        return TemplateSource::Absent;
+    };
+    if let Some(source) = entry.as_str() {
+        return found(source);
     }
+    let named = named_templates(entry);
+    match named.get("default") {
+        Some(source) => found(source),
+        None if named.is_empty() => TemplateSource::Absent,
+        None => TemplateSource::Named(named.into_keys().map(str::to_owned).collect()),
+    }
+}
+
+/// Several templates, as a list of names with templates or as one object.
+fn named_templates(entry: &Value) -> BTreeMap<&str, &str> {
+    let listed = entry.as_array().into_iter().flatten().filter_map(|entry| {
+        Some((
+            entry.get("name")?.as_str()?,
+            entry.get("template")?.as_str()?,
+        ))
+    });
+    let keyed = entry.as_object().into_iter().flatten();
+    listed
+        .chain(keyed.filter_map(|(name, source)| Some((name.as_str(), source.as_str()?))))
+        .collect()
 }
 
 #[cfg(test)]
@@ -292,6 +302,16 @@ mod tests {
         assert_eq!(
             others.chat_template,
             TemplateSource::Named(vec!["rag".to_owned(), "tool_use".to_owned()])
+        );
+    }
+
+    #[test]
+    fn templates_may_be_keyed_by_their_names() {
+        let keyed = json!({"chat_template": {"tool_use": "tools", "default": "plain"}});
+        let config = read(&[("tokenizer_config.json", keyed)]);
+        assert_eq!(
+            config.chat_template,
+            default_of("tokenizer_config.json", "plain")
         );
     }
 

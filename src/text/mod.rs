@@ -21,6 +21,7 @@ use std::{error::Error, io, path::PathBuf};
 
 use thiserror::Error;
 
+use crate::checkpoint::gguf::GgufError;
 use template::TemplateError;
 
 /// Why ids and text could not be had.
@@ -56,6 +57,9 @@ pub enum TextError {
         /// What is wrong with it.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The tokenizer in a GGUF file is of no use.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
     /// A token would get another id than its configuration says.
     #[error("token `{token}` should have id {declared}, but gets {given}")]
     AddedToken {
@@ -111,6 +115,7 @@ impl TextError {
             Self::Json { .. } | Self::NotAnObject { .. } | Self::Tokenizer { .. } => {
                 "tokenizer_malformed"
             }
+            Self::Gguf(error) => error.kind(),
             Self::AddedToken { .. } => "tokenizer_inconsistent",
             Self::Encode { .. } => "encode",
             Self::Decode { .. } => "decode",

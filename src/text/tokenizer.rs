@@ -1,6 +1,10 @@
 //! The tokenizer of a model.
 
-use std::{collections::BTreeSet, io, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+};
 
 use tokenizers::AddedToken;
 
@@ -10,6 +14,7 @@ use super::{
     detokenize::{Detokenizer, Style},
     template::{ChatTemplate, TemplateError},
 };
+use crate::checkpoint::gguf::Gguf;
 
 /// Whether a text gets the tokens that begin and end one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +52,27 @@ impl Tokenizer {
         let inner = tokenizers::Tokenizer::from_bytes(&bytes)
             .map_err(|source| TextError::Tokenizer { path, source })?;
         Self::from_parts(inner, TokenizerConfig::from_folder(folder)?).map(Some)
+    }
+
+    /// Takes the tokenizer of a GGUF file, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// When it is of a kind that is not read.
+    pub fn from_gguf(gguf: &Gguf) -> Result<Option<Self>, TextError> {
+        let Some(parts) = gguf.tokenizer()? else {
+            return Ok(None);
+        };
+        let chat_template = parts.chat_template.map(|source| TemplateSource::Default {
+            origin: "tokenizer.chat_template".to_owned(),
+            source,
+        });
+        let config = TokenizerConfig {
+            special_tokens: parts.special_tokens,
+            added_tokens: BTreeMap::new(),
+            chat_template: chat_template.unwrap_or_default(),
+        };
+        Self::from_parts(parts.tokenizer, config).map(Some)
     }
 
     /// Puts a tokenizer together with what is known of it.
