@@ -24,11 +24,16 @@ const fn variant(name: &'static str, dtype: Dtype) -> Variant {
 }
 
 const fn packed(name: &'static str, dtype: Dtype, bits: i32, mode: &'static str) -> Variant {
+    let group_size = if matches!(mode.as_bytes(), b"nvfp4") {
+        16
+    } else {
+        32
+    };
     Variant {
         name,
         dtype,
         packing: Some(Packing {
-            group_size: 32,
+            group_size,
             bits,
             mode,
         }),
@@ -37,13 +42,16 @@ const fn packed(name: &'static str, dtype: Dtype, bits: i32, mode: &'static str)
 
 pub(crate) const FLOAT32: Variant = variant("float32", Dtype::Float32);
 
-pub(crate) const VARIANTS: [Variant; 6] = [
+/// Every variant of which a fixture may hold what the reference says.
+pub(crate) const VARIANTS: [Variant; 8] = [
     FLOAT32,
     variant("bfloat16", Dtype::Bfloat16),
     variant("float16", Dtype::Float16),
     packed("4bit", Dtype::Float32, 4, "affine"),
     packed("8bit-bfloat16", Dtype::Bfloat16, 8, "affine"),
     packed("mxfp4", Dtype::Float32, 4, "mxfp4"),
+    packed("mxfp8", Dtype::Float32, 8, "mxfp8"),
+    packed("nvfp4", Dtype::Float32, 4, "nvfp4"),
 ];
 
 /// `SplitMix64`, from its published constants.
@@ -79,6 +87,14 @@ fn numbers(name: &str, shape: &[i32]) -> Array {
     Array::from_slice(&values, shape)
 }
 
+/// Whether a tensor of this shape is a matrix that can be packed.
+fn is_packed(shape: &[i32], packing: Packing<'_>) -> bool {
+    shape.len() > 1
+        && shape
+            .last()
+            .is_some_and(|width| width % packing.group_size == 0)
+}
+
 /// Writes the checkpoint of a parity fixture to `folder`; `rename` says under which name each tensor goes.
 pub(crate) fn write(
     fixture: &Path,
@@ -95,7 +111,7 @@ pub(crate) fn write(
         let dense = numbers(name, &shape).as_dtype(variant.dtype).unwrap();
         let name = rename(name);
         match (variant.packing, name.strip_suffix(".weight")) {
-            (Some(packing), Some(path)) if shape.len() == 2 => {
+            (Some(packing), Some(path)) if is_packed(&shape, packing) => {
                 let (weight, scales, biases) = ffi::quantize(&dense, packing).unwrap();
                 tensors.push((name.clone(), weight));
                 tensors.push((format!("{path}.scales"), scales));

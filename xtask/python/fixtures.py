@@ -123,8 +123,8 @@ def answers(model, config):
             scores.append(read([token], cache))
     tokens = prompt(LENGTHS[-1], vocabulary)
     ids, gaps = [], []
-    steps = generate_step(mx.array(tokens), model, max_tokens=32, prefill_step_size=CHUNK)
-    for (token, logprobs), _ in zip(steps, range(32)):
+    steps = generate_step(mx.array(tokens), model, max_tokens=64, prefill_step_size=CHUNK)
+    for (token, logprobs), _ in zip(steps, range(64)):
         ids.append(int(token))
         best = mx.sort(logprobs.astype(mx.float32))[-2:].tolist()
         gaps.append(best[1] - best[0])
