@@ -13,9 +13,9 @@ use thiserror::Error;
 
 /// Work that one rendering may do: an instruction, or 64 bytes made.
 ///
-/// The costliest of 70 published templates uses a few thousand on a short chat, and a prompt of a
-/// megabyte some ten thousand each time it is copied.
-const FUEL: u64 = 20_000_000;
+/// The costliest of 70 published templates takes 1,300 for a chat of six messages and 203,000 for a
+/// prompt of a megabyte.
+const FUEL: u64 = 10_000_000;
 
 /// Why a template gave no text.
 #[derive(Clone, Debug, Error)]
