@@ -128,7 +128,7 @@ impl Block {
         };
         Ok(Self {
             attention: SelfAttention::load(&scope.at("self_attn"), recipe, &layer.attention)?,
-            feed_forward: FeedForward::load(&scope.at("mlp"), recipe.width, layer)?,
+            feed_forward: FeedForward::load(&scope.at("mlp"), recipe.width, &layer.feed_forward)?,
             before_attention: norm("input_layernorm")?,
             after_attention,
             before_feed_forward,

@@ -7,7 +7,10 @@ use serde::Deserialize;
 
 use super::{
     Architecture, Family, llama,
-    recipe::{Attention, EmbeddingScale, Head, Layer, QkNorm, Reach, Recipe, Residual, Wiring},
+    recipe::{
+        Attention, EmbeddingScale, FeedForward, Head, Layer, QkNorm, Reach, Recipe, Residual,
+        Wiring,
+    },
 };
 use crate::{
     checkpoint::LoadError,
@@ -114,8 +117,10 @@ fn layer(config: &Config, index: usize) -> Result<Layer, LoadError> {
             },
             reach,
         },
-        activation: Activation::GeluTanh,
-        inner: config.intermediate_size,
+        feed_forward: FeedForward::Gated {
+            activation: Activation::GeluTanh,
+            inner: config.intermediate_size,
+        },
         wiring: Wiring::Sandwich,
     })
 }

@@ -7,7 +7,10 @@ use serde::Deserialize;
 
 use super::{
     Architecture, Family,
-    recipe::{Attention, EmbeddingScale, Head, Layer, QkNorm, Reach, Recipe, Residual, Wiring},
+    recipe::{
+        Attention, EmbeddingScale, FeedForward, Head, Layer, QkNorm, Reach, Recipe, Residual,
+        Wiring,
+    },
 };
 use crate::{
     checkpoint::{Checkpoint, LoadError},
@@ -125,8 +128,10 @@ fn reach(kind: &str, window: Option<i32>) -> Result<Reach, LoadError> {
 pub(super) fn layer(config: &Config) -> Result<Layer, LoadError> {
     Ok(Layer {
         attention: attention(config)?,
-        activation: Activation::Silu,
-        inner: config.intermediate_size,
+        feed_forward: FeedForward::Gated {
+            activation: Activation::Silu,
+            inner: config.intermediate_size,
+        },
         wiring: Wiring::Pre,
     })
 }

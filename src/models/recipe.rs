@@ -55,12 +55,22 @@ pub enum Residual {
 pub struct Layer {
     /// Its self-attention.
     pub attention: Attention,
-    /// The gate of its feed-forward half.
-    pub activation: Activation,
-    /// Width of its feed-forward half.
-    pub inner: i32,
+    /// Its feed-forward half.
+    pub feed_forward: FeedForward,
     /// Where it normalizes.
     pub wiring: Wiring,
+}
+
+/// The feed-forward half of a block.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FeedForward {
+    /// `down(activation(gate(x)) · up(x))`.
+    Gated {
+        /// The gate's activation.
+        activation: Activation,
+        /// Width between the projections.
+        inner: i32,
+    },
 }
 
 /// Where a block normalizes.
