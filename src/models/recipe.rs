@@ -71,6 +71,20 @@ pub enum FeedForward {
         /// Width between the projections.
         inner: i32,
     },
+    /// The same with gate and up in one projection, the gate first.
+    GatedFused {
+        /// The gate's activation.
+        activation: Activation,
+        /// Width between the projections.
+        inner: i32,
+    },
+    /// `down(activation(up(x)))`.
+    Plain {
+        /// The activation.
+        activation: Activation,
+        /// Width between the projections.
+        inner: i32,
+    },
 }
 
 /// Where a block normalizes.
