@@ -207,6 +207,18 @@ impl Quantizations {
         }
     }
 
+    /// Moves what is said of a module to where `new_name` puts its weight.
+    pub(super) fn rename(&mut self, new_name: impl Fn(&str) -> Option<String>) {
+        let moved = |path: String| {
+            let weight = new_name(&format!("{path}.weight"));
+            weight
+                .and_then(|name| name.strip_suffix(".weight").map(str::to_owned))
+                .unwrap_or(path)
+        };
+        let modules = std::mem::take(&mut self.modules).into_iter();
+        self.modules = modules.map(|(path, own)| (moved(path), own)).collect();
+    }
+
     /// Makes every packed matrix of `tensors` dense, and forgets that any was packed.
     pub(super) fn dequantize(
         &mut self,
@@ -311,6 +323,19 @@ mod tests {
         assert_eq!((found.group_size, found.bits), (32, 8));
         assert_eq!(all.of_module("d", 256, &tensors(64, 8)).unwrap(), None);
         assert_eq!(all.describe().unwrap(), "4-bit affine, group 64, mixed");
+    }
+
+    #[test]
+    fn an_entry_follows_its_module() {
+        let mut all = Quantizations::of(&json!({"quantization": {
+            "group_size": 64, "bits": 4, "moe.gate": {"group_size": 64, "bits": 8},
+        }}))
+        .unwrap();
+        all.rename(|name| name.strip_prefix("moe.").map(|rest| format!("mlp.{rest}")));
+        let none = BTreeMap::new();
+        assert_eq!(all.of_module("moe.gate", 256, &none).unwrap(), None);
+        let found = all.of_module("mlp.gate", 256, &none).unwrap().unwrap();
+        assert_eq!(found.bits, 8);
     }
 
     #[test]
