@@ -163,13 +163,7 @@ impl Quantizations {
     /// Reads `quantization` of a configuration.
     pub(super) fn of(config: &Value) -> Result<Self, LoadError> {
         let Some(Value::Object(entries)) = config.get("quantization") else {
-            return match config
-                .get("quantization_config")
-                .and_then(|q| q.get("quant_method"))
-            {
-                Some(method) => Err(unsupported(format!("`quant_method` `{method}`"))),
-                None => Ok(Self::default()),
-            };
+            return Self::of_exporter(config);
         };
         let mut modules = BTreeMap::new();
         for (path, entry) in entries {
@@ -182,6 +176,30 @@ impl Quantizations {
         Ok(Self {
             general: Some(Quantization::parse(entries)?),
             modules,
+        })
+    }
+
+    /// Reads what other exporters say; of their encodings those that MLX has too are known.
+    fn of_exporter(config: &Value) -> Result<Self, LoadError> {
+        let Some(method) = config
+            .get("quantization_config")
+            .and_then(|q| q.get("quant_method"))
+        else {
+            return Ok(Self::default());
+        };
+        let mode = match method.as_str() {
+            Some("mxfp4") => Mode::Mxfp4,
+            Some("mxfp8") => Mode::Mxfp8,
+            _ => return Err(unsupported(format!("`quant_method` `{method}`"))),
+        };
+        let (group_size, bits) = mode.defaults();
+        Ok(Self {
+            general: Some(Quantization {
+                group_size,
+                bits,
+                mode,
+            }),
+            modules: BTreeMap::new(),
         })
     }
 
