@@ -173,6 +173,8 @@ pub enum QkNorm {
 pub enum Kernel {
     /// By MLX's own kernel.
     Fused,
+    /// By the same, with a learned score a head, `sinks`, that takes part in the softmax alone (gpt-oss).
+    FusedWithSinks,
     /// By the same in float32, whatever the stream is in (Phi).
     Wide,
     /// By the same in float32 where the stream is in float16 (Cohere 2).

@@ -11,7 +11,7 @@ mod periods;
 mod rope;
 
 pub use activation::Activation;
-pub use attention::{Mask, attention, capped_attention, causal_mask};
+pub use attention::{Mask, attention, attention_with_sinks, capped_attention, causal_mask};
 pub use linear::{Embedding, Linear};
 pub use norm::{Norm, NormKind};
 pub use rope::{Pairs, Rope, RopeScaling, RotaryEmbedding};
