@@ -5,6 +5,7 @@
 
 mod activation;
 mod attention;
+mod experts;
 mod linear;
 mod norm;
 mod periods;
@@ -12,6 +13,7 @@ mod rope;
 
 pub use activation::Activation;
 pub use attention::{Mask, attention, attention_with_sinks, capped_attention, causal_mask};
+pub use experts::Experts;
 pub use linear::{Embedding, Linear};
 pub use norm::{Norm, NormKind};
 pub use rope::{Pairs, Rope, RopeScaling, RotaryEmbedding};
