@@ -6,10 +6,12 @@ mod decoder;
 mod feed_forward;
 mod gemma3;
 mod llama;
+mod mixture;
 mod positions;
 mod qwen2;
 mod qwen3;
 pub mod recipe;
+mod router;
 
 pub use cache::Cache;
 
@@ -57,7 +59,12 @@ pub enum Architecture {
 }
 
 /// Every family, in the order of their files.
-pub const FAMILIES: &[Family] = &[gemma3::FAMILY, llama::FAMILY, qwen2::FAMILY, qwen3::FAMILY];
+pub const FAMILIES: &[Family] = &[
+    gemma3::FAMILY,
+    llama::FAMILY,
+    qwen2::FAMILY,
+    qwen3::FAMILY,
+];
 
 /// The family that reads `model_type`.
 ///

@@ -1,5 +1,12 @@
 //! What tells one decoder-only transformer from another, as data.
 
+mod mixture;
+
+pub use mixture::{
+    Choice, ExpertScores, ExpertWeights, Fusion, Groups, Mixture, Precision, Router, Shared,
+    Weighted,
+};
+
 use crate::nn::{Activation, NormKind, Rope};
 
 /// All that tells one decoder-only transformer from another.
@@ -106,6 +113,8 @@ pub enum FeedForward {
         /// Width between the projections.
         inner: i32,
     },
+    /// A few of many experts.
+    Mixture(Box<Mixture>),
 }
 
 /// Where a block normalizes, and in which order its halves run.
