@@ -6,6 +6,7 @@ mod decoder;
 mod feed_forward;
 mod gemma3;
 mod llama;
+mod mixtral;
 mod mixture;
 mod positions;
 mod qwen2;
@@ -62,6 +63,7 @@ pub enum Architecture {
 pub const FAMILIES: &[Family] = &[
     gemma3::FAMILY,
     llama::FAMILY,
+    mixtral::FAMILY,
     qwen2::FAMILY,
     qwen3::FAMILY,
 ];
