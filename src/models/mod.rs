@@ -11,6 +11,7 @@ mod mixture;
 mod positions;
 mod qwen2;
 mod qwen3;
+mod qwen3_moe;
 pub mod recipe;
 mod router;
 
@@ -66,6 +67,7 @@ pub const FAMILIES: &[Family] = &[
     mixtral::FAMILY,
     qwen2::FAMILY,
     qwen3::FAMILY,
+    qwen3_moe::FAMILY,
 ];
 
 /// The family that reads `model_type`.
