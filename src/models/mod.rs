@@ -10,6 +10,7 @@ mod mixtral;
 mod mixture;
 mod positions;
 mod qwen2;
+mod qwen2_moe;
 mod qwen3;
 mod qwen3_moe;
 pub mod recipe;
@@ -66,6 +67,7 @@ pub const FAMILIES: &[Family] = &[
     llama::FAMILY,
     mixtral::FAMILY,
     qwen2::FAMILY,
+    qwen2_moe::FAMILY,
     qwen3::FAMILY,
     qwen3_moe::FAMILY,
 ];
