@@ -8,6 +8,7 @@ mod gemma3;
 mod llama;
 mod mixtral;
 mod mixture;
+mod olmoe;
 mod positions;
 mod qwen2;
 mod qwen2_moe;
@@ -66,6 +67,7 @@ pub const FAMILIES: &[Family] = &[
     gemma3::FAMILY,
     llama::FAMILY,
     mixtral::FAMILY,
+    olmoe::FAMILY,
     qwen2::FAMILY,
     qwen2_moe::FAMILY,
     qwen3::FAMILY,
