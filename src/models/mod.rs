@@ -5,6 +5,7 @@ mod cache;
 mod decoder;
 mod feed_forward;
 mod gemma3;
+mod gpt_oss;
 mod llama;
 mod mixtral;
 mod mixture;
@@ -65,6 +66,7 @@ pub enum Architecture {
 /// Every family, in the order of their files.
 pub const FAMILIES: &[Family] = &[
     gemma3::FAMILY,
+    gpt_oss::FAMILY,
     llama::FAMILY,
     mixtral::FAMILY,
     olmoe::FAMILY,
