@@ -10,6 +10,7 @@ mod llama;
 mod mixtral;
 mod mixture;
 mod olmoe;
+mod phimoe;
 mod positions;
 mod qwen2;
 mod qwen2_moe;
@@ -70,6 +71,7 @@ pub const FAMILIES: &[Family] = &[
     llama::FAMILY,
     mixtral::FAMILY,
     olmoe::FAMILY,
+    phimoe::FAMILY,
     qwen2::FAMILY,
     qwen2_moe::FAMILY,
     qwen3::FAMILY,
