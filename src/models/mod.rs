@@ -6,6 +6,7 @@ mod decoder;
 mod feed_forward;
 mod gemma3;
 mod gpt_oss;
+mod granitemoe;
 mod llama;
 mod mixtral;
 mod mixture;
@@ -68,6 +69,7 @@ pub enum Architecture {
 pub const FAMILIES: &[Family] = &[
     gemma3::FAMILY,
     gpt_oss::FAMILY,
+    granitemoe::FAMILY,
     llama::FAMILY,
     mixtral::FAMILY,
     olmoe::FAMILY,
