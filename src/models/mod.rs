@@ -3,6 +3,7 @@
 mod attention;
 mod cache;
 mod decoder;
+mod ernie4_5_moe;
 mod feed_forward;
 mod gemma3;
 mod gpt_oss;
@@ -67,6 +68,7 @@ pub enum Architecture {
 
 /// Every family, in the order of their files.
 pub const FAMILIES: &[Family] = &[
+    ernie4_5_moe::FAMILY,
     gemma3::FAMILY,
     gpt_oss::FAMILY,
     granitemoe::FAMILY,
