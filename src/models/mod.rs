@@ -9,6 +9,7 @@ mod gemma3;
 mod gpt_oss;
 mod granitemoe;
 mod llama;
+mod minimax;
 mod mixtral;
 mod mixture;
 mod olmoe;
@@ -73,6 +74,7 @@ pub const FAMILIES: &[Family] = &[
     gpt_oss::FAMILY,
     granitemoe::FAMILY,
     llama::FAMILY,
+    minimax::FAMILY,
     mixtral::FAMILY,
     olmoe::FAMILY,
     phimoe::FAMILY,
