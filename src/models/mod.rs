@@ -3,6 +3,7 @@
 mod attention;
 mod cache;
 mod decoder;
+mod dots1;
 mod ernie4_5_moe;
 mod feed_forward;
 mod gemma3;
@@ -69,6 +70,7 @@ pub enum Architecture {
 
 /// Every family, in the order of their files.
 pub const FAMILIES: &[Family] = &[
+    dots1::FAMILY,
     ernie4_5_moe::FAMILY,
     gemma3::FAMILY,
     gpt_oss::FAMILY,
