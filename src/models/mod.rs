@@ -7,6 +7,7 @@ mod dots1;
 mod ernie4_5_moe;
 mod feed_forward;
 mod gemma3;
+mod glm4_moe;
 mod gpt_oss;
 mod granitemoe;
 mod llama;
@@ -73,6 +74,7 @@ pub const FAMILIES: &[Family] = &[
     dots1::FAMILY,
     ernie4_5_moe::FAMILY,
     gemma3::FAMILY,
+    glm4_moe::FAMILY,
     gpt_oss::FAMILY,
     granitemoe::FAMILY,
     llama::FAMILY,
