@@ -4,6 +4,7 @@ mod attention;
 mod cache;
 mod decoder;
 mod feed_forward;
+mod gemma;
 mod gemma3;
 mod llama;
 mod positions;
@@ -57,7 +58,13 @@ pub enum Architecture {
 }
 
 /// Every family, in the order of their files.
-pub const FAMILIES: &[Family] = &[gemma3::FAMILY, llama::FAMILY, qwen2::FAMILY, qwen3::FAMILY];
+pub const FAMILIES: &[Family] = &[
+    gemma3::FAMILY,
+    gemma::FAMILY,
+    llama::FAMILY,
+    qwen2::FAMILY,
+    qwen3::FAMILY,
+];
 
 /// The family that reads `model_type`.
 ///
