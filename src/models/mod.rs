@@ -5,6 +5,7 @@ mod cache;
 mod decoder;
 mod feed_forward;
 mod gemma;
+mod gemma2;
 mod gemma3;
 mod llama;
 mod positions;
@@ -59,6 +60,7 @@ pub enum Architecture {
 
 /// Every family, in the order of their files.
 pub const FAMILIES: &[Family] = &[
+    gemma2::FAMILY,
     gemma3::FAMILY,
     gemma::FAMILY,
     llama::FAMILY,
