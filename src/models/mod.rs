@@ -8,6 +8,7 @@ mod gemma;
 mod gemma2;
 mod gemma3;
 mod llama;
+mod phi3;
 mod positions;
 mod qwen2;
 mod qwen3;
@@ -64,6 +65,7 @@ pub const FAMILIES: &[Family] = &[
     gemma3::FAMILY,
     gemma::FAMILY,
     llama::FAMILY,
+    phi3::FAMILY,
     qwen2::FAMILY,
     qwen3::FAMILY,
 ];
