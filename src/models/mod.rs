@@ -13,6 +13,7 @@ mod positions;
 mod qwen2;
 mod qwen3;
 pub mod recipe;
+mod smollm3;
 
 pub use cache::Cache;
 
@@ -68,6 +69,7 @@ pub const FAMILIES: &[Family] = &[
     phi3::FAMILY,
     qwen2::FAMILY,
     qwen3::FAMILY,
+    smollm3::FAMILY,
 ];
 
 /// The family that reads `model_type`.
