@@ -8,6 +8,7 @@ mod gemma;
 mod gemma2;
 mod gemma3;
 mod llama;
+mod olmo2;
 mod phi3;
 mod positions;
 mod qwen2;
@@ -66,6 +67,7 @@ pub const FAMILIES: &[Family] = &[
     gemma3::FAMILY,
     gemma::FAMILY,
     llama::FAMILY,
+    olmo2::FAMILY,
     phi3::FAMILY,
     qwen2::FAMILY,
     qwen3::FAMILY,
