@@ -9,6 +9,7 @@ mod gemma2;
 mod gemma3;
 mod llama;
 mod olmo2;
+mod olmo3;
 mod phi3;
 mod positions;
 mod qwen2;
@@ -68,6 +69,7 @@ pub const FAMILIES: &[Family] = &[
     gemma::FAMILY,
     llama::FAMILY,
     olmo2::FAMILY,
+    olmo3::FAMILY,
     phi3::FAMILY,
     qwen2::FAMILY,
     qwen3::FAMILY,
