@@ -2,6 +2,7 @@
 
 mod attention;
 mod cache;
+mod cohere;
 mod decoder;
 mod feed_forward;
 mod gemma;
@@ -64,6 +65,7 @@ pub enum Architecture {
 
 /// Every family, in the order of their files.
 pub const FAMILIES: &[Family] = &[
+    cohere::FAMILY,
     gemma2::FAMILY,
     gemma3::FAMILY,
     gemma::FAMILY,
