@@ -3,6 +3,7 @@
 mod attention;
 mod cache;
 mod cohere;
+mod cohere2;
 mod decoder;
 mod feed_forward;
 mod gemma;
@@ -65,6 +66,7 @@ pub enum Architecture {
 
 /// Every family, in the order of their files.
 pub const FAMILIES: &[Family] = &[
+    cohere2::FAMILY,
     cohere::FAMILY,
     gemma2::FAMILY,
     gemma3::FAMILY,
