@@ -9,6 +9,7 @@ mod feed_forward;
 mod gemma;
 mod gemma2;
 mod gemma3;
+mod glm;
 mod llama;
 mod olmo2;
 mod olmo3;
@@ -71,6 +72,7 @@ pub const FAMILIES: &[Family] = &[
     gemma2::FAMILY,
     gemma3::FAMILY,
     gemma::FAMILY,
+    glm::FAMILY,
     llama::FAMILY,
     olmo2::FAMILY,
     olmo3::FAMILY,
