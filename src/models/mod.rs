@@ -10,6 +10,7 @@ mod gemma;
 mod gemma2;
 mod gemma3;
 mod glm;
+mod glm4;
 mod llama;
 mod olmo2;
 mod olmo3;
@@ -72,6 +73,7 @@ pub const FAMILIES: &[Family] = &[
     gemma2::FAMILY,
     gemma3::FAMILY,
     gemma::FAMILY,
+    glm4::FAMILY,
     glm::FAMILY,
     llama::FAMILY,
     olmo2::FAMILY,
