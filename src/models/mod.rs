@@ -11,6 +11,7 @@ mod gemma2;
 mod gemma3;
 mod glm;
 mod glm4;
+mod granite;
 mod llama;
 mod olmo2;
 mod olmo3;
@@ -75,6 +76,7 @@ pub const FAMILIES: &[Family] = &[
     gemma::FAMILY,
     glm4::FAMILY,
     glm::FAMILY,
+    granite::FAMILY,
     llama::FAMILY,
     olmo2::FAMILY,
     olmo3::FAMILY,
