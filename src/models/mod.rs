@@ -5,6 +5,7 @@ mod cache;
 mod cohere;
 mod cohere2;
 mod decoder;
+mod exaone4;
 mod feed_forward;
 mod gemma;
 mod gemma2;
@@ -71,6 +72,7 @@ pub enum Architecture {
 pub const FAMILIES: &[Family] = &[
     cohere2::FAMILY,
     cohere::FAMILY,
+    exaone4::FAMILY,
     gemma2::FAMILY,
     gemma3::FAMILY,
     gemma::FAMILY,
