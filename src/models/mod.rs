@@ -21,6 +21,7 @@ mod positions;
 mod qwen2;
 mod qwen3;
 pub mod recipe;
+mod seed_oss;
 mod smollm3;
 
 pub use cache::Cache;
@@ -85,6 +86,7 @@ pub const FAMILIES: &[Family] = &[
     phi3::FAMILY,
     qwen2::FAMILY,
     qwen3::FAMILY,
+    seed_oss::FAMILY,
     smollm3::FAMILY,
 ];
 
