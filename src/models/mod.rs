@@ -14,6 +14,7 @@ mod glm;
 mod glm4;
 mod granite;
 mod llama;
+mod mimo;
 mod olmo2;
 mod olmo3;
 mod phi3;
@@ -81,6 +82,7 @@ pub const FAMILIES: &[Family] = &[
     glm::FAMILY,
     granite::FAMILY,
     llama::FAMILY,
+    mimo::FAMILY,
     olmo2::FAMILY,
     olmo3::FAMILY,
     phi3::FAMILY,
