@@ -13,6 +13,7 @@ mod gemma3;
 mod glm;
 mod glm4;
 mod granite;
+mod helium;
 mod llama;
 mod mimo;
 mod olmo2;
@@ -81,6 +82,7 @@ pub const FAMILIES: &[Family] = &[
     glm4::FAMILY,
     glm::FAMILY,
     granite::FAMILY,
+    helium::FAMILY,
     llama::FAMILY,
     mimo::FAMILY,
     olmo2::FAMILY,
