@@ -5,6 +5,7 @@ mod cache;
 mod cohere;
 mod cohere2;
 mod decoder;
+mod ernie4_5;
 mod exaone4;
 mod feed_forward;
 mod gemma;
@@ -75,6 +76,7 @@ pub enum Architecture {
 pub const FAMILIES: &[Family] = &[
     cohere2::FAMILY,
     cohere::FAMILY,
+    ernie4_5::FAMILY,
     exaone4::FAMILY,
     gemma2::FAMILY,
     gemma3::FAMILY,
