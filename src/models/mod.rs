@@ -17,6 +17,7 @@ mod granite;
 mod helium;
 mod llama;
 mod mimo;
+mod minicpm;
 mod olmo2;
 mod olmo3;
 mod phi3;
@@ -87,6 +88,7 @@ pub const FAMILIES: &[Family] = &[
     helium::FAMILY,
     llama::FAMILY,
     mimo::FAMILY,
+    minicpm::FAMILY,
     olmo2::FAMILY,
     olmo3::FAMILY,
     phi3::FAMILY,
