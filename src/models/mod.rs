@@ -15,6 +15,7 @@ mod glm;
 mod glm4;
 mod granite;
 mod helium;
+mod hunyuan_v1_dense;
 mod llama;
 mod mimo;
 mod minicpm;
@@ -86,6 +87,7 @@ pub const FAMILIES: &[Family] = &[
     glm::FAMILY,
     granite::FAMILY,
     helium::FAMILY,
+    hunyuan_v1_dense::FAMILY,
     llama::FAMILY,
     mimo::FAMILY,
     minicpm::FAMILY,
