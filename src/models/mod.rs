@@ -16,6 +16,7 @@ mod glm4;
 mod granite;
 mod helium;
 mod hunyuan_v1_dense;
+mod internlm3;
 mod llama;
 mod mimo;
 mod minicpm;
@@ -76,18 +77,19 @@ pub enum Architecture {
 
 /// Every family, in the order of their files.
 pub const FAMILIES: &[Family] = &[
-    cohere2::FAMILY,
     cohere::FAMILY,
+    cohere2::FAMILY,
     ernie4_5::FAMILY,
     exaone4::FAMILY,
+    gemma::FAMILY,
     gemma2::FAMILY,
     gemma3::FAMILY,
-    gemma::FAMILY,
-    glm4::FAMILY,
     glm::FAMILY,
+    glm4::FAMILY,
     granite::FAMILY,
     helium::FAMILY,
     hunyuan_v1_dense::FAMILY,
+    internlm3::FAMILY,
     llama::FAMILY,
     mimo::FAMILY,
     minicpm::FAMILY,
