@@ -12,7 +12,9 @@ mod periods;
 mod rope;
 
 pub use activation::Activation;
-pub use attention::{Mask, attention, attention_with_sinks, capped_attention, causal_mask};
+pub use attention::{
+    Mask, attention, attention_with_sinks, capped_attention, causal_mask, chunk_mask,
+};
 pub use experts::Experts;
 pub use linear::{Embedding, Linear};
 pub use norm::{Norm, NormKind};
