@@ -23,6 +23,7 @@ mod helium;
 mod hunyuan_v1_dense;
 mod internlm3;
 mod llama;
+mod llama4_text;
 mod mimo;
 mod minicpm;
 mod minimax;
@@ -109,6 +110,7 @@ pub const FAMILIES: &[Family] = &[
     hunyuan_v1_dense::FAMILY,
     internlm3::FAMILY,
     llama::FAMILY,
+    llama4_text::FAMILY,
     mimo::FAMILY,
     minicpm::FAMILY,
     minimax::FAMILY,
