@@ -1,4 +1,4 @@
-//! `SmolLM3`: Llama where some layers know nothing of positions.
+//! SmolLM3: Llama where some layers know nothing of positions.
 //!
 //! Reference: `mlx_lm.models.smollm3`.
 
@@ -19,7 +19,7 @@ pub(super) const FAMILY: Family = Family {
     }),
 };
 
-/// The keys that `SmolLM3` adds.
+/// The keys that SmolLM3 adds.
 #[derive(Deserialize)]
 struct Config {
     no_rope_layer_interval: Option<usize>,
