@@ -63,7 +63,7 @@ pub enum Scores {
     Over(f32),
     /// They are bent below a cap: `cap · tanh(score / cap)` (Gemma 2).
     Capped(f32),
-    /// The head reads the stream divided by a number (`MiniCPM`).
+    /// The head reads the stream divided by a number (MiniCPM).
     OfStreamOver(f32),
 }
 
