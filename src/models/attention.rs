@@ -1,10 +1,10 @@
 //! Self-attention of a decoder, built to a recipe.
 
-use mlx_rs::{Array, Dtype, fast};
+use mlx_rs::{Array, Dtype, fast, ops::arange};
 
 use super::{
     cache::KeysValues,
-    recipe::{Attention, Kernel, Projections, QkNorm, Reach, Recipe},
+    recipe::{Attention, Kernel, Projections, QkNorm, QueryGrowth, Reach, Recipe},
 };
 use crate::{
     checkpoint::{LoadError, Scope},
@@ -26,6 +26,7 @@ pub(super) struct SelfAttention {
     kv_heads: i32,
     head_dim: i32,
     scale: f32,
+    growth: QueryGrowth,
     pub(super) reach: Reach,
     pub(super) kernel: Kernel,
 }
@@ -111,6 +112,7 @@ impl SelfAttention {
             kv_heads,
             head_dim,
             scale: attention.scale,
+            growth: attention.growth,
             reach: attention.reach,
             kernel: attention.kernel,
         })
@@ -142,6 +144,7 @@ impl SelfAttention {
             None => (q, k),
         };
         let (q, k) = self.normalized(Place::Rotated, q, k)?;
+        let q = grown(q, self.growth, cache.offset())?;
         let (k, v) = cache.update(&k, &v)?;
         let mixed = self
             .mix(&q, &k, &v, mask)?
@@ -191,6 +194,24 @@ impl SelfAttention {
             }
         }
     }
+}
+
+/// Queries `q` (`[batch, heads, n, head_dim]`) of tokens after `offset` others, grown.
+fn grown(q: Array, how: QueryGrowth, offset: i32) -> nn::Result<Array> {
+    let QueryGrowth::Counted { rate, step } = how else {
+        return Ok(q);
+    };
+    let float = |value: f32| Array::from_slice(&[value], &[]);
+    let steps = arange::<i32, i32>(offset + 1, offset + q.dim(2) + 1, 1)?
+        .divide(float(step))?
+        .floor()?;
+    let factors = steps
+        .add(float(1.0))?
+        .log()?
+        .multiply(float(rate))?
+        .add(float(1.0))?
+        .expand_dims(1)?;
+    Ok(q.multiply(factors)?.as_dtype(q.dtype())?)
 }
 
 impl QkNorms {

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use super::{
     Architecture, Family, llama, positions,
     recipe::{
-        Attention, EmbeddingScale, FeedForward, Head, Kernel, Layer, Projections, QkNorm, Reach,
-        Recipe, Residual, Scores, Wiring,
+        Attention, EmbeddingScale, FeedForward, Head, Kernel, Layer, Projections, QkNorm,
+        QueryGrowth, Reach, Recipe, Residual, Scores, Wiring,
     },
 };
 use crate::{
@@ -123,6 +123,7 @@ fn layer(config: &Config, index: usize) -> Result<Layer, LoadError> {
                 pairs: Pairs::Halves,
                 scaling,
             }),
+            growth: QueryGrowth::None,
             reach,
             kernel: Kernel::Fused,
         },

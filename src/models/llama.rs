@@ -8,8 +8,8 @@ use serde::Deserialize;
 use super::{
     Architecture, Family, positions,
     recipe::{
-        Attention, EmbeddingScale, FeedForward, Head, Kernel, Layer, Projections, QkNorm, Reach,
-        Recipe, Residual, Scores, Wiring,
+        Attention, EmbeddingScale, FeedForward, Head, Kernel, Layer, Projections, QkNorm,
+        QueryGrowth, Reach, Recipe, Residual, Scores, Wiring,
     },
 };
 use crate::{
@@ -171,6 +171,7 @@ pub(super) fn attention(config: &Config) -> Result<Attention, LoadError> {
                 config.max_position_embeddings,
             )?,
         }),
+        growth: QueryGrowth::None,
         reach: Reach::Full,
         kernel: Kernel::Fused,
     })

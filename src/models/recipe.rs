@@ -147,6 +147,8 @@ pub struct Attention {
     pub qk_norm: QkNorm,
     /// How positions are encoded; none where they are not.
     pub rope: Option<Rope>,
+    /// How queries grow with their position.
+    pub growth: QueryGrowth,
     /// How far back a query sees.
     pub reach: Reach,
     /// How it is computed.
@@ -194,6 +196,20 @@ pub enum Kernel {
     WideForFloat16,
     /// Step by step, with scores bent below a cap (Gemma 2).
     Capped(f32),
+}
+
+/// How queries grow with their position, so that attention stays sharp over long texts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum QueryGrowth {
+    /// Not at all.
+    None,
+    /// The `p`th token's are multiplied by `1 + rate · ln(1 + ⌊p / step⌋)` in float32, counted from one (Llama 4).
+    Counted {
+        /// How fast they grow.
+        rate: f32,
+        /// Tokens that share a factor.
+        step: f32,
+    },
 }
 
 /// How far back a query sees.
