@@ -23,6 +23,7 @@ mod helium;
 mod hunyuan_v1_dense;
 mod internlm3;
 mod llama;
+mod llama4;
 mod llama4_text;
 mod mimo;
 mod minicpm;
@@ -111,6 +112,7 @@ pub const FAMILIES: &[Family] = &[
     hunyuan_v1_dense::FAMILY,
     internlm3::FAMILY,
     llama::FAMILY,
+    llama4::FAMILY,
     llama4_text::FAMILY,
     mimo::FAMILY,
     minicpm::FAMILY,
