@@ -29,6 +29,7 @@ mod qwen3;
 pub mod recipe;
 mod seed_oss;
 mod smollm3;
+mod telechat3;
 
 pub use cache::Cache;
 
@@ -100,6 +101,7 @@ pub const FAMILIES: &[Family] = &[
     qwen3::FAMILY,
     seed_oss::FAMILY,
     smollm3::FAMILY,
+    telechat3::FAMILY,
 ];
 
 /// The family that reads `model_type`.
