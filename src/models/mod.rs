@@ -17,6 +17,7 @@ mod granite;
 mod helium;
 mod hunyuan_v1_dense;
 mod internlm3;
+mod lille;
 mod llama;
 mod mimo;
 mod minicpm;
@@ -91,6 +92,7 @@ pub const FAMILIES: &[Family] = &[
     helium::FAMILY,
     hunyuan_v1_dense::FAMILY,
     internlm3::FAMILY,
+    lille::FAMILY,
     llama::FAMILY,
     mimo::FAMILY,
     minicpm::FAMILY,
