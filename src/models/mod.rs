@@ -22,6 +22,7 @@ mod granitemoe;
 mod helium;
 mod hunyuan_v1_dense;
 mod internlm3;
+mod lille;
 mod llama;
 mod llama4;
 mod llama4_text;
@@ -45,6 +46,7 @@ pub mod recipe;
 mod router;
 mod seed_oss;
 mod smollm3;
+mod telechat3;
 
 pub use cache::Cache;
 
@@ -111,6 +113,7 @@ pub const FAMILIES: &[Family] = &[
     helium::FAMILY,
     hunyuan_v1_dense::FAMILY,
     internlm3::FAMILY,
+    lille::FAMILY,
     llama::FAMILY,
     llama4::FAMILY,
     llama4_text::FAMILY,
@@ -130,6 +133,7 @@ pub const FAMILIES: &[Family] = &[
     qwen3_vl_moe::FAMILY,
     seed_oss::FAMILY,
     smollm3::FAMILY,
+    telechat3::FAMILY,
 ];
 
 /// The family that reads `model_type`.
