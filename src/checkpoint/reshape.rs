@@ -35,6 +35,14 @@ impl Checkpoint<'_> {
         self.tensors.replace(renamed.collect());
     }
 
+    /// Replaces in the name of every tensor each text on the left by the one on its right, in this order.
+    pub fn rename_parts(&self, parts: &[(&str, &str)]) {
+        self.rename(|name| {
+            let replace = |name: String, (from, to): &(&str, &str)| name.replace(from, to);
+            Some(parts.iter().fold(name.to_owned(), replace))
+        });
+    }
+
     /// Removes the tensor `name` and hands it over, where there is one.
     pub fn take(&self, name: &str) -> Option<Array> {
         self.tensors.borrow_mut().remove(name)
