@@ -9,12 +9,14 @@ mod linear;
 mod norm;
 mod periods;
 mod rope;
+mod xielu;
 
 pub use activation::Activation;
 pub use attention::{Mask, attention, capped_attention, causal_mask};
 pub use linear::{Embedding, Linear};
 pub use norm::{Norm, NormKind};
 pub use rope::{Pairs, Rope, RopeScaling, RotaryEmbedding};
+pub use xielu::XieLu;
 
 pub use crate::ffi::MlxError;
 
