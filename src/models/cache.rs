@@ -79,6 +79,7 @@ impl KeysValues {
     /// Which keys the next `n` queries may see.
     pub(super) fn mask(&self, n: i32) -> nn::Result<Mask> {
         match self.reach {
+            Reach::Masked(window) => causal_mask(n, self.offset, window).map(Mask::Allowed),
             _ if n == 1 => Ok(Mask::All),
             Reach::Full => Ok(Mask::Causal),
             Reach::Window(window) => {
@@ -96,7 +97,7 @@ impl KeysValues {
     pub(super) fn update(&mut self, keys: &Array, values: &Array) -> nn::Result<(Array, Array)> {
         let n = keys.dim(2);
         match self.reach {
-            Reach::Full => self.grow_and_write(keys, values, n),
+            Reach::Full | Reach::Masked(_) => self.grow_and_write(keys, values, n),
             Reach::Window(window) if n == 1 => self.turn_and_write(keys, values, window),
             Reach::Window(window) => self.append_in_order(keys, values, n, window),
         }
@@ -312,5 +313,18 @@ mod tests {
         seen(&mut cache, 0, 3);
         assert!(matches!(cache.mask(1).unwrap(), Mask::All));
         assert!(matches!(cache.mask(2).unwrap(), Mask::Allowed(_)));
+    }
+
+    #[test]
+    fn a_masked_window_keeps_what_it_hides() {
+        let mut cache = KeysValues::new(Reach::Masked(2));
+        assert_eq!(seen(&mut cache, 0, 3), [0.0, 1.0, 2.0]);
+        let Mask::Allowed(allowed) = cache.mask(1).unwrap() else {
+            panic!("a window hides keys even from one query");
+        };
+        assert_eq!(
+            allowed.try_as_slice::<bool>().unwrap(),
+            [false, false, true, true]
+        );
     }
 }

@@ -1,21 +1,21 @@
 //! The decoder-only transformer, built to a [`Recipe`].
 
-use half::bf16;
 use mlx_rs::{
     Array, Dtype,
-    ops::{clip, tanh},
+    ops::{arange, clip, tanh},
 };
 
 use super::{
     Cache, Model,
-    attention::SelfAttention,
+    attention::{Pass, SelfAttention},
     cache::KeysValues,
     feed_forward::FeedForward,
-    recipe::{EmbeddingScale, Head, Kernel, Layer, Reach, Recipe, Residual, Scores, Wiring},
+    front::Front,
+    recipe::{Head, Kernel, Layer, QueryGrowth, Reach, Recipe, Residual, Scores, Wiring},
 };
 use crate::{
     checkpoint::{Checkpoint, LoadError, Scope},
-    nn::{self, Embedding, Linear, Mask, Norm},
+    nn::{self, Linear, Mask, Norm},
 };
 
 /// The largest finite float16.
@@ -24,8 +24,8 @@ const LARGEST_FLOAT16: f32 = 65_504.0;
 /// A recipe with its weights.
 pub(super) struct Decoder {
     vocabulary: u32,
-    embedding: Embedding,
-    embedding_scale: Option<f32>,
+    front: Front,
+    growth: QueryGrowth,
     blocks: Vec<Block>,
     norm: Norm,
     head: Option<Linear>,
@@ -40,12 +40,8 @@ impl Decoder {
         let blocks = recipe.layers.iter().enumerate();
         Ok(Self {
             vocabulary: u32::try_from(recipe.vocabulary).unwrap_or(0),
-            embedding: Embedding::load(&model.at("embed_tokens"), recipe.vocabulary, recipe.width)?,
-            embedding_scale: match recipe.embedding_scale {
-                EmbeddingScale::One => None,
-                EmbeddingScale::RootOfWidth => Some(root_of_width(recipe.width)),
-                EmbeddingScale::Times(scale) => Some(scale),
-            },
+            front: Front::load(&model, recipe)?,
+            growth: recipe.growth,
             blocks: blocks
                 .map(|(index, layer)| Block::load(&layers.at(index), recipe, layer))
                 .collect::<Result<_, _>>()?,
@@ -63,25 +59,22 @@ impl Decoder {
     }
 }
 
-/// The root of `width`, rounded to bfloat16 as the reference does.
-fn root_of_width(width: i32) -> f32 {
-    bf16::from_f64(f64::from(width).sqrt()).to_f32()
-}
-
 impl Model for Decoder {
     fn new_cache(&self) -> Cache {
         Cache::new(self.blocks.iter().map(|block| block.attention.reach))
     }
 
     fn forward(&self, tokens: &Array, cache: &mut Cache) -> nn::Result<Array> {
-        let mut x = self.embedding.forward(tokens)?;
-        if let Some(scale) = self.embedding_scale {
-            x = x.multiply(nn::scalar(scale, &x))?;
-        }
+        let offset = cache.layers_mut().first().map_or(0, |first| first.offset());
+        let mut x = self.front.forward(tokens, offset)?;
+        let growth = growth(self.growth, tokens.dim(1), offset, &x)?;
         let mut masks = Masks::default();
         for (block, cache) in self.blocks.iter().zip(cache.layers_mut()) {
-            let mask = masks.of(block.attention.kernel, cache, tokens.dim(1))?;
-            x = block.forward(&x, &mask, cache)?;
+            let pass = Pass {
+                mask: masks.of(block.attention.kernel, cache, tokens.dim(1))?,
+                growth: growth.as_ref(),
+            };
+            x = block.forward(&x, &pass, cache)?;
         }
         self.score(self.norm.forward(&x)?)
     }
@@ -99,7 +92,7 @@ impl Decoder {
         };
         let scores = match &self.head {
             Some(head) => head.forward(&x),
-            None => self.embedding.as_head(&x),
+            None => self.front.as_head(&x),
         }?;
         Ok(match self.scores {
             Scores::Plain | Scores::OfStreamOver(_) => scores,
@@ -111,6 +104,24 @@ impl Decoder {
             }
         })
     }
+}
+
+/// What the queries of `n` tokens after `offset` others are multiplied by, where they are: `[n, 1]`, in the element
+/// type of `like`.
+fn growth(how: QueryGrowth, n: i32, offset: i32, like: &Array) -> nn::Result<Option<Array>> {
+    let QueryGrowth::Stepwise { rate, step } = how else {
+        return Ok(None);
+    };
+    let float = |value: f32| Array::from_slice(&[value], &[]);
+    let steps = arange::<i32, i32>(offset, offset + n, 1)?
+        .divide(float(step))?
+        .floor()?;
+    let factors = float(1.0)
+        .add(steps)?
+        .log()?
+        .multiply(float(rate))?
+        .add(float(1.0))?;
+    Ok(Some(factors.expand_dims(1)?.as_dtype(like.dtype())?))
 }
 
 /// The masks of one forward pass: layers with the same reach and kernel share theirs.
@@ -150,6 +161,10 @@ struct Block {
 enum Order {
     InTurn,
     SideBySide,
+    /// Each half reads through a norm of its own.
+    SideBySideApart,
+    /// One half is added after the other.
+    SideBySideInTurn,
 }
 
 impl Block {
@@ -184,21 +199,44 @@ impl Block {
                 block.before_attention = Some(norm("input_layernorm")?);
                 block.order = Order::SideBySide;
             }
+            Wiring::ParallelTwoNorms => {
+                block.before_attention = Some(norm("input_layernorm")?);
+                block.before_feed_forward = Some(norm("post_attention_layernorm")?);
+                block.order = Order::SideBySideApart;
+            }
+            Wiring::ParallelInTurn => {
+                block.before_attention = Some(norm("input_layernorm")?);
+                block.order = Order::SideBySideInTurn;
+            }
         }
         Ok(block)
     }
 
-    fn forward(&self, x: &Array, mask: &Mask, cache: &mut KeysValues) -> nn::Result<Array> {
+    fn forward(&self, x: &Array, pass: &Pass<'_>, cache: &mut KeysValues) -> nn::Result<Array> {
         let read = input(self.before_attention.as_ref(), x)?;
-        let attended = self.attention.forward(&read, mask, cache)?;
-        if let Order::SideBySide = self.order {
-            let fed = self.feed_forward.forward(&read)?;
-            return self.add(x, &attended.add(fed)?);
+        let attended = self.attention.forward(&read, pass, cache)?;
+        match self.order {
+            Order::InTurn => {
+                let x = self.add(x, &normalized(self.after_attention.as_ref(), attended)?)?;
+                self.add(&x, &self.fed(&x)?)
+            }
+            Order::SideBySide => {
+                let fed = self.feed_forward.forward(&read)?;
+                self.add(x, &attended.add(fed)?)
+            }
+            Order::SideBySideApart => self.add(x, &attended.add(self.fed(x)?)?),
+            Order::SideBySideInTurn => {
+                let fed = self.feed_forward.forward(&read)?;
+                self.add(&self.add(x, &attended)?, &fed)
+            }
         }
-        let x = self.add(x, &normalized(self.after_attention.as_ref(), attended)?)?;
-        let read = input(self.before_feed_forward.as_ref(), &x)?;
+    }
+
+    /// What the second half makes of `x`, between its norms.
+    fn fed(&self, x: &Array) -> nn::Result<Array> {
+        let read = input(self.before_feed_forward.as_ref(), x)?;
         let fed = self.feed_forward.forward(&read)?;
-        self.add(&x, &normalized(self.after_feed_forward.as_ref(), fed)?)
+        normalized(self.after_feed_forward.as_ref(), fed)
     }
 
     fn add(&self, x: &Array, half: &Array) -> nn::Result<Array> {
@@ -228,5 +266,26 @@ fn normalized(norm: Option<&Norm>, x: Array) -> nn::Result<Array> {
     match norm {
         None => Ok(x),
         Some(norm) => norm.forward(&x),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_grow_with_every_step() {
+        let like = Array::from_slice(&[0f32], &[1]);
+        let how = QueryGrowth::Stepwise {
+            rate: 0.5,
+            step: 2.0,
+        };
+        let factors = growth(how, 3, 1, &like).unwrap().unwrap();
+        assert_eq!(factors.shape(), [3, 1]);
+        // Positions 1, 2 and 3: ln 1 = 0, then twice ln 2 = 0.693147.
+        let factors = factors.try_as_slice::<f32>().unwrap();
+        assert!((factors[0] - 1.0).abs() < 1e-6);
+        assert!((factors[1] - 1.346_573_6).abs() < 1e-6);
+        assert!((factors[2] - 1.346_573_6).abs() < 1e-6);
     }
 }

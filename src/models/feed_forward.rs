@@ -5,7 +5,7 @@ use mlx_rs::Array;
 use super::recipe;
 use crate::{
     checkpoint::{LoadError, Scope},
-    nn::{self, Activation, Linear, MlxError},
+    nn::{self, Activation, Linear, MlxError, XieLu},
 };
 
 /// The feed-forward half of a block, with its weights.
@@ -16,6 +16,8 @@ pub(super) enum FeedForward {
     GatedFused(GatedFused),
     /// See [`recipe::FeedForward::Plain`].
     Plain(Plain),
+    /// See [`recipe::FeedForward::XieLu`].
+    XieLu(Learned),
 }
 
 impl FeedForward {
@@ -43,6 +45,11 @@ impl FeedForward {
                 down: project("down_proj", width, inner)?,
                 activation,
             }),
+            recipe::FeedForward::XieLu { inner } => Self::XieLu(Learned {
+                up: project("up_proj", inner, width)?,
+                down: project("down_proj", width, inner)?,
+                activation: XieLu::load(&scope.at("act_fn"))?,
+            }),
         })
     }
 
@@ -52,6 +59,7 @@ impl FeedForward {
             Self::Gated(gated) => gated.forward(x),
             Self::GatedFused(gated) => gated.forward(x),
             Self::Plain(plain) => plain.forward(x),
+            Self::XieLu(learned) => learned.forward(x),
         }
     }
 }
@@ -96,6 +104,20 @@ pub(super) struct Plain {
 }
 
 impl Plain {
+    fn forward(&self, x: &Array) -> nn::Result<Array> {
+        self.down
+            .forward(&self.activation.forward(&self.up.forward(x)?)?)
+    }
+}
+
+/// A feed-forward half without a gate whose activation is learned.
+pub(super) struct Learned {
+    up: Linear,
+    down: Linear,
+    activation: XieLu,
+}
+
+impl Learned {
     fn forward(&self, x: &Array) -> nn::Result<Array> {
         self.down
             .forward(&self.activation.forward(&self.up.forward(x)?)?)

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use super::{
     Architecture, Family, positions,
     recipe::{
-        Attention, EmbeddingScale, FeedForward, Head, Kernel, Layer, Projections, QkNorm, Reach,
-        Recipe, Residual, Scores, Wiring,
+        Attention, EmbeddingScale, FeedForward, Head, Kernel, Layer, Places, Projections, QkNorm,
+        QueryGrowth, Reach, Recipe, Residual, Scores, Wiring,
     },
 };
 use crate::{
@@ -19,15 +19,18 @@ use crate::{
 
 pub(super) const FAMILY: Family = Family {
     model_types: &["iquestcoder", "llama", "mistral", "xverse"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config: Config = checkpoint.config()?;
-        discard_unused(checkpoint, config.tie_word_embeddings);
-        recipe(&config)
-    }),
+    architecture: Architecture::Decoder(read),
 };
 
+/// The recipe of a checkpoint that is a Llama in all but name.
+pub(super) fn read(checkpoint: &Checkpoint<'_>) -> Result<Recipe, LoadError> {
+    let config: Config = checkpoint.config()?;
+    discard_unused(checkpoint, config.tie_word_embeddings);
+    recipe(&config)
+}
+
 /// The keys of `config.json` that most decoder families share.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct Config {
     pub(super) hidden_size: i32,
     pub(super) num_hidden_layers: usize,
@@ -96,6 +99,8 @@ pub(super) fn recipe(config: &Config) -> Result<Recipe, LoadError> {
         vocabulary: config.vocab_size,
         width: config.hidden_size,
         embedding_scale: EmbeddingScale::One,
+        places: Places::Unmarked,
+        growth: QueryGrowth::None,
         layers,
         norm: NormKind::Rms,
         eps: config.rms_norm_eps,

@@ -8,6 +8,7 @@ mod decoder;
 mod ernie4_5;
 mod exaone4;
 mod feed_forward;
+mod front;
 mod gemma;
 mod gemma2;
 mod gemma3;
@@ -29,6 +30,7 @@ mod qwen3;
 pub mod recipe;
 mod seed_oss;
 mod smollm3;
+mod wrapper;
 
 pub use cache::Cache;
 
@@ -73,6 +75,8 @@ pub struct Family {
 pub enum Architecture {
     /// A decoder, described.
     Decoder(fn(&Checkpoint<'_>) -> Result<Recipe, LoadError>),
+    /// Anything else, built.
+    Other(fn(&Checkpoint<'_>) -> Result<Box<dyn Model>, LoadError>),
 }
 
 /// Every family, in the order of their files.
@@ -128,6 +132,7 @@ pub fn load(checkpoint: Checkpoint<'_>) -> Result<(Box<dyn Model>, Parameters), 
         Architecture::Decoder(recipe) => {
             Box::new(Decoder::load(&recipe(&checkpoint)?, &checkpoint)?)
         }
+        Architecture::Other(build) => build(&checkpoint)?,
     };
     Ok((model, checkpoint.finish()?))
 }

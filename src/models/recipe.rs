@@ -11,6 +11,10 @@ pub struct Recipe {
     pub width: i32,
     /// What token vectors are multiplied by.
     pub embedding_scale: EmbeddingScale,
+    /// What token vectors learn of their place, outside attention.
+    pub places: Places,
+    /// How queries grow with their position.
+    pub growth: QueryGrowth,
     /// The blocks, first to last.
     pub layers: Vec<Layer>,
     /// Which normalization it uses, everywhere.
@@ -32,8 +36,33 @@ pub enum EmbeddingScale {
     One,
     /// The root of the width, rounded to bfloat16 first (Gemma 3).
     RootOfWidth,
+    /// Whatever brings their mean square to one (nanochat).
+    Normalized,
     /// A number.
     Times(f32),
+}
+
+/// What token vectors learn of their place, outside attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Places {
+    /// Nothing.
+    Unmarked,
+    /// A vector for each of so many positions is added (GPT-2).
+    Learned(i32),
+}
+
+/// How queries grow with their position, so that attention stays sharp over long texts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum QueryGrowth {
+    /// Not at all.
+    None,
+    /// They are multiplied by `1 + rate · ln(1 + ⌊position / step⌋)` (Ministral 3).
+    Stepwise {
+        /// How fast they grow.
+        rate: f32,
+        /// Positions that share a factor.
+        step: f32,
+    },
 }
 
 /// What scores the last block's output.
@@ -106,6 +135,11 @@ pub enum FeedForward {
         /// Width between the projections.
         inner: i32,
     },
+    /// The same with an activation that learns its slopes (Apertus).
+    XieLu {
+        /// Width between the projections.
+        inner: i32,
+    },
 }
 
 /// Where a block normalizes, and in which order its halves run.
@@ -119,6 +153,10 @@ pub enum Wiring {
     Sandwich,
     /// Once for both halves, which read the same: `x + attention(norm(x)) + feed_forward(norm(x))`.
     Parallel,
+    /// The same, but each half has a norm of its own (GPT-NeoX).
+    ParallelTwoNorms,
+    /// Once for both halves, which are added in turn: `(x + attention(norm(x))) + feed_forward(norm(x))` (StableLM).
+    ParallelInTurn,
 }
 
 /// Self-attention with grouped queries.
@@ -151,6 +189,8 @@ pub enum Projections {
     Separate,
     /// By `qkv_proj`, queries first.
     Fused,
+    /// By `qkv_proj`, for one key head after another: the queries that share it, the key, the value.
+    FusedByGroup,
 }
 
 /// Which queries and keys are normalized.
@@ -188,4 +228,6 @@ pub enum Reach {
     Full,
     /// This many tokens, its own included.
     Window(i32),
+    /// The same, though all older tokens are kept (wrappers of sliding models).
+    Masked(i32),
 }
