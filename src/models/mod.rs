@@ -23,6 +23,7 @@ mod mimo;
 mod minicpm;
 mod olmo2;
 mod olmo3;
+mod phi;
 mod phi3;
 mod positions;
 mod qwen2;
@@ -99,6 +100,7 @@ pub const FAMILIES: &[Family] = &[
     minicpm::FAMILY,
     olmo2::FAMILY,
     olmo3::FAMILY,
+    phi::FAMILY,
     phi3::FAMILY,
     qwen2::FAMILY,
     qwen3::FAMILY,
