@@ -31,6 +31,7 @@ mod qwen3;
 pub mod recipe;
 mod seed_oss;
 mod smollm3;
+mod starcoder2;
 mod wrapper;
 
 pub use cache::Cache;
@@ -106,6 +107,7 @@ pub const FAMILIES: &[Family] = &[
     qwen3::FAMILY,
     seed_oss::FAMILY,
     smollm3::FAMILY,
+    starcoder2::FAMILY,
 ];
 
 /// The family that reads `model_type`.
