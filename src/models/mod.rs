@@ -31,6 +31,7 @@ mod qwen3;
 pub mod recipe;
 mod seed_oss;
 mod smollm3;
+mod stablelm;
 mod starcoder2;
 mod wrapper;
 
@@ -107,6 +108,7 @@ pub const FAMILIES: &[Family] = &[
     qwen3::FAMILY,
     seed_oss::FAMILY,
     smollm3::FAMILY,
+    stablelm::FAMILY,
     starcoder2::FAMILY,
 ];
 
