@@ -21,6 +21,7 @@ mod internlm3;
 mod llama;
 mod mimo;
 mod minicpm;
+mod nemotron;
 mod olmo2;
 mod olmo3;
 mod phi;
@@ -100,6 +101,7 @@ pub const FAMILIES: &[Family] = &[
     llama::FAMILY,
     mimo::FAMILY,
     minicpm::FAMILY,
+    nemotron::FAMILY,
     olmo2::FAMILY,
     olmo3::FAMILY,
     phi::FAMILY,
