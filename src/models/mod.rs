@@ -17,6 +17,7 @@ mod glm4;
 mod granite;
 mod helium;
 mod hunyuan_v1_dense;
+mod internlm2;
 mod internlm3;
 mod llama;
 mod mimo;
@@ -97,6 +98,7 @@ pub const FAMILIES: &[Family] = &[
     granite::FAMILY,
     helium::FAMILY,
     hunyuan_v1_dense::FAMILY,
+    internlm2::FAMILY,
     internlm3::FAMILY,
     llama::FAMILY,
     mimo::FAMILY,
