@@ -14,6 +14,7 @@ mod gemma2;
 mod gemma3;
 mod glm;
 mod glm4;
+mod gpt2;
 mod granite;
 mod helium;
 mod hunyuan_v1_dense;
@@ -95,6 +96,7 @@ pub const FAMILIES: &[Family] = &[
     gemma3::FAMILY,
     glm::FAMILY,
     glm4::FAMILY,
+    gpt2::FAMILY,
     granite::FAMILY,
     helium::FAMILY,
     hunyuan_v1_dense::FAMILY,
