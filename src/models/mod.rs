@@ -15,6 +15,7 @@ mod gemma3;
 mod glm;
 mod glm4;
 mod gpt2;
+mod gpt_neox;
 mod granite;
 mod helium;
 mod hunyuan_v1_dense;
@@ -97,6 +98,7 @@ pub const FAMILIES: &[Family] = &[
     glm::FAMILY,
     glm4::FAMILY,
     gpt2::FAMILY,
+    gpt_neox::FAMILY,
     granite::FAMILY,
     helium::FAMILY,
     hunyuan_v1_dense::FAMILY,
