@@ -1,5 +1,6 @@
 //! Architectures, one file a family.
 
+mod apertus;
 mod attention;
 mod cache;
 mod cohere;
@@ -88,6 +89,7 @@ pub enum Architecture {
 
 /// Every family, in the order of their files.
 pub const FAMILIES: &[Family] = &[
+    apertus::FAMILY,
     cohere::FAMILY,
     cohere2::FAMILY,
     ernie4_5::FAMILY,
