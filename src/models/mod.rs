@@ -25,6 +25,7 @@ mod internlm3;
 mod llama;
 mod mimo;
 mod minicpm;
+mod nanochat;
 mod nemotron;
 mod olmo2;
 mod olmo3;
@@ -109,6 +110,7 @@ pub const FAMILIES: &[Family] = &[
     llama::FAMILY,
     mimo::FAMILY,
     minicpm::FAMILY,
+    nanochat::FAMILY,
     nemotron::FAMILY,
     olmo2::FAMILY,
     olmo3::FAMILY,
