@@ -25,6 +25,7 @@ mod internlm3;
 mod llama;
 mod mimo;
 mod minicpm;
+mod ministral3;
 mod nanochat;
 mod nemotron;
 mod olmo2;
@@ -110,6 +111,7 @@ pub const FAMILIES: &[Family] = &[
     llama::FAMILY,
     mimo::FAMILY,
     minicpm::FAMILY,
+    ministral3::FAMILY,
     nanochat::FAMILY,
     nemotron::FAMILY,
     olmo2::FAMILY,
