@@ -26,6 +26,7 @@ mod llama;
 mod mimo;
 mod minicpm;
 mod ministral3;
+mod mistral3;
 mod nanochat;
 mod nemotron;
 mod olmo2;
@@ -112,6 +113,7 @@ pub const FAMILIES: &[Family] = &[
     mimo::FAMILY,
     minicpm::FAMILY,
     ministral3::FAMILY,
+    mistral3::FAMILY,
     nanochat::FAMILY,
     nemotron::FAMILY,
     olmo2::FAMILY,
