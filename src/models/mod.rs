@@ -33,6 +33,7 @@ mod olmo2;
 mod olmo3;
 mod phi;
 mod phi3;
+mod pixtral;
 mod positions;
 mod qwen2;
 mod qwen3;
@@ -120,6 +121,7 @@ pub const FAMILIES: &[Family] = &[
     olmo3::FAMILY,
     phi::FAMILY,
     phi3::FAMILY,
+    pixtral::FAMILY,
     qwen2::FAMILY,
     qwen3::FAMILY,
     seed_oss::FAMILY,
