@@ -36,6 +36,7 @@ mod phi3;
 mod pixtral;
 mod positions;
 mod qwen2;
+mod qwen2_vl;
 mod qwen3;
 pub mod recipe;
 mod seed_oss;
@@ -123,6 +124,7 @@ pub const FAMILIES: &[Family] = &[
     phi3::FAMILY,
     pixtral::FAMILY,
     qwen2::FAMILY,
+    qwen2_vl::FAMILY,
     qwen3::FAMILY,
     seed_oss::FAMILY,
     smollm3::FAMILY,
