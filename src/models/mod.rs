@@ -38,6 +38,7 @@ mod positions;
 mod qwen2;
 mod qwen2_vl;
 mod qwen3;
+mod qwen3_vl;
 pub mod recipe;
 mod seed_oss;
 mod smollm3;
@@ -126,6 +127,7 @@ pub const FAMILIES: &[Family] = &[
     qwen2::FAMILY,
     qwen2_vl::FAMILY,
     qwen3::FAMILY,
+    qwen3_vl::FAMILY,
     seed_oss::FAMILY,
     smollm3::FAMILY,
     stablelm::FAMILY,
