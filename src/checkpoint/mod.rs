@@ -1,5 +1,6 @@
 //! A model on disk: its configuration, and its tensors, each of which is taken exactly once.
 
+mod config;
 mod description;
 pub mod gguf;
 pub mod locate;
@@ -16,7 +17,7 @@ pub use tensors::{Parameters, Scope};
 use std::{cell::RefCell, collections::BTreeMap, io, path::PathBuf};
 
 use mlx_rs::{Array, Dtype};
-use serde::de::DeserializeOwned;
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::{ffi::MlxError, plan::ElementType};
@@ -176,6 +177,8 @@ pub struct LoadOptions {
 /// A checkpoint whose tensors are handed out once each.
 pub struct Checkpoint<'a> {
     description: &'a Description,
+    /// The part of `config.json` that is read in place of all of it.
+    part: RefCell<Option<Value>>,
     stored: Quantizations,
     quantizations: RefCell<Quantizations>,
     tensors: RefCell<BTreeMap<String, Array>>,
@@ -204,6 +207,7 @@ impl<'a> Checkpoint<'a> {
         }
         Ok(Self {
             description,
+            part: RefCell::default(),
             stored,
             quantizations: RefCell::new(quantizations),
             tensors: RefCell::new(tensors),
@@ -214,22 +218,6 @@ impl<'a> Checkpoint<'a> {
     /// What the checkpoint says of itself.
     pub fn description(&self) -> &'a Description {
         self.description
-    }
-
-    /// Reads `config.json` as `T`; keys that `T` does not name are passed over.
-    ///
-    /// # Errors
-    ///
-    /// When a key that `T` needs is absent or of another type.
-    pub fn config<T: DeserializeOwned>(&self) -> Result<T, LoadError> {
-        T::deserialize(self.description.config()).map_err(|source| LoadError::Config {
-            model_type: self
-                .description
-                .model_type()
-                .unwrap_or("unknown")
-                .to_owned(),
-            source,
-        })
     }
 
     /// How the weights are packed as loaded, in words; none where all are dense.

@@ -1,6 +1,6 @@
 //! Self-attention of a decoder, built to a recipe.
 
-use mlx_rs::{Array, Dtype, fast, ops::arange};
+use mlx_rs::{Array, Dtype, fast};
 
 use super::{
     cache::KeysValues,
@@ -26,7 +26,7 @@ pub(super) struct SelfAttention {
     kv_heads: i32,
     head_dim: i32,
     scale: f32,
-    growth: QueryGrowth,
+    pub(super) growth: QueryGrowth,
     pub(super) reach: Reach,
     pub(super) kernel: Kernel,
 }
@@ -35,6 +35,15 @@ pub(super) struct SelfAttention {
 enum Projected {
     Separate { q: Linear, k: Linear, v: Linear },
     Fused(Linear),
+    ByGroup(Linear),
+}
+
+/// What the layers of one forward pass are given.
+pub(super) struct Pass {
+    /// Which keys a query may see.
+    pub(super) mask: Mask,
+    /// What queries are multiplied by, where they are: `[n, 1]`.
+    pub(super) growth: Option<Array>,
 }
 
 /// The norms of queries and keys; see [`QkNorm`].
@@ -93,6 +102,10 @@ impl SelfAttention {
                     let outputs = (heads + 2 * kv_heads) * head_dim;
                     Projected::Fused(linear("qkv_proj", outputs, recipe.width)?)
                 }
+                Projections::FusedByGroup => {
+                    let outputs = (heads + 2 * kv_heads) * head_dim;
+                    Projected::ByGroup(linear("qkv_proj", outputs, recipe.width)?)
+                }
             },
             o: linear("o_proj", recipe.width, heads * head_dim)?,
             qk_norms: QkNorms::load(scope, recipe, attention)?,
@@ -122,7 +135,7 @@ impl SelfAttention {
     pub(super) fn forward(
         &self,
         x: &Array,
-        mask: &Mask,
+        pass: &Pass,
         cache: &mut KeysValues,
     ) -> nn::Result<Array> {
         let &[batch, length, _] = x.shape() else {
@@ -144,16 +157,19 @@ impl SelfAttention {
             None => (q, k),
         };
         let (q, k) = self.normalized(Place::Rotated, q, k)?;
-        let q = grown(q, self.growth, cache.offset())?;
+        let q = match &pass.growth {
+            Some(growth) => q.multiply(growth)?.as_dtype(q.dtype())?,
+            None => q,
+        };
         let (k, v) = cache.update(&k, &v)?;
         let mixed = self
-            .mix(&q, &k, &v, mask)?
+            .mix(&q, &k, &v, &pass.mask)?
             .transpose_axes(&[0, 2, 1, 3])?
             .reshape(&[batch, length, -1])?;
         self.o.forward(&mixed)
     }
 
-    /// Queries, keys and values, each `[batch, n, heads · head_dim]`.
+    /// Queries, keys and values, each `[batch, n, heads · head_dim]`, or by head already.
     fn project(&self, x: &Array) -> nn::Result<(Array, Array, Array)> {
         match &self.projections {
             Projected::Separate { q, k, v } => Ok((q.forward(x)?, k.forward(x)?, v.forward(x)?)),
@@ -162,10 +178,12 @@ impl SelfAttention {
                     self.heads * self.head_dim,
                     (self.heads + self.kv_heads) * self.head_dim,
                 ];
-                let parts = qkv.forward(x)?.split_at_indices(&ends, -1)?;
-                <[Array; 3]>::try_from(parts)
-                    .map(|[q, k, v]| (q, k, v))
-                    .map_err(|_| MlxError::new("a projection did not split into three"))
+                in_three(&qkv.forward(x)?, ends, -1)
+            }
+            Projected::ByGroup(qkv) => {
+                let shared = self.heads / self.kv_heads;
+                let groups = [x.dim(0), x.dim(1), self.kv_heads, shared + 2, self.head_dim];
+                in_three(&qkv.forward(x)?.reshape(&groups)?, [shared, shared + 1], -2)
             }
         }
     }
@@ -196,22 +214,11 @@ impl SelfAttention {
     }
 }
 
-/// Queries `q` (`[batch, heads, n, head_dim]`) of tokens after `offset` others, grown.
-fn grown(q: Array, how: QueryGrowth, offset: i32) -> nn::Result<Array> {
-    let QueryGrowth::Counted { rate, step } = how else {
-        return Ok(q);
-    };
-    let float = |value: f32| Array::from_slice(&[value], &[]);
-    let steps = arange::<i32, i32>(offset + 1, offset + q.dim(2) + 1, 1)?
-        .divide(float(step))?
-        .floor()?;
-    let factors = steps
-        .add(float(1.0))?
-        .log()?
-        .multiply(float(rate))?
-        .add(float(1.0))?
-        .expand_dims(1)?;
-    Ok(q.multiply(factors)?.as_dtype(q.dtype())?)
+/// `x` cut at two places along `axis`.
+fn in_three(x: &Array, ends: [i32; 2], axis: i32) -> nn::Result<(Array, Array, Array)> {
+    <[Array; 3]>::try_from(x.split_at_indices(&ends, axis)?)
+        .map(|[q, k, v]| (q, k, v))
+        .map_err(|_| MlxError::new("a projection did not split into three"))
 }
 
 impl QkNorms {

@@ -86,6 +86,7 @@ impl KeysValues {
                 let oldest = self.dropped.max(self.offset - chunk);
                 chunk_mask(n, self.offset, oldest, chunk).map(Mask::Allowed)
             }
+            Reach::Masked(window) => causal_mask(n, self.offset, window).map(Mask::Allowed),
             _ if n == 1 => Ok(Mask::All),
             Reach::Full => Ok(Mask::Causal),
             Reach::Window(window) => {
@@ -103,7 +104,7 @@ impl KeysValues {
     pub(super) fn update(&mut self, keys: &Array, values: &Array) -> nn::Result<(Array, Array)> {
         let n = keys.dim(2);
         match self.reach {
-            Reach::Full => self.grow_and_write(keys, values, n),
+            Reach::Full | Reach::Masked(_) => self.grow_and_write(keys, values, n),
             Reach::Chunk(chunk) => {
                 self.drop_all_but(chunk)?;
                 self.grow_and_write(keys, values, n)
@@ -352,5 +353,18 @@ mod tests {
         seen(&mut cache, 0, 3);
         assert!(matches!(cache.mask(1).unwrap(), Mask::All));
         assert!(matches!(cache.mask(2).unwrap(), Mask::Allowed(_)));
+    }
+
+    #[test]
+    fn a_masked_window_keeps_what_it_hides() {
+        let mut cache = KeysValues::new(Reach::Masked(2));
+        assert_eq!(seen(&mut cache, 0, 3), [0.0, 1.0, 2.0]);
+        let Mask::Allowed(allowed) = cache.mask(1).unwrap() else {
+            panic!("a window hides keys even from one query");
+        };
+        assert_eq!(
+            allowed.try_as_slice::<bool>().unwrap(),
+            [false, false, true, true]
+        );
     }
 }

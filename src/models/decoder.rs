@@ -1,6 +1,5 @@
 //! The decoder-only transformer, built to a [`Recipe`].
 
-use half::bf16;
 use mlx_rs::{
     Array, Dtype,
     ops::{clip, tanh},
@@ -8,14 +7,16 @@ use mlx_rs::{
 
 use super::{
     Cache, Model,
-    attention::SelfAttention,
+    attention::{Pass, SelfAttention},
     cache::KeysValues,
     feed_forward::FeedForward,
-    recipe::{EmbeddingScale, Head, Kernel, Layer, Reach, Recipe, Residual, Scores, Wiring},
+    front::Front,
+    growth::Growths,
+    recipe::{Head, Kernel, Layer, Reach, Recipe, Residual, Scores, Wiring},
 };
 use crate::{
     checkpoint::{Checkpoint, LoadError, Scope},
-    nn::{self, Embedding, Linear, Mask, Norm},
+    nn::{self, Linear, Mask, Norm},
 };
 
 /// The largest finite float16.
@@ -24,8 +25,7 @@ const LARGEST_FLOAT16: f32 = 65_504.0;
 /// A recipe with its weights.
 pub(super) struct Decoder {
     vocabulary: u32,
-    embedding: Embedding,
-    embedding_scale: Option<f32>,
+    front: Front,
     blocks: Vec<Block>,
     norm: Norm,
     head: Option<Linear>,
@@ -40,12 +40,7 @@ impl Decoder {
         let blocks = recipe.layers.iter().enumerate();
         Ok(Self {
             vocabulary: u32::try_from(recipe.vocabulary).unwrap_or(0),
-            embedding: Embedding::load(&model.at("embed_tokens"), recipe.vocabulary, recipe.width)?,
-            embedding_scale: match recipe.embedding_scale {
-                EmbeddingScale::One => None,
-                EmbeddingScale::RootOfWidth => Some(root_of_width(recipe.width)),
-                EmbeddingScale::Times(scale) => Some(scale),
-            },
+            front: Front::load(&model, recipe)?,
             blocks: blocks
                 .map(|(index, layer)| Block::load(&layers.at(index), recipe, layer))
                 .collect::<Result<_, _>>()?,
@@ -63,25 +58,21 @@ impl Decoder {
     }
 }
 
-/// The root of `width`, rounded to bfloat16 as the reference does.
-fn root_of_width(width: i32) -> f32 {
-    bf16::from_f64(f64::from(width).sqrt()).to_f32()
-}
-
 impl Model for Decoder {
     fn new_cache(&self) -> Cache {
         Cache::new(self.blocks.iter().map(|block| block.attention.reach))
     }
 
     fn forward(&self, tokens: &Array, cache: &mut Cache) -> nn::Result<Array> {
-        let mut x = self.embedding.forward(tokens)?;
-        if let Some(scale) = self.embedding_scale {
-            x = x.multiply(nn::scalar(scale, &x))?;
-        }
-        let mut masks = Masks::default();
+        let offset = cache.layers_mut().first().map_or(0, |first| first.offset());
+        let mut x = self.front.forward(tokens, offset)?;
+        let (mut masks, mut growths) = (Masks::default(), Growths::default());
         for (block, cache) in self.blocks.iter().zip(cache.layers_mut()) {
-            let mask = masks.of(block.attention.kernel, cache, tokens.dim(1))?;
-            x = block.forward(&x, &mask, cache)?;
+            let pass = Pass {
+                mask: masks.of(block.attention.kernel, cache, tokens.dim(1))?,
+                growth: growths.of(block.attention.growth, (offset, tokens.dim(1)), x.dtype())?,
+            };
+            x = block.forward(&x, &pass, cache)?;
         }
         self.score(self.norm.forward(&x)?)
     }
@@ -99,7 +90,7 @@ impl Decoder {
         };
         let scores = match &self.head {
             Some(head) => head.forward(&x),
-            None => self.embedding.as_head(&x),
+            None => self.front.as_head(&x),
         }?;
         Ok(match self.scores {
             Scores::Plain | Scores::OfStreamOver(_) => scores,
@@ -152,6 +143,10 @@ struct Block {
 enum Order {
     InTurn,
     SideBySide,
+    /// Each half reads through a norm of its own.
+    SideBySideApart,
+    /// One half is added after the other.
+    SideBySideInTurn,
 }
 
 impl Block {
@@ -186,21 +181,44 @@ impl Block {
                 block.before_attention = Some(norm("input_layernorm")?);
                 block.order = Order::SideBySide;
             }
+            Wiring::ParallelTwoNorms => {
+                block.before_attention = Some(norm("input_layernorm")?);
+                block.before_feed_forward = Some(norm("post_attention_layernorm")?);
+                block.order = Order::SideBySideApart;
+            }
+            Wiring::ParallelInTurn => {
+                block.before_attention = Some(norm("input_layernorm")?);
+                block.order = Order::SideBySideInTurn;
+            }
         }
         Ok(block)
     }
 
-    fn forward(&self, x: &Array, mask: &Mask, cache: &mut KeysValues) -> nn::Result<Array> {
+    fn forward(&self, x: &Array, pass: &Pass, cache: &mut KeysValues) -> nn::Result<Array> {
         let read = input(self.before_attention.as_ref(), x)?;
-        let attended = self.attention.forward(&read, mask, cache)?;
-        if let Order::SideBySide = self.order {
-            let fed = self.feed_forward.forward(&read)?;
-            return self.add(x, &attended.add(fed)?);
+        let attended = self.attention.forward(&read, pass, cache)?;
+        match self.order {
+            Order::InTurn => {
+                let x = self.add(x, &normalized(self.after_attention.as_ref(), attended)?)?;
+                self.add(&x, &self.fed(&x)?)
+            }
+            Order::SideBySide => {
+                let fed = self.feed_forward.forward(&read)?;
+                self.add(x, &attended.add(fed)?)
+            }
+            Order::SideBySideApart => self.add(x, &attended.add(self.fed(x)?)?),
+            Order::SideBySideInTurn => {
+                let fed = self.feed_forward.forward(&read)?;
+                self.add(&self.add(x, &attended)?, &fed)
+            }
         }
-        let x = self.add(x, &normalized(self.after_attention.as_ref(), attended)?)?;
-        let read = input(self.before_feed_forward.as_ref(), &x)?;
+    }
+
+    /// What the second half makes of `x`, between its norms.
+    fn fed(&self, x: &Array) -> nn::Result<Array> {
+        let read = input(self.before_feed_forward.as_ref(), x)?;
         let fed = self.feed_forward.forward(&read)?;
-        self.add(&x, &normalized(self.after_feed_forward.as_ref(), fed)?)
+        normalized(self.after_feed_forward.as_ref(), fed)
     }
 
     fn add(&self, x: &Array, half: &Array) -> nn::Result<Array> {

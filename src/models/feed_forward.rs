@@ -5,7 +5,7 @@ use mlx_rs::Array;
 use super::{mixture::Mixture, recipe};
 use crate::{
     checkpoint::{LoadError, Scope},
-    nn::{self, Activation, Linear, MlxError},
+    nn::{self, Activation, Linear, MlxError, XieLu},
 };
 
 /// The feed-forward half of a block, with its weights.
@@ -18,6 +18,8 @@ pub(super) enum FeedForward {
     Plain(Plain),
     /// See [`recipe::FeedForward::Mixture`].
     Mixture(Box<Mixture>),
+    /// See [`recipe::FeedForward::XieLu`].
+    XieLu(Learned),
 }
 
 impl FeedForward {
@@ -48,6 +50,11 @@ impl FeedForward {
             recipe::FeedForward::Mixture(ref mixture) => {
                 Self::Mixture(Box::new(Mixture::load(scope, width, mixture)?))
             }
+            recipe::FeedForward::XieLu { inner } => Self::XieLu(Learned {
+                up: project("up_proj", inner, width)?,
+                down: project("down_proj", width, inner)?,
+                activation: XieLu::load(&scope.at("act_fn"))?,
+            }),
         })
     }
 
@@ -58,6 +65,7 @@ impl FeedForward {
             Self::GatedFused(gated) => gated.forward(x),
             Self::Plain(plain) => plain.forward(x),
             Self::Mixture(mixture) => mixture.forward(x),
+            Self::XieLu(learned) => learned.forward(x),
         }
     }
 }
@@ -102,6 +110,20 @@ pub(super) struct Plain {
 }
 
 impl Plain {
+    fn forward(&self, x: &Array) -> nn::Result<Array> {
+        self.down
+            .forward(&self.activation.forward(&self.up.forward(x)?)?)
+    }
+}
+
+/// A feed-forward half without a gate whose activation is learned.
+pub(super) struct Learned {
+    up: Linear,
+    down: Linear,
+    activation: XieLu,
+}
+
+impl Learned {
     fn forward(&self, x: &Array) -> nn::Result<Array> {
         self.down
             .forward(&self.activation.forward(&self.up.forward(x)?)?)

@@ -1,16 +1,17 @@
-//! Gemma 3, text only: four norms a block by `1 + weight`, and five of six layers see a window.
+//! Gemma 3, text or the text half: four norms a block by `1 + weight`, and five of six layers see a window.
 //!
-//! Reference: `mlx_lm.models.gemma3_text`. As there, `layer_types` is passed over for the pattern, and the
+//! Reference: `mlx_lm.models.gemma3_text` and `gemma3`. As there, `layer_types` is passed over for the pattern, and the
 //! head is tied where the checkpoint has none.
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
     Architecture, Family, llama, positions,
     recipe::{
-        Attention, EmbeddingScale, FeedForward, Head, Kernel, Layer, Projections, QkNorm,
+        Attention, EmbeddingScale, FeedForward, Head, Kernel, Layer, Places, Projections, QkNorm,
         QueryGrowth, Reach, Recipe, Residual, Scores, Wiring,
     },
+    wrapper,
 };
 use crate::{
     checkpoint::LoadError,
@@ -18,16 +19,34 @@ use crate::{
 };
 
 pub(super) const FAMILY: Family = Family {
-    model_types: &["gemma3_text"],
+    model_types: &["gemma3", "gemma3_text"],
     architecture: Architecture::Decoder(|checkpoint| {
+        let whole: Whole = checkpoint.config()?;
+        let heads = [
+            ("num_attention_heads", 8.into()),
+            ("num_key_value_heads", 4.into()),
+        ];
+        wrapper::keep_text(checkpoint, &heads)?;
+        let text: Config = checkpoint.config()?;
+        let vocab_size = match whole.text_config {
+            Some(_) => whole.vocab_size.unwrap_or(262_208),
+            None => text.vocab_size,
+        };
         let head = if checkpoint.holds("lm_head.weight") {
             Head::Separate
         } else {
             Head::Tied
         };
-        recipe(&checkpoint.config()?, head)
+        recipe(&Config { vocab_size, ..text }, head)
     }),
 };
+
+/// What a model that also sees says of itself; its vocabulary counts, not that of its text half.
+#[derive(Deserialize)]
+struct Whole {
+    text_config: Option<IgnoredAny>,
+    vocab_size: Option<i32>,
+}
 
 /// The keys that this family reads, with the reference's defaults.
 #[derive(Deserialize)]
@@ -85,6 +104,7 @@ fn recipe(config: &Config, head: Head) -> Result<Recipe, LoadError> {
         vocabulary: config.vocab_size,
         width: config.hidden_size,
         embedding_scale: EmbeddingScale::RootOfWidth,
+        places: Places::Unmarked,
         layers: (0..config.num_hidden_layers)
             .map(|index| layer(config, index))
             .collect::<Result<_, _>>()?,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{
     Architecture, Family, positions,
     recipe::{
-        Attention, EmbeddingScale, FeedForward, Head, Kernel, Layer, Projections, QkNorm,
+        Attention, EmbeddingScale, FeedForward, Head, Kernel, Layer, Places, Projections, QkNorm,
         QueryGrowth, Reach, Recipe, Residual, Scores, Wiring,
     },
 };
@@ -19,12 +19,15 @@ use crate::{
 
 pub(super) const FAMILY: Family = Family {
     model_types: &["iquestcoder", "llama", "mistral", "xverse"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config: Config = checkpoint.config()?;
-        discard_unused(checkpoint, config.tie_word_embeddings);
-        recipe(&config)
-    }),
+    architecture: Architecture::Decoder(read),
 };
+
+/// The recipe of a checkpoint that is a Llama in all but name.
+pub(super) fn read(checkpoint: &Checkpoint<'_>) -> Result<Recipe, LoadError> {
+    let config: Config = checkpoint.config()?;
+    discard_unused(checkpoint, config.tie_word_embeddings);
+    recipe(&config)
+}
 
 /// The keys of `config.json` that most decoder families share.
 ///
@@ -98,6 +101,7 @@ pub(super) fn recipe(config: &Config) -> Result<Recipe, LoadError> {
         vocabulary: config.vocab_size,
         width: config.hidden_size,
         embedding_scale: EmbeddingScale::One,
+        places: Places::Unmarked,
         layers,
         norm: NormKind::Rms,
         eps: config.rms_norm_eps,

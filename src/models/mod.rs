@@ -1,5 +1,6 @@
 //! Architectures, one file a family.
 
+mod apertus;
 mod attention;
 mod cache;
 mod cohere;
@@ -10,17 +11,22 @@ mod ernie4_5;
 mod ernie4_5_moe;
 mod exaone4;
 mod feed_forward;
+mod front;
 mod gemma;
 mod gemma2;
 mod gemma3;
 mod glm;
 mod glm4;
 mod glm4_moe;
+mod gpt2;
+mod gpt_neox;
 mod gpt_oss;
 mod granite;
 mod granitemoe;
+mod growth;
 mod helium;
 mod hunyuan_v1_dense;
+mod internlm2;
 mod internlm3;
 mod lille;
 mod llama;
@@ -29,24 +35,35 @@ mod llama4_text;
 mod mimo;
 mod minicpm;
 mod minimax;
+mod ministral3;
+mod mistral3;
 mod mixtral;
 mod mixture;
+mod nanochat;
+mod nemotron;
 mod olmo2;
 mod olmo3;
 mod olmoe;
+mod phi;
 mod phi3;
 mod phimoe;
+mod pixtral;
 mod positions;
 mod qwen2;
 mod qwen2_moe;
+mod qwen2_vl;
 mod qwen3;
 mod qwen3_moe;
+mod qwen3_vl;
 mod qwen3_vl_moe;
 pub mod recipe;
 mod router;
 mod seed_oss;
 mod smollm3;
+mod stablelm;
+mod starcoder2;
 mod telechat3;
+mod wrapper;
 
 pub use cache::Cache;
 
@@ -91,10 +108,13 @@ pub struct Family {
 pub enum Architecture {
     /// A decoder, described.
     Decoder(fn(&Checkpoint<'_>) -> Result<Recipe, LoadError>),
+    /// Anything else, built.
+    Other(fn(&Checkpoint<'_>) -> Result<Box<dyn Model>, LoadError>),
 }
 
 /// Every family, in the order of their files.
 pub const FAMILIES: &[Family] = &[
+    apertus::FAMILY,
     cohere::FAMILY,
     cohere2::FAMILY,
     dots1::FAMILY,
@@ -107,11 +127,14 @@ pub const FAMILIES: &[Family] = &[
     glm::FAMILY,
     glm4::FAMILY,
     glm4_moe::FAMILY,
+    gpt2::FAMILY,
+    gpt_neox::FAMILY,
     gpt_oss::FAMILY,
     granite::FAMILY,
     granitemoe::FAMILY,
     helium::FAMILY,
     hunyuan_v1_dense::FAMILY,
+    internlm2::FAMILY,
     internlm3::FAMILY,
     lille::FAMILY,
     llama::FAMILY,
@@ -120,19 +143,29 @@ pub const FAMILIES: &[Family] = &[
     mimo::FAMILY,
     minicpm::FAMILY,
     minimax::FAMILY,
+    ministral3::FAMILY,
+    mistral3::FAMILY,
     mixtral::FAMILY,
+    nanochat::FAMILY,
+    nemotron::FAMILY,
     olmo2::FAMILY,
     olmo3::FAMILY,
     olmoe::FAMILY,
+    phi::FAMILY,
     phi3::FAMILY,
     phimoe::FAMILY,
+    pixtral::FAMILY,
     qwen2::FAMILY,
     qwen2_moe::FAMILY,
+    qwen2_vl::FAMILY,
     qwen3::FAMILY,
     qwen3_moe::FAMILY,
+    qwen3_vl::FAMILY,
     qwen3_vl_moe::FAMILY,
     seed_oss::FAMILY,
     smollm3::FAMILY,
+    stablelm::FAMILY,
+    starcoder2::FAMILY,
     telechat3::FAMILY,
 ];
 
@@ -162,6 +195,7 @@ pub fn load(checkpoint: Checkpoint<'_>) -> Result<(Box<dyn Model>, Parameters), 
         Architecture::Decoder(recipe) => {
             Box::new(Decoder::load(&recipe(&checkpoint)?, &checkpoint)?)
         }
+        Architecture::Other(build) => build(&checkpoint)?,
     };
     Ok((model, checkpoint.finish()?))
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     checkpoint::LoadError,
-    nn::{RopeScaling, single},
+    nn::{Rope, RopeScaling, single},
 };
 
 /// `rope_scaling`, as far as any family here reads it.
@@ -133,6 +133,14 @@ pub(super) fn scaling(
             what: format!("`rope_scaling` of type `{kind}`"),
         }),
     }
+}
+
+/// `rope` on the leading `share` of its dimensions.
+pub(super) fn on_part(rope: Option<Rope>, share: f64) -> Option<Rope> {
+    rope.map(|rope| Rope {
+        dims: part(rope.dims, share),
+        ..rope
+    })
 }
 
 /// The leading `share` of `dims`, rounded down.

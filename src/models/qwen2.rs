@@ -2,18 +2,21 @@
 //!
 //! Reference: `mlx_lm.models.qwen2`. As there, `head_dim`, `layer_types` and `sliding_window` are passed over.
 
-use super::{Architecture, Family, llama};
+use super::{Architecture, Family, llama, recipe::Recipe};
+use crate::checkpoint::{Checkpoint, LoadError};
 
 pub(super) const FAMILY: Family = Family {
     model_types: &["qwen2"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config: llama::Config = checkpoint.config()?;
-        llama::discard_unused(checkpoint, config.tie_word_embeddings);
-        llama::recipe(&llama::Config {
-            head_dim: None,
-            layer_types: None,
-            rope_theta: Some(config.rope_theta.unwrap_or(1e6)),
-            ..config
-        })
-    }),
+    architecture: Architecture::Decoder(recipe),
 };
+
+pub(super) fn recipe(checkpoint: &Checkpoint<'_>) -> Result<Recipe, LoadError> {
+    let config: llama::Config = checkpoint.config()?;
+    llama::discard_unused(checkpoint, config.tie_word_embeddings);
+    llama::recipe(&llama::Config {
+        head_dim: None,
+        layer_types: None,
+        rope_theta: Some(config.rope_theta.unwrap_or(1e6)),
+        ..config
+    })
+}

@@ -8,16 +8,11 @@ use super::{
     Architecture, Family, llama, positions,
     recipe::{Attention, Layer, QkNorm, Recipe},
 };
-use crate::checkpoint::LoadError;
+use crate::checkpoint::{Checkpoint, LoadError};
 
 pub(super) const FAMILY: Family = Family {
     model_types: &["qwen3"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config: llama::Config = checkpoint.config()?;
-        let own: Config = checkpoint.config()?;
-        llama::discard_unused(checkpoint, config.tie_word_embeddings);
-        recipe(config, own)
-    }),
+    architecture: Architecture::Decoder(recipe),
 };
 
 #[derive(Deserialize)]
@@ -25,8 +20,10 @@ struct Config {
     rope_parameters: Option<positions::Scaling>,
 }
 
-fn recipe(config: llama::Config, own: Config) -> Result<Recipe, LoadError> {
-    let nested = own.rope_parameters;
+pub(super) fn recipe(checkpoint: &Checkpoint<'_>) -> Result<Recipe, LoadError> {
+    let config: llama::Config = checkpoint.config()?;
+    let nested = checkpoint.config::<Config>()?.rope_parameters;
+    llama::discard_unused(checkpoint, config.tie_word_embeddings);
     let rope_theta = config
         .rope_theta
         .or(nested.as_ref().and_then(|rope| rope.rope_theta));

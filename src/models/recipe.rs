@@ -18,6 +18,8 @@ pub struct Recipe {
     pub width: i32,
     /// What token vectors are multiplied by.
     pub embedding_scale: EmbeddingScale,
+    /// What token vectors learn of their place, outside attention.
+    pub places: Places,
     /// The blocks, first to last.
     pub layers: Vec<Layer>,
     /// Which normalization it uses, everywhere.
@@ -39,8 +41,19 @@ pub enum EmbeddingScale {
     One,
     /// The root of the width, rounded to bfloat16 first (Gemma 3).
     RootOfWidth,
+    /// Whatever brings their mean square to one (nanochat).
+    Normalized,
     /// A number.
     Times(f32),
+}
+
+/// What token vectors learn of their place, outside attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Places {
+    /// Nothing.
+    Unmarked,
+    /// A vector for each of so many positions is added (GPT-2).
+    Learned(i32),
 }
 
 /// What scores the last block's output.
@@ -115,6 +128,11 @@ pub enum FeedForward {
     },
     /// A few of many experts.
     Mixture(Box<Mixture>),
+    /// The same with an activation that learns its slopes (Apertus).
+    XieLu {
+        /// Width between the projections.
+        inner: i32,
+    },
 }
 
 /// Where a block normalizes, and in which order its halves run.
@@ -128,6 +146,10 @@ pub enum Wiring {
     Sandwich,
     /// Once for both halves, which read the same: `x + attention(norm(x)) + feed_forward(norm(x))`.
     Parallel,
+    /// The same, but each half has a norm of its own (GPT-NeoX).
+    ParallelTwoNorms,
+    /// Once for both halves, which are added in turn: `(x + attention(norm(x))) + feed_forward(norm(x))` (StableLM).
+    ParallelInTurn,
 }
 
 /// Self-attention with grouped queries.
@@ -162,6 +184,8 @@ pub enum Projections {
     Separate,
     /// By `qkv_proj`, queries first.
     Fused,
+    /// By `qkv_proj`, for one key head after another: the queries that share it, the key, the value.
+    FusedByGroup,
 }
 
 /// Which queries and keys are normalized.
@@ -203,11 +227,18 @@ pub enum Kernel {
 pub enum QueryGrowth {
     /// Not at all.
     None,
-    /// The `p`th token's are multiplied by `1 + rate · ln(1 + ⌊p / step⌋)` in float32, counted from one (Llama 4).
+    /// They are multiplied by `1 + rate · ln(1 + ⌊position / step⌋)`, in the type of the stream (Ministral 3).
+    Stepwise {
+        /// How fast they grow.
+        rate: f32,
+        /// Positions that share a factor.
+        step: f32,
+    },
+    /// The same with positions counted from one, in float32 (Llama 4).
     Counted {
         /// How fast they grow.
         rate: f32,
-        /// Tokens that share a factor.
+        /// Positions that share a factor.
         step: f32,
     },
 }
@@ -219,6 +250,8 @@ pub enum Reach {
     Full,
     /// This many tokens, its own included.
     Window(i32),
+    /// The same, though all older tokens are kept (wrappers of sliding models).
+    Masked(i32),
     /// To the beginning of its own chunk of this many tokens.
     Chunk(i32),
 }

@@ -10,6 +10,7 @@ mod linear;
 mod norm;
 mod periods;
 mod rope;
+mod xielu;
 
 pub use activation::Activation;
 pub use attention::{
@@ -19,6 +20,7 @@ pub use experts::Experts;
 pub use linear::{Embedding, Linear};
 pub use norm::{Norm, NormKind};
 pub use rope::{Pairs, Rope, RopeScaling, RotaryEmbedding};
+pub use xielu::XieLu;
 
 pub use crate::ffi::MlxError;
 

@@ -12,6 +12,8 @@ pub enum NormKind {
     Rms,
     /// By the root mean square, times `1 + weight` (Gemma).
     RmsUnitOffset,
+    /// By the root mean square, and nothing learned (nanochat).
+    RmsPlain,
     /// By mean and variance, times the weight, plus a bias where the checkpoint has one.
     Layer,
     /// The same with `1 + weight` (Nemotron).
@@ -41,7 +43,7 @@ impl Norm {
         eps: f32,
     ) -> std::result::Result<Self, LoadError> {
         let weight = match kind {
-            NormKind::LayerPlain => None,
+            NormKind::RmsPlain | NormKind::LayerPlain => None,
             NormKind::Rms | NormKind::Layer => Some(scope.take_shaped("weight", &[width])?),
             NormKind::RmsUnitOffset | NormKind::LayerUnitOffset => {
                 let weight = scope.take_shaped("weight", &[width])?;
@@ -53,7 +55,9 @@ impl Norm {
             NormKind::Layer | NormKind::LayerUnitOffset => {
                 scope.take_shaped_if_present("bias", &[width])?
             }
-            NormKind::Rms | NormKind::RmsUnitOffset | NormKind::LayerPlain => None,
+            NormKind::Rms | NormKind::RmsUnitOffset | NormKind::RmsPlain | NormKind::LayerPlain => {
+                None
+            }
         };
         for learned in [&weight, &bias].into_iter().flatten() {
             scope.record(learned, learned.size());
@@ -73,7 +77,7 @@ impl Norm {
     /// When MLX refuses.
     pub fn forward(&self, x: &Array) -> Result<Array> {
         Ok(match self.kind {
-            NormKind::Rms | NormKind::RmsUnitOffset => {
+            NormKind::Rms | NormKind::RmsUnitOffset | NormKind::RmsPlain => {
                 fast::rms_norm(x, self.weight.as_ref(), self.eps)?
             }
             NormKind::Layer | NormKind::LayerUnitOffset | NormKind::LayerPlain => {

@@ -7,7 +7,7 @@ use std::f64::consts::PI;
 
 use mlx_rs::{
     Array,
-    ops::{arange, clip, concatenate, full, select},
+    ops::{arange, clip, concatenate, exp, full, select},
 };
 
 use super::{Result, single};
@@ -45,6 +45,16 @@ pub(super) fn llama3(
         .divide(float(factor))?
         .add(&smooth)?;
     Ok(select(between, scaled.divide(blend)?, scaled)?)
+}
+
+/// Negative periods, so that pairs turn the other way.
+///
+/// Reference: `mlx_lm.models.nanochat`, where they are powers of e.
+pub(super) fn backwards(theta: f32, dims: i32) -> Result<Array> {
+    let half = dims / 2;
+    let step = single(f64::from(theta).ln() / f64::from(half));
+    let exponents = arange::<f32, f32>(0.0, single(f64::from(half)), 1.0)?.multiply(float(step))?;
+    Ok(exp(exponents)?.negative()?)
 }
 
 /// What YaRN asks for.
@@ -126,6 +136,12 @@ mod tests {
     #[test]
     fn periods_are_powers_of_theta() {
         assert_near(&plain(10_000.0, 8, 8).unwrap(), &[1.0, 10.0, 100.0, 1000.0]);
+    }
+
+    #[test]
+    fn backwards_is_negative() {
+        let periods = backwards(10_000.0, 8).unwrap();
+        assert_near(&periods, &[-1.0, -10.0, -100.0, -1000.0]);
     }
 
     #[test]

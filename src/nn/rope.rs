@@ -51,6 +51,8 @@ pub enum RopeScaling {
         /// The factor.
         alpha: f64,
     },
+    /// The other way round (nanochat).
+    Backwards,
     /// Low frequencies divided by a factor, with a smooth passage (Llama 3.1).
     Llama3 {
         /// The factor.
@@ -132,6 +134,7 @@ impl RotaryEmbedding {
                 | RopeScaling::Linear { .. }
                 | RopeScaling::Dynamic { .. }
                 | RopeScaling::Alpha { .. }
+                | RopeScaling::Backwards
                 | RopeScaling::Llama3 { .. }
                 | RopeScaling::Proportional { .. } => None,
             },
@@ -204,6 +207,7 @@ impl Frequencies {
                 let theta = grown(f64::from(theta), *alpha, dims);
                 Self::Periods(periods::plain(theta, dims, dims)?)
             }
+            RopeScaling::Backwards => Self::Periods(periods::backwards(theta, dims)?),
             RopeScaling::Llama3 {
                 factor,
                 low,

@@ -1,0 +1,55 @@
+//! Ministral 3: Llama whose queries grow with their position.
+//!
+//! Reference: `mlx_lm.models.ministral3`. As there, everything about positions is read from `rope_parameters`.
+
+use serde::Deserialize;
+
+use super::{
+    Architecture, Family, llama, positions,
+    recipe::{QueryGrowth, Recipe},
+};
+use crate::checkpoint::{Checkpoint, LoadError};
+
+pub(super) const FAMILY: Family = Family {
+    model_types: &["ministral3"],
+    architecture: Architecture::Decoder(recipe),
+};
+
+#[derive(Deserialize)]
+struct Config {
+    rope_parameters: positions::Scaling,
+}
+
+#[derive(Deserialize)]
+struct Growth {
+    rope_parameters: GrowthParameters,
+}
+
+#[derive(Deserialize)]
+struct GrowthParameters {
+    llama_4_scaling_beta: f32,
+    original_max_position_embeddings: f32,
+}
+
+pub(super) fn recipe(checkpoint: &Checkpoint<'_>) -> Result<Recipe, LoadError> {
+    let config: llama::Config = checkpoint.config()?;
+    let own: Config = checkpoint.config()?;
+    let growth: Growth = checkpoint.config()?;
+    llama::discard_unused(checkpoint, config.tie_word_embeddings);
+    let config = llama::Config {
+        rope_theta: own.rope_parameters.rope_theta,
+        rope_scaling: Some(own.rope_parameters),
+        rope_traditional: false,
+        ..config
+    };
+    let parameters = growth.rope_parameters;
+    let growth = QueryGrowth::Stepwise {
+        rate: parameters.llama_4_scaling_beta,
+        step: parameters.original_max_position_embeddings,
+    };
+    let mut recipe = llama::recipe(&config)?;
+    for layer in &mut recipe.layers {
+        layer.attention.growth = growth;
+    }
+    Ok(recipe)
+}

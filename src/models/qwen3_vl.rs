@@ -1,0 +1,13 @@
+//! Qwen 3 VL: the text half is a Qwen 3.
+//!
+//! Reference: `mlx_lm.models.qwen3_vl`. Text moves along one axis only, so that `mrope` is plain rotation.
+
+use super::{Architecture, Family, qwen3, wrapper};
+
+pub(super) const FAMILY: Family = Family {
+    model_types: &["qwen3_vl"],
+    architecture: Architecture::Decoder(|checkpoint| {
+        wrapper::keep_text(checkpoint, &[])?;
+        qwen3::recipe(checkpoint)
+    }),
+};
