@@ -65,7 +65,7 @@ impl Model for Decoder {
     }
 
     fn forward(&self, tokens: &Array, cache: &mut Cache) -> nn::Result<Array> {
-        let offset = cache.layers_mut().first().map_or(0, |first| first.offset());
+        let offset = cache.layers_mut().first().map_or(0, KeysValues::offset);
         let mut x = self.front.forward(tokens, offset)?;
         let growth = growth(self.growth, tokens.dim(1), offset, &x)?;
         let mut masks = Masks::default();
