@@ -35,10 +35,10 @@ impl Checkpoint<'_> {
         self.tensors.replace(renamed.collect());
     }
 
-    /// Replaces in the name of every tensor each text on the left by the one on its right, in this order.
+    /// Replaces each part of a name by the one beside it, wherever it occurs and in this order.
     pub fn rename_parts(&self, parts: &[(&str, &str)]) {
         self.rename(|name| {
-            let replace = |name: String, (from, to): &(&str, &str)| name.replace(from, to);
+            let replace = |name: String, (part, by): &(&str, &str)| name.replace(part, by);
             Some(parts.iter().fold(name.to_owned(), replace))
         });
     }

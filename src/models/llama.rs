@@ -30,6 +30,8 @@ pub(super) fn read(checkpoint: &Checkpoint<'_>) -> Result<Recipe, LoadError> {
 }
 
 /// The keys of `config.json` that most decoder families share.
+///
+/// Its default is for families that call them otherwise and fill them in: every size is zero there.
 #[derive(Default, Deserialize)]
 pub(super) struct Config {
     pub(super) hidden_size: i32,

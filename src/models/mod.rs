@@ -22,6 +22,7 @@ mod helium;
 mod hunyuan_v1_dense;
 mod internlm2;
 mod internlm3;
+mod lille;
 mod llama;
 mod mimo;
 mod minicpm;
@@ -44,6 +45,7 @@ mod seed_oss;
 mod smollm3;
 mod stablelm;
 mod starcoder2;
+mod telechat3;
 mod wrapper;
 
 pub use cache::Cache;
@@ -112,6 +114,7 @@ pub const FAMILIES: &[Family] = &[
     hunyuan_v1_dense::FAMILY,
     internlm2::FAMILY,
     internlm3::FAMILY,
+    lille::FAMILY,
     llama::FAMILY,
     mimo::FAMILY,
     minicpm::FAMILY,
@@ -132,6 +135,7 @@ pub const FAMILIES: &[Family] = &[
     smollm3::FAMILY,
     stablelm::FAMILY,
     starcoder2::FAMILY,
+    telechat3::FAMILY,
 ];
 
 /// The family that reads `model_type`.
