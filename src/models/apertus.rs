@@ -17,7 +17,7 @@ pub(super) const FAMILY: Family = Family {
         let config: llama::Config = checkpoint.config()?;
         llama::discard_unused(checkpoint, config.tie_word_embeddings);
         rename(checkpoint)?;
-        recipe(llama::Config {
+        recipe(&llama::Config {
             head_dim: None,
             layer_types: None,
             ..config
@@ -39,19 +39,19 @@ fn rename(checkpoint: &Checkpoint<'_>) -> Result<(), LoadError> {
     Ok(())
 }
 
-fn recipe(config: llama::Config) -> Result<Recipe, LoadError> {
+fn recipe(config: &llama::Config) -> Result<Recipe, LoadError> {
     let layer = Layer {
         attention: Attention {
             qk_norm: QkNorm::PerHead,
-            ..llama::attention(&config)?
+            ..llama::attention(config)?
         },
         feed_forward: FeedForward::XieLu {
             inner: config.intermediate_size,
         },
-        ..llama::layer(&config)?
+        ..llama::layer(config)?
     };
     Ok(Recipe {
         layers: vec![layer; config.num_hidden_layers],
-        ..llama::recipe(&config)?
+        ..llama::recipe(config)?
     })
 }

@@ -64,7 +64,7 @@ impl Model for Decoder {
     }
 
     fn forward(&self, tokens: &Array, cache: &mut Cache) -> nn::Result<Array> {
-        let offset = cache.layers_mut().first().map_or(0, |first| first.offset());
+        let offset = cache.layers_mut().first().map_or(0, KeysValues::offset);
         let mut x = self.front.forward(tokens, offset)?;
         let (mut masks, mut growths) = (Masks::default(), Growths::default());
         for (block, cache) in self.blocks.iter().zip(cache.layers_mut()) {

@@ -1,4 +1,4 @@
-//! Nanochat: norms that learn nothing, heads that turn backwards and are normalized then, and squared ReLU.
+//! Nanochat: norms that learn nothing, heads that turn backwards and are normalized then, and squared `ReLU`.
 //!
 //! Reference: `mlx_lm.models.nanochat`.
 

@@ -1,4 +1,4 @@
-//! Nemotron: layer norms by `1 + weight`, half of each head rotated, and squared ReLU without a gate.
+//! Nemotron: layer norms by `1 + weight`, half of each head rotated, and squared `ReLU` without a gate.
 //!
 //! Reference: `mlx_lm.models.nemotron`. As there, `rope_traditional` is passed over.
 

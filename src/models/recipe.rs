@@ -148,7 +148,7 @@ pub enum Wiring {
     Parallel,
     /// The same, but each half has a norm of its own (GPT-NeoX).
     ParallelTwoNorms,
-    /// Once for both halves, which are added in turn: `(x + attention(norm(x))) + feed_forward(norm(x))` (StableLM).
+    /// Once for both halves, which are added in turn: `(x + attention(norm(x))) + feed_forward(norm(x))` (`StableLM`).
     ParallelInTurn,
 }
 

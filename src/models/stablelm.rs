@@ -1,4 +1,4 @@
-//! StableLM 2: layer norms, a part of each head rotated, and attention in single precision.
+//! `StableLM` 2: layer norms, a part of each head rotated, and attention in single precision.
 //!
 //! Reference: `mlx_lm.models.stablelm`. Where halves lie side by side, they are added one after the other.
 

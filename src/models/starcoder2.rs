@@ -1,4 +1,4 @@
-//! StarCoder 2: layer norms, biases everywhere and no gate.
+//! `StarCoder` 2: layer norms, biases everywhere and no gate.
 //!
 //! Reference: `mlx_lm.models.starcoder2`. As there, `sliding_window` is passed over.
 

@@ -19,15 +19,23 @@ pub(super) fn keep_text(
     checkpoint: &Checkpoint<'_>,
     defaults: &[(&str, Value)],
 ) -> Result<(), LoadError> {
-    checkpoint.discard(|name| {
-        let name = name.strip_prefix("model.").unwrap_or(name);
-        SIGHT.iter().any(|sight| name.starts_with(sight))
-    });
-    checkpoint.rename(|name| match name.strip_prefix("model.language_model.") {
+    checkpoint.discard(is_of_sight);
+    checkpoint.rename(name_in_text);
+    checkpoint.enter("text_config", defaults)
+}
+
+/// Whether a tensor belongs to the other half.
+fn is_of_sight(name: &str) -> bool {
+    let name = name.strip_prefix("model.").unwrap_or(name);
+    SIGHT.iter().any(|sight| name.starts_with(sight))
+}
+
+/// The name of a tensor in the text half alone; none where it is the same.
+fn name_in_text(name: &str) -> Option<String> {
+    match name.strip_prefix("model.language_model.") {
         Some(rest) => Some(format!("model.{rest}")),
         None => name.strip_prefix("language_model.").map(str::to_owned),
-    });
-    checkpoint.enter("text_config", defaults)
+    }
 }
 
 /// `recipe` with the caches of a wrapper without a say in them: windows hide older tokens, but all are kept.
@@ -45,5 +53,33 @@ pub(super) fn with_plain_caches(recipe: Recipe) -> Recipe {
     Recipe {
         layers: recipe.layers.into_iter().map(masked).collect(),
         ..recipe
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn case(name: &str, in_text: Option<&str>) {
+        assert!(!is_of_sight(name));
+        assert_eq!(name_in_text(name).as_deref(), in_text);
+    }
+
+    #[test]
+    fn the_text_half_is_found_below_every_prefix() {
+        let norm = Some("model.norm.weight");
+        case("language_model.model.norm.weight", norm);
+        case("model.language_model.norm.weight", norm);
+        case("model.norm.weight", None);
+        case("language_model.lm_head.weight", Some("lm_head.weight"));
+        case("lm_head.weight", None);
+    }
+
+    #[test]
+    fn what_sees_is_dropped() {
+        assert!(is_of_sight("vision_tower.patch_conv.weight"));
+        assert!(is_of_sight("model.visual.merger.mlp.0.bias"));
+        assert!(is_of_sight("multi_modal_projector.linear_1.weight"));
     }
 }
