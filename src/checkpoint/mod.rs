@@ -4,6 +4,7 @@ mod description;
 pub mod gguf;
 pub mod locate;
 mod quantization;
+mod reshape;
 mod safetensors;
 mod tensors;
 

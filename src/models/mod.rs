@@ -2,13 +2,35 @@
 
 mod attention;
 mod cache;
+mod cohere;
+mod cohere2;
 mod decoder;
+mod ernie4_5;
+mod exaone4;
 mod feed_forward;
+mod gemma;
+mod gemma2;
 mod gemma3;
+mod glm;
+mod glm4;
+mod granite;
+mod helium;
+mod hunyuan_v1_dense;
+mod internlm3;
+mod lille;
 mod llama;
+mod mimo;
+mod minicpm;
+mod olmo2;
+mod olmo3;
+mod phi3;
+mod positions;
 mod qwen2;
 mod qwen3;
 pub mod recipe;
+mod seed_oss;
+mod smollm3;
+mod telechat3;
 
 pub use cache::Cache;
 
@@ -56,7 +78,33 @@ pub enum Architecture {
 }
 
 /// Every family, in the order of their files.
-pub const FAMILIES: &[Family] = &[gemma3::FAMILY, llama::FAMILY, qwen2::FAMILY, qwen3::FAMILY];
+pub const FAMILIES: &[Family] = &[
+    cohere::FAMILY,
+    cohere2::FAMILY,
+    ernie4_5::FAMILY,
+    exaone4::FAMILY,
+    gemma::FAMILY,
+    gemma2::FAMILY,
+    gemma3::FAMILY,
+    glm::FAMILY,
+    glm4::FAMILY,
+    granite::FAMILY,
+    helium::FAMILY,
+    hunyuan_v1_dense::FAMILY,
+    internlm3::FAMILY,
+    lille::FAMILY,
+    llama::FAMILY,
+    mimo::FAMILY,
+    minicpm::FAMILY,
+    olmo2::FAMILY,
+    olmo3::FAMILY,
+    phi3::FAMILY,
+    qwen2::FAMILY,
+    qwen3::FAMILY,
+    seed_oss::FAMILY,
+    smollm3::FAMILY,
+    telechat3::FAMILY,
+];
 
 /// The family that reads `model_type`.
 ///
