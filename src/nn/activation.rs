@@ -12,7 +12,7 @@ use mlx_rs::{
     transforms::compile::compile,
 };
 
-use super::{Result, scalar};
+use super::{Result, scalar, single};
 
 /// The bend of a feed-forward block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +90,7 @@ fn swiglu((gate, up): (&Array, &Array)) -> std::result::Result<Array, Exception>
 fn gelu_tanh(x: &Array) -> std::result::Result<Array, Exception> {
     let cubed = x.power(scalar(3.0, x))?;
     let inner = x.add(scalar(0.044_715, x).multiply(cubed)?)?;
-    let bent = tanh(scalar((2.0 / std::f32::consts::PI).sqrt(), x).multiply(inner)?)?;
+    let bent = tanh(scalar(single((2.0 / std::f64::consts::PI).sqrt()), x).multiply(inner)?)?;
     scalar(0.5, x)
         .multiply(x)?
         .multiply(scalar(1.0, x).add(bent)?)
