@@ -210,8 +210,8 @@ impl KeysValues {
         Ok(())
     }
 
-    /// The rows that were written.
-    fn visible(&self) -> nn::Result<(Array, Array)> {
+    /// The rows that were written, for a layer that borrows them.
+    pub(super) fn visible(&self) -> nn::Result<(Array, Array)> {
         match &self.rows {
             Some(rows) if self.offset < rows.0.dim(2) => first(rows, self.offset),
             Some(rows) => Ok(rows.clone()),

@@ -115,10 +115,11 @@ impl Decoder {
 
 /// The masks of one forward pass: layers with the same reach and kernel share theirs.
 #[derive(Default)]
-struct Masks(Vec<(Reach, Kernel, Mask)>);
+pub(super) struct Masks(Vec<(Reach, Kernel, Mask)>);
 
 impl Masks {
-    fn of(&mut self, kernel: Kernel, cache: &KeysValues, n: i32) -> nn::Result<Mask> {
+    /// The mask of `n` new tokens for a layer with this kernel and cache.
+    pub(super) fn of(&mut self, kernel: Kernel, cache: &KeysValues, n: i32) -> nn::Result<Mask> {
         let key = (cache.reach(), kernel);
         let known = self.0.iter().find(|(reach, of, _)| (*reach, *of) == key);
         if let Some((_, _, mask)) = known {

@@ -5,7 +5,9 @@ mod cache;
 mod decoder;
 mod feed_forward;
 mod gemma3;
+mod lending;
 mod llama;
+mod per_layer;
 mod positions;
 mod qwen2;
 mod qwen3;
@@ -54,10 +56,17 @@ pub struct Family {
 pub enum Architecture {
     /// A decoder, described.
     Decoder(fn(&Checkpoint<'_>) -> Result<Recipe, LoadError>),
+    /// Something else.
+    Other(fn(&Checkpoint<'_>) -> Result<Box<dyn Model>, LoadError>),
 }
 
 /// Every family, in the order of their files.
-pub const FAMILIES: &[Family] = &[gemma3::FAMILY, llama::FAMILY, qwen2::FAMILY, qwen3::FAMILY];
+pub const FAMILIES: &[Family] = &[
+    gemma3::FAMILY,
+    llama::FAMILY,
+    qwen2::FAMILY,
+    qwen3::FAMILY,
+];
 
 /// The family that reads `model_type`.
 ///
@@ -85,6 +94,7 @@ pub fn load(checkpoint: Checkpoint<'_>) -> Result<(Box<dyn Model>, Parameters), 
         Architecture::Decoder(recipe) => {
             Box::new(Decoder::load(&recipe(&checkpoint)?, &checkpoint)?)
         }
+        Architecture::Other(load) => load(&checkpoint)?,
     };
     Ok((model, checkpoint.finish()?))
 }

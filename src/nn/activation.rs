@@ -23,16 +23,19 @@ pub enum Activation {
     Gelu,
     /// `½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))`, the usual approximation of GELU.
     GeluTanh,
+    /// The same, compiled as one with the product that follows (Gemma 4).
+    GegluTanh,
     /// `max(x, 0)²`.
     ReluSquared,
 }
 
-type Unary = Box<dyn for<'a> FnMut(&'a Array) -> std::result::Result<Array, Exception>>;
-type Binary =
+pub(super) type Unary = Box<dyn for<'a> FnMut(&'a Array) -> std::result::Result<Array, Exception>>;
+pub(super) type Binary =
     Box<dyn for<'a> FnMut((&'a Array, &'a Array)) -> std::result::Result<Array, Exception>>;
 
 thread_local! {
     static SWIGLU: RefCell<Binary> = RefCell::new(Box::new(compile(swiglu, true)));
+    static GEGLU_TANH: RefCell<Binary> = RefCell::new(Box::new(compile(geglu_tanh, true)));
     static SILU: RefCell<Unary> = RefCell::new(Box::new(compile(silu, true)));
     static GELU: RefCell<Unary> = RefCell::new(Box::new(compile(gelu, true)));
     static GELU_TANH: RefCell<Unary> = RefCell::new(Box::new(compile(gelu_tanh, true)));
@@ -48,6 +51,7 @@ impl Activation {
     pub fn gate(self, gate: &Array, up: &Array) -> Result<Array> {
         match self {
             Self::Silu => Ok(SWIGLU.with_borrow_mut(|swiglu| swiglu((gate, up)))?),
+            Self::GegluTanh => Ok(GEGLU_TANH.with_borrow_mut(|geglu| geglu((gate, up)))?),
             Self::Gelu | Self::GeluTanh | Self::ReluSquared => {
                 Ok(self.forward(gate)?.multiply(up)?)
             }
@@ -63,7 +67,7 @@ impl Activation {
         let compiled = match self {
             Self::Silu => &SILU,
             Self::Gelu => &GELU,
-            Self::GeluTanh => &GELU_TANH,
+            Self::GeluTanh | Self::GegluTanh => &GELU_TANH,
             Self::ReluSquared => &RELU_SQUARED,
         };
         Ok(compiled.with_borrow_mut(|activation| activation(x))?)
@@ -87,13 +91,17 @@ fn swiglu((gate, up): (&Array, &Array)) -> std::result::Result<Array, Exception>
     gate.multiply(sigmoid(gate)?)?.multiply(up)
 }
 
-fn gelu_tanh(x: &Array) -> std::result::Result<Array, Exception> {
+pub(super) fn gelu_tanh(x: &Array) -> std::result::Result<Array, Exception> {
     let cubed = x.power(scalar(3.0, x))?;
     let inner = x.add(scalar(0.044_715, x).multiply(cubed)?)?;
     let bent = tanh(scalar(single((2.0 / std::f64::consts::PI).sqrt()), x).multiply(inner)?)?;
     scalar(0.5, x)
         .multiply(x)?
         .multiply(scalar(1.0, x).add(bent)?)
+}
+
+fn geglu_tanh((gate, up): (&Array, &Array)) -> std::result::Result<Array, Exception> {
+    gelu_tanh(gate)?.multiply(up)
 }
 
 #[cfg(test)]

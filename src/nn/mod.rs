@@ -9,12 +9,14 @@ mod linear;
 mod norm;
 mod periods;
 mod rope;
+mod soft_cap;
 
 pub use activation::Activation;
 pub use attention::{Mask, attention, capped_attention, causal_mask};
 pub use linear::{Embedding, Linear};
-pub use norm::{Norm, NormKind};
+pub use norm::{Norm, NormKind, unweighted_norm};
 pub use rope::{Pairs, Rope, RopeScaling, RotaryEmbedding};
+pub use soft_cap::SoftCap;
 
 pub use crate::ffi::MlxError;
 
