@@ -5,6 +5,7 @@ mod cache;
 mod decoder;
 mod feed_forward;
 mod gemma3;
+mod gemma4;
 mod lending;
 mod llama;
 mod per_layer;
@@ -63,6 +64,8 @@ pub enum Architecture {
 /// Every family, in the order of their files.
 pub const FAMILIES: &[Family] = &[
     gemma3::FAMILY,
+    gemma4::FAMILY,
+    gemma4::WRAPPED,
     llama::FAMILY,
     qwen2::FAMILY,
     qwen3::FAMILY,
