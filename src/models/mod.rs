@@ -5,6 +5,7 @@ mod cache;
 mod decoder;
 mod feed_forward;
 mod gemma3;
+mod gemma3n;
 mod gemma4;
 mod lending;
 mod llama;
@@ -64,6 +65,7 @@ pub enum Architecture {
 /// Every family, in the order of their files.
 pub const FAMILIES: &[Family] = &[
     gemma3::FAMILY,
+    gemma3n::FAMILY,
     gemma4::FAMILY,
     gemma4::WRAPPED,
     llama::FAMILY,

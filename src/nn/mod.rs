@@ -10,6 +10,7 @@ mod norm;
 mod periods;
 mod rope;
 mod soft_cap;
+mod sparse_gelu;
 
 pub use activation::Activation;
 pub use attention::{Mask, attention, capped_attention, causal_mask};
@@ -17,6 +18,7 @@ pub use linear::{Embedding, Linear};
 pub use norm::{Norm, NormKind, unweighted_norm};
 pub use rope::{Pairs, Rope, RopeScaling, RotaryEmbedding};
 pub use soft_cap::SoftCap;
+pub use sparse_gelu::SparseGelu;
 
 pub use crate::ffi::MlxError;
 
