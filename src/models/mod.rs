@@ -7,8 +7,10 @@ mod feed_forward;
 mod gemma3;
 mod gemma3n;
 mod gemma4;
+mod latent;
 mod lending;
 mod llama;
+mod minicpm3;
 mod per_layer;
 mod positions;
 mod qwen2;
@@ -69,6 +71,7 @@ pub const FAMILIES: &[Family] = &[
     gemma4::FAMILY,
     gemma4::WRAPPED,
     llama::FAMILY,
+    minicpm3::FAMILY,
     qwen2::FAMILY,
     qwen3::FAMILY,
 ];

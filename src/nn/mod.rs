@@ -5,6 +5,7 @@
 
 mod activation;
 mod attention;
+mod latent;
 mod linear;
 mod norm;
 mod periods;
@@ -13,7 +14,8 @@ mod soft_cap;
 mod sparse_gelu;
 
 pub use activation::Activation;
-pub use attention::{Mask, attention, capped_attention, causal_mask};
+pub use attention::{Mask, attention, capped_attention, causal_mask, lowest};
+pub use latent::{HeadwiseLinear, attention_with};
 pub use linear::{Embedding, Linear};
 pub use norm::{Norm, NormKind, unweighted_norm};
 pub use rope::{Pairs, Rope, RopeScaling, RotaryEmbedding};
