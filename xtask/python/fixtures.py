@@ -41,6 +41,9 @@ EXTRA = {
         "mxfp8": (mx.float32, dict(group_size=32, bits=8, mode="mxfp8")),
         "nvfp4": (mx.float32, dict(group_size=16, bits=4, mode="nvfp4")),
     },
+    # These have arithmetic of their own in float16.
+    "cohere2": {"float16": (mx.float16, None)},
+    "gemma2": {"float16": (mx.float16, None)},
 }
 
 
@@ -65,12 +68,9 @@ def weights(name, shape):
     with np.errstate(over="ignore"):
         bits = splitmix(np.arange(np.prod(shape), dtype=np.uint64) + np.uint64(seed))
     uniform = ((bits >> np.uint64(40)).astype(np.float32) / np.float32(2**23)) - np.float32(1)
-    if len(shape) == 1:
-        values = uniform * np.float32(0.25)
-        if name.endswith("norm.weight"):
-            values = values + np.float32(1)
-    else:
-        values = uniform * np.float32(0.25)
+    values = uniform * np.float32(0.25)
+    if name.endswith("norm.weight"):
+        values = values + np.float32(1)
     return mx.array(values.reshape(shape))
 
 
