@@ -53,6 +53,8 @@ pub struct Family {
 pub enum Architecture {
     /// A decoder, described.
     Decoder(fn(&Checkpoint<'_>) -> Result<Recipe, LoadError>),
+    /// Anything else, built.
+    Other(fn(&Checkpoint<'_>) -> Result<Box<dyn Model>, LoadError>),
 }
 
 /// Every family, in the order of their files.
@@ -84,6 +86,7 @@ pub fn load(checkpoint: Checkpoint<'_>) -> Result<(Box<dyn Model>, Parameters), 
         Architecture::Decoder(recipe) => {
             Box::new(Decoder::load(&recipe(&checkpoint)?, &checkpoint)?)
         }
+        Architecture::Other(build) => build(&checkpoint)?,
     };
     Ok((model, checkpoint.finish()?))
 }
