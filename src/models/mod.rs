@@ -6,6 +6,7 @@ mod decoder;
 mod feed_forward;
 mod gemma3;
 mod llama;
+mod positions;
 mod qwen2;
 mod qwen3;
 pub mod recipe;

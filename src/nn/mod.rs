@@ -7,10 +7,11 @@ mod activation;
 mod attention;
 mod linear;
 mod norm;
+mod periods;
 mod rope;
 
 pub use activation::Activation;
-pub use attention::{Mask, attention, causal_mask};
+pub use attention::{Mask, attention, capped_attention, causal_mask};
 pub use linear::{Embedding, Linear};
 pub use norm::{Norm, NormKind};
 pub use rope::{Pairs, Rope, RopeScaling, RotaryEmbedding};
@@ -32,6 +33,16 @@ pub fn scalar(value: f32, like: &Array) -> Array {
     } else {
         Array::from_slice(&[value], &[])
     }
+}
+
+/// `value` in single precision, which is what MLX takes.
+pub fn single(value: f64) -> f32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "rounding is what is asked for"
+    )]
+    let value = value as f32;
+    value
 }
 
 #[cfg(test)]
