@@ -80,6 +80,7 @@ impl Model for Decoder {
         }
         let mut masks = Masks::default();
         for (block, cache) in self.blocks.iter().zip(cache.layers_mut()) {
+            let cache = cache.keys_values()?;
             let mask = masks.of(block.attention.kernel, cache, tokens.dim(1))?;
             x = block.forward(&x, &mask, cache)?;
         }

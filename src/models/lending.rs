@@ -6,7 +6,7 @@
 
 use mlx_rs::Array;
 
-use super::cache::KeysValues;
+use super::cache::{KeysValues, LayerCache};
 use crate::{
     checkpoint::{LoadError, Scope},
     nn::{
@@ -149,6 +149,14 @@ pub(super) fn owners<K: PartialEq>(kinds: &[K], concrete: usize) -> Result<Vec<u
             })
     });
     (0..lenders.len()).map(Ok).chain(borrowed).collect()
+}
+
+/// The keys and values of layer `owner`.
+pub(super) fn lender(caches: &mut [LayerCache], owner: usize) -> nn::Result<&mut KeysValues> {
+    let cache = caches.get_mut(owner);
+    cache
+        .ok_or_else(|| MlxError::new("the cache is of another model"))?
+        .keys_values()
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ pub struct Family {
 pub enum Architecture {
     /// A decoder, described.
     Decoder(fn(&Checkpoint<'_>) -> Result<Recipe, LoadError>),
-    /// Something else.
+    /// Anything else, built.
     Other(fn(&Checkpoint<'_>) -> Result<Box<dyn Model>, LoadError>),
 }
 
@@ -102,7 +102,7 @@ pub fn load(checkpoint: Checkpoint<'_>) -> Result<(Box<dyn Model>, Parameters), 
         Architecture::Decoder(recipe) => {
             Box::new(Decoder::load(&recipe(&checkpoint)?, &checkpoint)?)
         }
-        Architecture::Other(load) => load(&checkpoint)?,
+        Architecture::Other(build) => build(&checkpoint)?,
     };
     Ok((model, checkpoint.finish()?))
 }

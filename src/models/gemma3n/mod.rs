@@ -13,15 +13,14 @@ use serde::Deserialize;
 
 use super::{
     Architecture, Cache, Family, Model,
-    cache::KeysValues,
     decoder::Masks,
-    lending::owners,
+    lending::{lender, owners},
     per_layer::PerLayerVectors,
     recipe::{Kernel, Reach},
 };
 use crate::{
     checkpoint::{Checkpoint, LoadError},
-    nn::{self, Embedding, MlxError, Norm, NormKind, SoftCap},
+    nn::{self, Embedding, Norm, NormKind, SoftCap},
 };
 use block::Block;
 use config::Config;
@@ -113,14 +112,12 @@ impl Model for Gemma3n {
         let vectors = self.per_layer.forward(tokens, &x)?;
         let caches = cache.layers_mut();
         // Read once: a layer that borrows stands where its lender stood before it wrote.
-        let offset = caches.first().map_or(0, KeysValues::offset);
+        let offset = lender(caches, 0)?.offset();
         let mut masks = Masks::default();
         let mut streams = self.streams.open(&x)?;
         let layers = self.blocks.iter().zip(&self.owners).zip(&vectors);
         for ((block, owner), vectors) in layers {
-            let cache = caches
-                .get_mut(*owner)
-                .ok_or_else(|| MlxError::new("the cache is of another model"))?;
+            let cache = lender(caches, *owner)?;
             let mask = masks.of(Kernel::Fused, cache, tokens.dim(1))?;
             streams = block.forward(&streams, vectors, &mask, offset, cache)?;
         }

@@ -11,15 +11,14 @@ use serde::Deserialize;
 
 use super::{
     Architecture, Cache, Family, Model,
-    cache::KeysValues,
     decoder::Masks,
-    lending::owners,
+    lending::{lender, owners},
     per_layer::PerLayerVectors,
     recipe::{Kernel, Reach},
 };
 use crate::{
     checkpoint::{Checkpoint, LoadError},
-    nn::{self, Embedding, Linear, MlxError, Norm, NormKind, SoftCap},
+    nn::{self, Embedding, Linear, Norm, NormKind, SoftCap},
 };
 use block::Block;
 use config::Config;
@@ -119,12 +118,10 @@ impl Model for Gemma4 {
         };
         let caches = cache.layers_mut();
         // Read once: a layer that borrows stands where its lender stood before it wrote.
-        let offset = caches.first().map_or(0, KeysValues::offset);
+        let offset = lender(caches, 0)?.offset();
         let mut masks = Masks::default();
         for (index, (block, owner)) in self.blocks.iter().zip(&self.owners).enumerate() {
-            let cache = caches
-                .get_mut(*owner)
-                .ok_or_else(|| MlxError::new("the cache is of another model"))?;
+            let cache = lender(caches, *owner)?;
             let mask = masks.of(Kernel::Fused, cache, tokens.dim(1))?;
             x = block.forward(&x, vectors.get(index), &mask, offset, cache)?;
         }

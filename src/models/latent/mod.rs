@@ -140,12 +140,12 @@ impl Model for LatentDecoder {
     fn forward(&self, tokens: &Array, cache: &mut Cache) -> nn::Result<Array> {
         let mut x = scaled(self.embedding.forward(tokens)?, self.embedding_scale)?;
         let caches = cache.layers_mut();
-        let mask = match caches.first() {
-            Some(first) => self.mask(first, tokens.dim(1))?,
+        let mask = match caches.first_mut() {
+            Some(first) => self.mask(first.keys_values()?, tokens.dim(1))?,
             None => Mask::All,
         };
         for (block, cache) in self.blocks.iter().zip(caches) {
-            x = block.forward(&x, &mask, cache)?;
+            x = block.forward(&x, &mask, cache.keys_values()?)?;
         }
         let x = self.norm.forward(&x)?;
         match (&self.head, self.head_divisor) {
