@@ -3,19 +3,32 @@
 mod attention;
 mod cache;
 mod decoder;
+mod dots1;
+mod ernie4_5_moe;
 mod feed_forward;
 mod gemma3;
 mod gemma3n;
 mod gemma4;
+mod glm4_moe;
+mod gpt_oss;
+mod granitemoe;
 mod latent;
 mod lending;
 mod llama;
 mod minicpm3;
+mod minimax;
+mod mixtral;
+mod mixture;
+mod olmoe;
 mod per_layer;
+mod phimoe;
 mod positions;
 mod qwen2;
+mod qwen2_moe;
 mod qwen3;
+mod qwen3_moe;
 pub mod recipe;
+mod router;
 
 pub use cache::Cache;
 
@@ -66,14 +79,25 @@ pub enum Architecture {
 
 /// Every family, in the order of their files.
 pub const FAMILIES: &[Family] = &[
+    dots1::FAMILY,
+    ernie4_5_moe::FAMILY,
     gemma3::FAMILY,
     gemma3n::FAMILY,
     gemma4::FAMILY,
     gemma4::WRAPPED,
+    glm4_moe::FAMILY,
+    gpt_oss::FAMILY,
+    granitemoe::FAMILY,
     llama::FAMILY,
     minicpm3::FAMILY,
+    minimax::FAMILY,
+    mixtral::FAMILY,
+    olmoe::FAMILY,
+    phimoe::FAMILY,
     qwen2::FAMILY,
+    qwen2_moe::FAMILY,
     qwen3::FAMILY,
+    qwen3_moe::FAMILY,
 ];
 
 /// The family that reads `model_type`.

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use mlx_rs::{
     Array,
     error::Exception,
-    ops::{erf, maximum, sigmoid, tanh},
+    ops::{erf, maximum, minimum, sigmoid, tanh},
     transforms::compile::compile,
 };
 
@@ -27,6 +27,8 @@ pub enum Activation {
     GegluTanh,
     /// `max(x, 0)²`.
     ReluSquared,
+    /// `x · σ(1.702 x)` of `x` clipped above 7; what it gates is clipped to ±7 and has one added (gpt-oss).
+    ClippedSilu,
 }
 
 pub(super) type Unary = Box<dyn for<'a> FnMut(&'a Array) -> std::result::Result<Array, Exception>>;
@@ -36,6 +38,7 @@ pub(super) type Binary =
 thread_local! {
     static SWIGLU: RefCell<Binary> = RefCell::new(Box::new(compile(swiglu, true)));
     static GEGLU_TANH: RefCell<Binary> = RefCell::new(Box::new(compile(geglu_tanh, true)));
+    static CLIPPED_SWIGLU: RefCell<Binary> = RefCell::new(Box::new(compile(clipped_swiglu, true)));
     static SILU: RefCell<Unary> = RefCell::new(Box::new(compile(silu, true)));
     static GELU: RefCell<Unary> = RefCell::new(Box::new(compile(gelu, true)));
     static GELU_TANH: RefCell<Unary> = RefCell::new(Box::new(compile(gelu_tanh, true)));
@@ -52,6 +55,7 @@ impl Activation {
         match self {
             Self::Silu => Ok(SWIGLU.with_borrow_mut(|swiglu| swiglu((gate, up)))?),
             Self::GegluTanh => Ok(GEGLU_TANH.with_borrow_mut(|geglu| geglu((gate, up)))?),
+            Self::ClippedSilu => Ok(CLIPPED_SWIGLU.with_borrow_mut(|swiglu| swiglu((gate, up)))?),
             Self::Gelu | Self::GeluTanh | Self::ReluSquared => {
                 Ok(self.forward(gate)?.multiply(up)?)
             }
@@ -69,6 +73,8 @@ impl Activation {
             Self::Gelu => &GELU,
             Self::GeluTanh | Self::GegluTanh => &GELU_TANH,
             Self::ReluSquared => &RELU_SQUARED,
+            // One is added to what it gates.
+            Self::ClippedSilu => return self.gate(x, &scalar(0.0, x)),
         };
         Ok(compiled.with_borrow_mut(|activation| activation(x))?)
     }
@@ -89,6 +95,13 @@ fn relu_squared(x: &Array) -> std::result::Result<Array, Exception> {
 
 fn swiglu((gate, up): (&Array, &Array)) -> std::result::Result<Array, Exception> {
     gate.multiply(sigmoid(gate)?)?.multiply(up)
+}
+
+fn clipped_swiglu((gate, up): (&Array, &Array)) -> std::result::Result<Array, Exception> {
+    let gate = minimum(gate, scalar(7.0, gate))?;
+    let up = minimum(maximum(up, scalar(-7.0, up))?, scalar(7.0, up))?;
+    let share = sigmoid(scalar(1.702, &gate).multiply(&gate)?)?;
+    up.add(scalar(1.0, &up))?.multiply(gate.multiply(share)?)
 }
 
 pub(super) fn gelu_tanh(x: &Array) -> std::result::Result<Array, Exception> {

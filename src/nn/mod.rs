@@ -5,6 +5,7 @@
 
 mod activation;
 mod attention;
+mod experts;
 mod latent;
 mod linear;
 mod norm;
@@ -14,7 +15,10 @@ mod soft_cap;
 mod sparse_gelu;
 
 pub use activation::Activation;
-pub use attention::{Mask, attention, capped_attention, causal_mask, lowest};
+pub use attention::{
+    Mask, attention, attention_with_sinks, capped_attention, causal_mask, lowest,
+};
+pub use experts::Experts;
 pub use latent::{HeadwiseLinear, attention_with};
 pub use linear::{Embedding, Linear};
 pub use norm::{Norm, NormKind, unweighted_norm};

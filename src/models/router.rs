@@ -1,0 +1,214 @@
+//! Which experts a token meets, and how much each counts.
+//!
+//! Reference: the gates of `mlx_lm.models`, whose element types, order of choice and compilation show in the last
+//! bits.
+
+use std::cell::RefCell;
+
+use mlx_rs::{
+    Array, Dtype,
+    error::Exception,
+    ops::{
+        argpartition_axis, concatenate,
+        indexing::{TryIndexOp, argmax_axis, topk_axis},
+        maximum, select, sigmoid, softmax_axis, unflatten,
+    },
+    transforms::compile::compile,
+};
+
+use super::recipe::{Choice, ExpertScores, ExpertWeights, Fusion, Groups, Precision, Router};
+use crate::{
+    checkpoint::{LoadError, Scope},
+    nn::{self, Linear, MlxError, scalar},
+};
+
+/// A router with its weights.
+pub(super) struct Routing {
+    gate: Linear,
+    logits: Precision,
+    /// What is added to scores for the choice alone, `[experts]`.
+    correction: Option<Array>,
+    select: RefCell<Select>,
+    precision: Precision,
+}
+
+/// The experts of each token, `[…, n, k]`, and how much each counts, of the same shape.
+pub(super) struct Chosen {
+    pub(super) experts: Array,
+    pub(super) weights: Array,
+}
+
+type Computed = Result<Vec<Array>, Exception>;
+
+/// From logits, and the correction where there is one, to experts and weights.
+type Select = Box<dyn for<'a> FnMut(&'a [Array]) -> Computed>;
+
+impl Routing {
+    /// Takes what lies at `gate` below `scope`, a router between `experts` experts of `width` dimensions.
+    pub(super) fn load(
+        scope: &Scope<'_>,
+        router: &Router,
+        experts: i32,
+        width: i32,
+    ) -> Result<Self, LoadError> {
+        let scope = scope.at("gate");
+        if !(1..=experts).contains(&router.chosen) {
+            return Err(LoadError::Unsupported {
+                what: format!("`{}` of `{experts}` experts a token", router.chosen),
+            });
+        }
+        Ok(Self {
+            gate: Linear::load(&scope, experts, width)?,
+            logits: router.logits,
+            correction: correction(&scope, router.choice, experts)?,
+            select: RefCell::new(selection(router.clone())),
+            precision: router.precision,
+        })
+    }
+
+    /// Chooses the experts of each token of `x` (`[…, n, width]`).
+    pub(super) fn forward(&self, x: &Array) -> nn::Result<Chosen> {
+        let logits = match self.logits {
+            Precision::Model => self.gate.forward(x)?,
+            Precision::Float32 => self.gate.forward(&x.as_dtype(Dtype::Float32)?)?,
+        };
+        let inputs: Vec<Array> = [logits]
+            .into_iter()
+            .chain(self.correction.clone())
+            .collect();
+        let computed = self.select.borrow_mut()(&inputs)?;
+        let [experts, weights] = <[Array; 2]>::try_from(computed)
+            .map_err(|_| MlxError::new("a router answers experts and weights"))?;
+        let weights = match self.precision {
+            Precision::Model => weights.as_dtype(x.dtype())?,
+            Precision::Float32 => weights.as_dtype(Dtype::Float32)?,
+        };
+        Ok(Chosen { experts, weights })
+    }
+}
+
+fn correction(scope: &Scope<'_>, choice: Choice, experts: i32) -> Result<Option<Array>, LoadError> {
+    match choice {
+        Choice::Ascending | Choice::Descending | Choice::Successive { .. } => Ok(None),
+        Choice::Corrected(_) => {
+            let correction = scope.take_shaped("e_score_correction_bias", &[experts])?;
+            scope.record(&correction, correction.size());
+            Ok(Some(correction))
+        }
+    }
+}
+
+fn selection(router: Router) -> Select {
+    let fusion = router.fusion;
+    let select = move |inputs: &[Array]| match inputs {
+        [logits, rest @ ..] => router.select(logits, rest.first()),
+        [] => Err(Exception::custom("a router needs logits")),
+    };
+    match fusion {
+        Fusion::None => Box::new(select),
+        Fusion::Compiled => Box::new(compile(select, false)),
+    }
+}
+
+impl Router {
+    fn select(&self, logits: &Array, correction: Option<&Array>) -> Computed {
+        let scores = match self.scores {
+            ExpertScores::Logits => logits.clone(),
+            ExpertScores::Softmax(precision) => softmax(logits, precision)?,
+            ExpertScores::Sigmoid => sigmoid(logits.as_dtype(Dtype::Float32)?)?,
+        };
+        let (experts, scores) = self.choose(scores, correction)?;
+        let weights = self.weights.of(&scores)?;
+        let weights = match self.scale {
+            Some(scale) => weights.multiply(scalar(scale, &weights))?,
+            None => weights,
+        };
+        Ok(vec![experts, weights])
+    }
+
+    /// The chosen experts and their scores.
+    fn choose(
+        &self,
+        scores: Array,
+        correction: Option<&Array>,
+    ) -> Result<(Array, Array), Exception> {
+        let k = self.chosen;
+        let experts = match self.choice {
+            Choice::Ascending => argpartition_axis(&scores, -k, -1)?.try_index((.., .., -k..))?,
+            Choice::Descending => best(&scores, k)?,
+            Choice::Corrected(groups) => {
+                let corrected = match correction {
+                    Some(correction) => scores.add(correction)?,
+                    None => scores.clone(),
+                };
+                best(&groups.restrict(corrected)?, k)?
+            }
+            Choice::Successive { jitter } => return successive(&scores, k, jitter),
+        };
+        let scores = scores.take_along_axis(&experts, -1)?;
+        Ok((experts, scores))
+    }
+}
+
+/// The `chosen` best of `scores`, at the head of a descending partition.
+fn best(scores: &Array, chosen: i32) -> Result<Array, Exception> {
+    argpartition_axis(scores.negative()?, chosen - 1, -1)?.try_index((.., .., ..chosen))
+}
+
+fn softmax(x: &Array, precision: Precision) -> Result<Array, Exception> {
+    match precision {
+        Precision::Model => softmax_axis(x, -1, true),
+        Precision::Float32 => softmax_axis(x.as_dtype(Dtype::Float32)?, -1, false),
+    }
+}
+
+impl Groups {
+    /// `scores` with those of groups that are out of the question set to zero.
+    fn restrict(self, scores: Array) -> Result<Array, Exception> {
+        let dropped = self.count - self.considered;
+        if dropped < 1 {
+            return Ok(scores);
+        }
+        let grouped = unflatten(&scores, -1, &[self.count, -1])?;
+        let quality = topk_axis(&grouped, 2, -1)?.sum_axis(-1, true)?;
+        let worst =
+            argpartition_axis(quality, dropped - 1, -2)?.try_index((.., .., ..dropped, ..))?;
+        grouped
+            .put_along_axis(worst, scalar(0.0, &grouped), -2)?
+            .flatten(-2, -1)
+    }
+}
+
+impl ExpertWeights {
+    fn of(self, scores: &Array) -> Result<Array, Exception> {
+        let sum = || scores.sum_axis(-1, true);
+        match self {
+            Self::Scores => Ok(scores.clone()),
+            Self::Softmax(precision) => softmax(scores, precision),
+            Self::Shares => scores.divide(sum()?),
+            Self::SharesOfSumPlus(little) => scores.divide(sum()?.add(scalar(little, scores))?),
+            Self::SharesOfAtLeast(least) => scores.divide(maximum(sum()?, scalar(least, scores))?),
+            Self::Sigmoid => sigmoid(scores.as_dtype(Dtype::Float32)?),
+        }
+    }
+}
+
+/// One expert after the other, and its share among those within a band of the best left.
+fn successive(logits: &Array, chosen: i32, jitter: f32) -> Result<(Array, Array), Exception> {
+    let lowest = scalar(f32::NEG_INFINITY, logits);
+    let mut left = logits.clone();
+    let (mut experts, mut weights) = (Vec::new(), Vec::new());
+    for _ in 0..chosen {
+        let top = left.max_axis(-1, true)?;
+        let expert = argmax_axis(&left, -1, true)?;
+        let distance = top
+            .subtract(logits)?
+            .divide(maximum(logits.abs()?, &top)?)?;
+        let is_far = distance.gt(scalar(2.0 * jitter, logits))?;
+        let band = softmax_axis(select(is_far, &lowest, &left)?, -1, true)?;
+        weights.push(band.take_along_axis(&expert, -1)?);
+        left = left.put_along_axis(&expert, &lowest, -1)?;
+        experts.push(expert);
+    }
+    Ok((concatenate(&experts, -1)?, concatenate(&weights, -1)?))
+}
