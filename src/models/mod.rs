@@ -3,6 +3,7 @@
 mod attention;
 mod cache;
 mod decoder;
+mod deepseek_v3;
 mod dots1;
 mod ernie4_5_moe;
 mod feed_forward;
@@ -79,6 +80,7 @@ pub enum Architecture {
 
 /// Every family, in the order of their files.
 pub const FAMILIES: &[Family] = &[
+    deepseek_v3::FAMILY,
     dots1::FAMILY,
     ernie4_5_moe::FAMILY,
     gemma3::FAMILY,
