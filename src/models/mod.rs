@@ -11,6 +11,7 @@ mod gemma3;
 mod gemma3n;
 mod gemma4;
 mod glm4_moe;
+mod glm4_moe_lite;
 mod gpt_oss;
 mod granitemoe;
 mod latent;
@@ -88,6 +89,7 @@ pub const FAMILIES: &[Family] = &[
     gemma4::FAMILY,
     gemma4::WRAPPED,
     glm4_moe::FAMILY,
+    glm4_moe_lite::FAMILY,
     gpt_oss::FAMILY,
     granitemoe::FAMILY,
     llama::FAMILY,
