@@ -3,6 +3,7 @@
 mod attention;
 mod cache;
 mod decoder;
+mod deepseek_v2;
 mod deepseek_v3;
 mod dots1;
 mod ernie4_5_moe;
@@ -81,6 +82,7 @@ pub enum Architecture {
 
 /// Every family, in the order of their files.
 pub const FAMILIES: &[Family] = &[
+    deepseek_v2::FAMILY,
     deepseek_v3::FAMILY,
     dots1::FAMILY,
     ernie4_5_moe::FAMILY,

@@ -89,7 +89,9 @@ impl Routing {
 
 fn correction(scope: &Scope<'_>, choice: Choice, experts: i32) -> Result<Option<Array>, LoadError> {
     match choice {
-        Choice::Ascending | Choice::Descending | Choice::Successive { .. } => Ok(None),
+        Choice::Ascending | Choice::Descending | Choice::Grouped(_) | Choice::Successive { .. } => {
+            Ok(None)
+        }
         Choice::Corrected(_) => {
             let correction = scope.take_shaped("e_score_correction_bias", &[experts])?;
             scope.record(&correction, correction.size());
@@ -136,12 +138,18 @@ impl Router {
         let experts = match self.choice {
             Choice::Ascending => argpartition_axis(&scores, -k, -1)?.try_index((.., .., -k..))?,
             Choice::Descending => best(&scores, k)?,
+            Choice::Grouped(groups) => {
+                let scores = groups.restrict(scores, |grouped| grouped.max_axis(-1, true))?;
+                let experts = best(&scores, k)?;
+                let scores = scores.take_along_axis(&experts, -1)?;
+                return Ok((experts, scores));
+            }
             Choice::Corrected(groups) => {
                 let corrected = match correction {
                     Some(correction) => scores.add(correction)?,
                     None => scores.clone(),
                 };
-                best(&groups.restrict(corrected)?, k)?
+                best(&groups.restrict(corrected, two_best)?, k)?
             }
             Choice::Successive { jitter } => return successive(&scores, k, jitter),
         };
@@ -163,20 +171,32 @@ fn softmax(x: &Array, precision: Precision) -> Result<Array, Exception> {
 }
 
 impl Groups {
-    /// `scores` with those of groups that are out of the question set to zero.
-    fn restrict(self, scores: Array) -> Result<Array, Exception> {
+    /// `scores` with those of all but the best groups set to zero; `quality` says how good each group is.
+    fn restrict(
+        self,
+        scores: Array,
+        quality: impl Fn(&Array) -> Result<Array, Exception>,
+    ) -> Result<Array, Exception> {
         let dropped = self.count - self.considered;
         if dropped < 1 {
             return Ok(scores);
         }
         let grouped = unflatten(&scores, -1, &[self.count, -1])?;
-        let quality = topk_axis(&grouped, 2, -1)?.sum_axis(-1, true)?;
-        let worst =
-            argpartition_axis(quality, dropped - 1, -2)?.try_index((.., .., ..dropped, ..))?;
+        let worst = argpartition_axis(quality(&grouped)?, dropped - 1, -2)?.try_index((
+            ..,
+            ..,
+            ..dropped,
+            ..,
+        ))?;
         grouped
             .put_along_axis(worst, scalar(0.0, &grouped), -2)?
             .flatten(-2, -1)
     }
+}
+
+/// How good a group is by its two best experts.
+fn two_best(grouped: &Array) -> Result<Array, Exception> {
+    topk_axis(grouped, 2, -1)?.sum_axis(-1, true)
 }
 
 impl ExpertWeights {

@@ -93,7 +93,10 @@ pub enum Choice {
     Ascending,
     /// At the head of a descending partition.
     Descending,
-    /// The same after a learned correction, `gate.e_score_correction_bias`, has been added; weights do without it.
+    /// The same among the best groups; a group is as good as its best expert (`DeepSeek` V2).
+    Grouped(Groups),
+    /// The same with groups as good as their two best experts together, after a learned correction,
+    /// `gate.e_score_correction_bias`, has been added; weights do without it.
     Corrected(Groups),
     /// One after the other, each scored by a softmax over those within a band of the best left (Phi 3.5 `MoE`).
     Successive {
@@ -102,7 +105,7 @@ pub enum Choice {
     },
 }
 
-/// Groups of experts, of which only the best are considered; a group is as good as its two best experts.
+/// Groups of experts, of which only the best are considered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Groups {
     /// How many there are.
