@@ -2,7 +2,10 @@
 
 use mlx_rs::Array;
 
-use super::config::{Config, Kind};
+use super::{
+    config::{Config, Kind},
+    mixture::Mixture,
+};
 use crate::{
     checkpoint::{LoadError, Scope},
     models::{
@@ -16,6 +19,7 @@ use crate::{
 pub(super) struct Block {
     attention: LendingAttention,
     feed_forward: FeedForward,
+    mixture: Option<Mixture>,
     before_attention: Norm,
     after_attention: Norm,
     before_feed_forward: Norm,
@@ -45,6 +49,10 @@ impl Block {
         Ok(Self {
             attention: LendingAttention::load(&scope.at("self_attn"), &attention)?,
             feed_forward: FeedForward::load(&scope.at("mlp"), width, &feed_forward)?,
+            mixture: match config.experts()? {
+                None => None,
+                Some(sizes) => Some(Mixture::load(scope, config, sizes)?),
+            },
             before_attention: norm("input_layernorm")?,
             after_attention: norm("post_attention_layernorm")?,
             before_feed_forward: norm("pre_feedforward_layernorm")?,
@@ -70,7 +78,10 @@ impl Block {
         let attended = self.attention.forward(&normed, mask, offset, cache)?;
         let x = x.add(self.after_attention.forward(&attended)?)?;
         let normed = self.before_feed_forward.forward(&x)?;
-        let fed = self.feed_forward.forward(&normed)?;
+        let mut fed = self.feed_forward.forward(&normed)?;
+        if let Some(mixture) = &self.mixture {
+            fed = mixture.forward(&x, &fed)?;
+        }
         let mut x = x.add(self.after_feed_forward.forward(&fed)?)?;
         if let (Some(gate), Some(vectors)) = (&self.gate, vectors) {
             x = x.add(gate.forward(&x, vectors)?)?;

@@ -42,7 +42,22 @@ pub(super) struct Config {
     pub(super) final_logit_softcapping: Option<f32>,
     use_double_wide_mlp: bool,
     layer_types: Option<Vec<Kind>>,
+    enable_moe_block: bool,
+    num_experts: Option<i32>,
+    top_k_experts: Option<i32>,
+    moe_intermediate_size: Option<i32>,
     pub(super) tie_word_embeddings: bool,
+}
+
+/// The experts of a block.
+#[derive(Clone, Copy)]
+pub(super) struct ExpertSizes {
+    /// How many there are.
+    pub(super) count: i32,
+    /// How many a token meets.
+    pub(super) chosen: i32,
+    /// Width between the projections of each.
+    pub(super) inner: i32,
 }
 
 /// What a layer sees.
@@ -89,6 +104,10 @@ impl Default for Config {
             final_logit_softcapping: Some(30.0),
             use_double_wide_mlp: true,
             layer_types: None,
+            enable_moe_block: false,
+            num_experts: None,
+            top_k_experts: None,
+            moe_intermediate_size: None,
             tie_word_embeddings: true,
         }
     }
@@ -155,6 +174,30 @@ impl Config {
             width: self.hidden_size,
             eps: self.rms_norm_eps,
         })
+    }
+
+    /// The experts of every block, where the model has such.
+    pub(super) fn experts(&self) -> Result<Option<ExpertSizes>, LoadError> {
+        if !self.enable_moe_block {
+            return Ok(None);
+        }
+        let sizes = (
+            self.num_experts,
+            self.top_k_experts,
+            self.moe_intermediate_size,
+        );
+        match sizes {
+            (Some(count), Some(chosen), Some(inner)) if (1..=count).contains(&chosen) => {
+                Ok(Some(ExpertSizes {
+                    count,
+                    chosen,
+                    inner,
+                }))
+            }
+            (count, chosen, inner) => Err(unsupported(format!(
+                "`num_experts` {count:?} with `top_k_experts` {chosen:?} and `moe_intermediate_size` {inner:?}"
+            ))),
+        }
     }
 
     /// Width between the projections of a layer's feed-forward half: layers that borrow may be twice as wide.

@@ -5,6 +5,7 @@
 mod block;
 mod config;
 mod convert;
+mod mixture;
 
 use mlx_rs::Array;
 use serde::Deserialize;
