@@ -101,7 +101,7 @@ impl SelfAttention {
                     scope.record(&sinks, sinks.size());
                     Some(sinks)
                 }
-                _ => None,
+                Kernel::Fused | Kernel::Wide | Kernel::WideForFloat16 | Kernel::Capped(_) => None,
             },
             heads,
             kv_heads,

@@ -19,9 +19,9 @@ pub(super) const FAMILY: Family = Family {
         let config: llama::Config = checkpoint.config()?;
         let own: Config = checkpoint.config()?;
         checkpoint.discard(|name| UNUSED.iter().any(|unused| name.contains(unused)));
-        let (layers, experts) = (config.num_hidden_layers, own.moe_num_experts);
+        let (layers, experts) = (config.num_hidden_layers, own.experts);
         mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
-        recipe(config, &own)
+        recipe(&config, &own)
     }),
 };
 
@@ -35,19 +35,23 @@ const UNUSED: [&str; 5] = [
 
 #[derive(Deserialize)]
 struct Config {
-    moe_num_experts: i32,
-    #[serde(default = "one")]
-    moe_k: i32,
-    #[serde(default)]
-    moe_intermediate_size: i32,
-    #[serde(default)]
-    moe_num_shared_experts: i32,
-    moe_layer_start_index: Option<Places>,
-    moe_layer_end_index: Option<Places>,
-    #[serde(default = "each")]
-    moe_layer_interval: usize,
-    #[serde(default)]
-    moe_gate_act: GateActivation,
+    #[serde(rename = "moe_num_experts")]
+    experts: i32,
+    #[serde(rename = "moe_k", default = "one")]
+    chosen: i32,
+    /// Width between the projections of an expert; that of dense layers where it is zero.
+    #[serde(rename = "moe_intermediate_size", default)]
+    inner: i32,
+    #[serde(rename = "moe_num_shared_experts", default)]
+    shared: i32,
+    #[serde(rename = "moe_layer_start_index")]
+    first: Option<Places>,
+    #[serde(rename = "moe_layer_end_index")]
+    last: Option<Places>,
+    #[serde(rename = "moe_layer_interval", default = "each")]
+    interval: usize,
+    #[serde(rename = "moe_gate_act", default)]
+    activation: GateActivation,
 }
 
 fn one() -> i32 {
@@ -85,24 +89,24 @@ enum GateActivation {
 
 impl Config {
     fn is_sparse(&self, index: usize) -> bool {
-        let first = self.moe_layer_start_index.as_ref();
+        let first = self.first.as_ref();
         let first = first.and_then(|places| places.all().iter().min().copied());
-        let last = self.moe_layer_end_index.as_ref();
+        let last = self.last.as_ref();
         let last = last.and_then(|places| places.all().iter().max().copied());
-        (index + 1).is_multiple_of(self.moe_layer_interval)
+        (index + 1).is_multiple_of(self.interval)
             && first.is_none_or(|first| index >= first)
             && last.is_none_or(|last| index <= last)
     }
 
     fn mixture(&self, intermediate: i32) -> Mixture {
-        let inner = match self.moe_intermediate_size {
+        let inner = match self.inner {
             0 => intermediate,
             own => own,
         };
-        let base = mixtral::mixture(self.moe_num_experts, self.moe_k, inner);
+        let base = mixtral::mixture(self.experts, self.chosen, inner);
         Mixture {
             router: Router {
-                scores: match self.moe_gate_act {
+                scores: match self.activation {
                     GateActivation::Softmax => ExpertScores::Softmax(Precision::Float32),
                     GateActivation::Sigmoid => ExpertScores::Sigmoid,
                 },
@@ -110,7 +114,7 @@ impl Config {
                 precision: Precision::Float32,
                 ..base.router
             },
-            shared: match self.moe_num_shared_experts {
+            shared: match self.shared {
                 0 => Shared::None,
                 count => Shared::Always {
                     inner: inner * count,
@@ -121,12 +125,12 @@ impl Config {
     }
 }
 
-fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
+fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let config = llama::Config {
         layer_types: None,
         rope_scaling: None,
         rope_traditional: true,
-        ..config
+        ..*config
     };
     let dense = llama::layer(&config)?;
     let mixture = own.mixture(config.intermediate_size);

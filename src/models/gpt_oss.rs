@@ -128,3 +128,34 @@ fn every_other(whole: &Array, start: i32) -> nn::Result<Array> {
         .try_index((.., .., start))?
         .contiguous()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn even_rows_are_the_gate() {
+        let whole = Array::from_slice(&[0, 1, 2, 3, 4, 5, 6, 7], &[1, 4, 2]);
+        let part = |start| {
+            let rows = every_other(&whole, start).unwrap();
+            assert_eq!(rows.shape(), [1, 2, 2]);
+            rows.try_as_slice::<i32>().unwrap().to_vec()
+        };
+        assert_eq!(part(0), [0, 1, 4, 5]);
+        assert_eq!(part(1), [2, 3, 6, 7]);
+        let bias = Array::from_slice(&[0, 1, 2, 3], &[1, 4]);
+        let bias = every_other(&bias, 1).unwrap();
+        assert_eq!(bias.try_as_slice::<i32>().unwrap(), [1, 3]);
+    }
+
+    #[test]
+    fn blocks_of_bytes_become_words() {
+        let mut bytes = [0u8; 32];
+        (bytes[0], bytes[5], bytes[31]) = (1, 2, 3);
+        let blocks = Array::from_slice(&bytes, &[1, 1, 2, 16]);
+        let words = in_words(blocks).unwrap();
+        assert_eq!(words.shape(), [1, 1, 8]);
+        let expected = [1, 0x200, 0, 0, 0, 0, 0, 0x0300_0000];
+        assert_eq!(words.try_as_slice::<u32>().unwrap(), expected);
+    }
+}

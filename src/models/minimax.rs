@@ -24,7 +24,7 @@ pub(super) const FAMILY: Family = Family {
         });
         let (layers, experts) = (config.num_hidden_layers, own.num_local_experts);
         mixture::stack_experts(checkpoint, layers, experts, mixtral::PROJECTIONS)?;
-        recipe(config, &own)
+        recipe(&config, &own)
     }),
 };
 
@@ -43,12 +43,12 @@ fn yes() -> bool {
     true
 }
 
-fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
+fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let config = llama::Config {
         layer_types: None,
         rope_scaling: None,
         tie_word_embeddings: own.tie_word_embeddings,
-        ..config
+        ..*config
     };
     let (experts, chosen) = (own.num_local_experts, own.num_experts_per_tok);
     let base = mixtral::mixture(experts, chosen, config.intermediate_size);

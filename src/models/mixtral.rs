@@ -22,7 +22,7 @@ pub(super) const FAMILY: Family = Family {
         checkpoint.rename(|name| Some(name.replace(".block_sparse_moe.", ".mlp.")));
         let (layers, experts) = (config.num_hidden_layers, own.num_local_experts);
         mixture::stack_experts(checkpoint, layers, experts, PROJECTIONS)?;
-        recipe(config, &own)
+        recipe(&config, &own)
     }),
 };
 
@@ -38,14 +38,14 @@ struct Config {
     tie_word_embeddings: bool,
 }
 
-fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
+fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let config = llama::Config {
         head_dim: None,
         layer_types: None,
         rope_scaling: None,
         rope_theta: Some(config.rope_theta.unwrap_or(1e6)),
         tie_word_embeddings: own.tie_word_embeddings,
-        ..config
+        ..*config
     };
     let mixture = mixture(
         own.num_local_experts,

@@ -2,28 +2,45 @@
 
 mod attention;
 mod cache;
+mod cohere;
+mod cohere2;
 mod decoder;
 mod deepseek_v2;
 mod deepseek_v3;
 mod dots1;
+mod ernie4_5;
 mod ernie4_5_moe;
+mod exaone4;
 mod feed_forward;
+mod gemma;
+mod gemma2;
 mod gemma3;
 mod gemma3n;
 mod gemma4;
+mod glm;
+mod glm4;
 mod glm4_moe;
 mod glm4_moe_lite;
 mod gpt_oss;
+mod granite;
 mod granitemoe;
+mod helium;
+mod hunyuan_v1_dense;
+mod internlm3;
 mod latent;
 mod lending;
 mod llama;
+mod mimo;
+mod minicpm;
 mod minicpm3;
 mod minimax;
 mod mixtral;
 mod mixture;
+mod olmo2;
+mod olmo3;
 mod olmoe;
 mod per_layer;
+mod phi3;
 mod phimoe;
 mod positions;
 mod qwen2;
@@ -32,6 +49,8 @@ mod qwen3;
 mod qwen3_moe;
 pub mod recipe;
 mod router;
+mod seed_oss;
+mod smollm3;
 
 pub use cache::Cache;
 
@@ -82,28 +101,47 @@ pub enum Architecture {
 
 /// Every family, in the order of their files.
 pub const FAMILIES: &[Family] = &[
+    cohere2::FAMILY,
+    cohere::FAMILY,
     deepseek_v2::FAMILY,
     deepseek_v3::FAMILY,
     dots1::FAMILY,
+    ernie4_5::FAMILY,
     ernie4_5_moe::FAMILY,
+    exaone4::FAMILY,
+    gemma2::FAMILY,
     gemma3::FAMILY,
     gemma3n::FAMILY,
     gemma4::FAMILY,
     gemma4::WRAPPED,
+    gemma::FAMILY,
+    glm4::FAMILY,
     glm4_moe::FAMILY,
     glm4_moe_lite::FAMILY,
+    glm::FAMILY,
     gpt_oss::FAMILY,
+    granite::FAMILY,
     granitemoe::FAMILY,
+    helium::FAMILY,
+    hunyuan_v1_dense::FAMILY,
+    internlm3::FAMILY,
     llama::FAMILY,
+    mimo::FAMILY,
     minicpm3::FAMILY,
+    minicpm::FAMILY,
     minimax::FAMILY,
     mixtral::FAMILY,
+    olmo2::FAMILY,
+    olmo3::FAMILY,
     olmoe::FAMILY,
+    phi3::FAMILY,
     phimoe::FAMILY,
     qwen2::FAMILY,
     qwen2_moe::FAMILY,
     qwen3::FAMILY,
     qwen3_moe::FAMILY,
+    seed_oss::FAMILY,
+    smollm3::FAMILY,
 ];
 
 /// The family that reads `model_type`.

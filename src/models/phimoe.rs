@@ -21,7 +21,7 @@ pub(super) const FAMILY: Family = Family {
         checkpoint.rename(|name| Some(name.replace(".block_sparse_moe.", ".mlp.")));
         let (layers, experts) = (config.num_hidden_layers, own.num_local_experts);
         mixture::stack_experts(checkpoint, layers, experts, mixtral::PROJECTIONS)?;
-        recipe(config, &own)
+        recipe(&config, &own)
     }),
 };
 
@@ -48,7 +48,7 @@ impl Default for Config {
     }
 }
 
-fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
+fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let scaling = match &config.rope_scaling {
         None => RopeScaling::None,
         Some(long) => long.long(
@@ -62,7 +62,7 @@ fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
         rope_scaling: None,
         rope_traditional: false,
         tie_word_embeddings: false,
-        ..config
+        ..*config
     };
     let (experts, chosen) = (own.num_local_experts, own.num_experts_per_tok);
     let base = mixtral::mixture(experts, chosen, config.intermediate_size);

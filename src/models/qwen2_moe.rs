@@ -20,7 +20,7 @@ pub(super) const FAMILY: Family = Family {
         checkpoint.rename(|name| Some(name.replace(".shared_expert.", ".shared_experts.")));
         let (layers, experts) = (config.num_hidden_layers, own.num_experts);
         mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
-        recipe(config, &own)
+        recipe(&config, &own)
     }),
 };
 
@@ -32,14 +32,14 @@ struct Config {
     shared_expert_intermediate_size: i32,
 }
 
-fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
+fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let config = llama::Config {
         head_dim: None,
         layer_types: None,
         rope_scaling: None,
         rope_theta: Some(config.rope_theta.unwrap_or(1e6)),
         tie_word_embeddings: false,
-        ..config
+        ..*config
     };
     let base = mixtral::mixture(
         own.num_experts,

@@ -21,7 +21,7 @@ pub(super) const FAMILY: Family = Family {
         llama::discard_unused(checkpoint, config.tie_word_embeddings);
         let (layers, experts) = (config.num_hidden_layers, own.num_experts);
         mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
-        recipe(config, &own)
+        recipe(&config, &own)
     }),
 };
 
@@ -35,11 +35,11 @@ pub(super) struct Config {
     norm_topk_prob: bool,
 }
 
-pub(super) fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
+pub(super) fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let config = llama::Config {
         layer_types: None,
         rope_scaling: None,
-        ..config
+        ..*config
     };
     let base = mixtral::mixture(
         own.num_experts,

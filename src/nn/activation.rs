@@ -149,4 +149,16 @@ mod tests {
         // -2 σ(-2).
         assert!((alone + 0.238_405_84).abs() < 1e-6);
     }
+
+    #[test]
+    fn a_clipped_gate_is_flat_beyond_seven() {
+        // 7 σ(11.914) = 6.99995329; what is gated is 1 + 1, or 7 + 1.
+        assert!((gated(Activation::ClippedSilu, 9.0) - 13.999_907).abs() < 1e-5);
+        let (gate, up) = ([7f32], [20f32]);
+        let array = |values: &[f32]| Array::from_slice(values, &[1]);
+        let y = Activation::ClippedSilu
+            .gate(&array(&gate), &array(&up))
+            .unwrap();
+        assert!((y.try_item_exact::<f32>().unwrap() - 55.999_626).abs() < 1e-4);
+    }
 }
