@@ -1,6 +1,7 @@
 //! A model on disk: its configuration, and its tensors, each of which is taken exactly once.
 
 mod description;
+mod exporters;
 pub mod gguf;
 pub mod locate;
 mod quantization;

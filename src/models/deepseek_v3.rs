@@ -27,6 +27,8 @@ pub(super) const FAMILY: Family = Family {
         checkpoint.discard(|name| {
             name.starts_with("model.layers.61") || name.contains("rotary_emb.inv_freq")
         });
+        checkpoint.adopt_packed_integers()?;
+        checkpoint.unpack_blocks()?;
         let latent = config.latent(1e-6, Form::Absorbed)?;
         config.convert(checkpoint, &latent)?;
         let recipe = config.recipe(latent, |config| config.corrected(ExpertWeights::Shares))?;
