@@ -78,11 +78,11 @@ fn unpacked(packed: &Array, scales: &Array) -> Result<Array, MlxError> {
     let (down, across) = ((rows + below) / BLOCK, (columns + beside) / BLOCK);
     let weight = packed.from_fp8(Dtype::Bfloat16)?;
     let weight = pad(&weight, &[(0, below), (0, beside)][..], None, None)?;
-    let scaled = weight
+    let product = weight
         .reshape(&[down, BLOCK, across, BLOCK])?
         .multiply(scales.expand_dims_axes(&[1, 3])?)?
         .reshape(&[rows + below, columns + beside])?;
-    let weight = scaled.try_index((..rows, ..columns))?;
+    let weight = product.try_index((..rows, ..columns))?;
     Ok(weight.as_dtype(Dtype::Bfloat16)?)
 }
 
