@@ -1,6 +1,6 @@
-//! `DeepSeek` V2: latent attention that keeps keys and values in full, and experts chosen by softmax.
+//! DeepSeek V2: latent attention that keeps keys and values in full, and experts chosen by softmax.
 //!
-//! Reference: `mlx_lm.models.deepseek_v2`. As there, positions are always scaled by `YaRN`, whatever `rope_scaling` calls
+//! Reference: `mlx_lm.models.deepseek_v2`. As there, positions are always scaled by YaRN, whatever `rope_scaling` calls
 //! itself, and weights of experts do not add up to one.
 
 use super::{

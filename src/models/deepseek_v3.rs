@@ -1,4 +1,4 @@
-//! `DeepSeek` V3, and Kimi K2: absorbed latent attention, and experts chosen by corrected `σ`, in groups.
+//! DeepSeek V3, and Kimi K2: absorbed latent attention, and experts chosen by corrected `σ`, in groups.
 //!
 //! Reference: `mlx_lm.models.deepseek_v3`. As there, `scoring_func` is passed over, and what is named `model.layers.61…`,
 //! the layer that predicts a further token, is dropped.

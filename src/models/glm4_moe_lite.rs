@@ -1,4 +1,4 @@
-//! GLM 4.7 Flash: `DeepSeek` V3 with one epsilon in all norms.
+//! GLM 4.7 Flash: DeepSeek V3 with one epsilon in all norms.
 //!
 //! Reference: `mlx_lm.models.glm4_moe_lite`. As there, the head is never tied, and layers that predict further tokens
 //! are dropped.

@@ -1,7 +1,7 @@
-//! `MiniCPM` 3: latent attention with keys and values kept in full, and scaled embeddings, halves and scores.
+//! MiniCPM 3: latent attention with keys and values kept in full, and scaled embeddings, halves and scores.
 //!
 //! Reference: `mlx_lm.models.minicpm3`. As there, the norms between projections have an epsilon of their own, positions
-//! are always scaled by `LongRoPE`, and only a separate head has its input divided.
+//! are always scaled by LongRoPE, and only a separate head has its input divided.
 
 use serde::Deserialize;
 

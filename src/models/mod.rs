@@ -30,6 +30,7 @@ mod internlm3;
 mod latent;
 mod lending;
 mod llama;
+mod llama4_text;
 mod mimo;
 mod minicpm;
 mod minicpm3;
@@ -47,6 +48,7 @@ mod qwen2;
 mod qwen2_moe;
 mod qwen3;
 mod qwen3_moe;
+mod qwen3_vl_moe;
 pub mod recipe;
 mod router;
 mod seed_oss;
@@ -126,6 +128,7 @@ pub const FAMILIES: &[Family] = &[
     hunyuan_v1_dense::FAMILY,
     internlm3::FAMILY,
     llama::FAMILY,
+    llama4_text::FAMILY,
     mimo::FAMILY,
     minicpm3::FAMILY,
     minicpm::FAMILY,
@@ -140,6 +143,7 @@ pub const FAMILIES: &[Family] = &[
     qwen2_moe::FAMILY,
     qwen3::FAMILY,
     qwen3_moe::FAMILY,
+    qwen3_vl_moe::FAMILY,
     seed_oss::FAMILY,
     smollm3::FAMILY,
 ];

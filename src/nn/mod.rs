@@ -15,7 +15,9 @@ mod soft_cap;
 mod sparse_gelu;
 
 pub use activation::Activation;
-pub use attention::{Mask, attention, attention_with_sinks, capped_attention, causal_mask, lowest};
+pub use attention::{
+    Mask, attention, attention_with_sinks, capped_attention, causal_mask, chunk_mask, lowest,
+};
 pub use experts::Experts;
 pub use latent::{HeadwiseLinear, attention_with};
 pub use linear::{Embedding, Linear};

@@ -93,7 +93,7 @@ pub enum Choice {
     Ascending,
     /// At the head of a descending partition.
     Descending,
-    /// The same among the best groups; a group is as good as its best expert (`DeepSeek` V2).
+    /// The same among the best groups; a group is as good as its best expert (DeepSeek V2).
     Grouped(Groups),
     /// The same with groups as good as their two best experts together, after a learned correction,
     /// `gate.e_score_correction_bias`, has been added; weights do without it.
