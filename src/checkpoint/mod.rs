@@ -3,6 +3,7 @@
 mod description;
 pub mod gguf;
 pub mod locate;
+pub(crate) mod python_json;
 mod quantization;
 mod reshape;
 mod safetensors;
