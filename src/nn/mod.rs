@@ -5,16 +5,22 @@
 
 mod activation;
 mod attention;
+mod convolution;
+mod gated_delta;
 mod linear;
 mod norm;
 mod periods;
 mod rope;
+mod state_space;
 
-pub use activation::Activation;
+pub use activation::{Activation, gate_in_float32};
 pub use attention::{Mask, attention, capped_attention, causal_mask};
+pub use convolution::{CausalConvolution, Tail};
+pub use gated_delta::{GatedDelta, Reading};
 pub use linear::{Embedding, Linear};
 pub use norm::{Norm, NormKind};
 pub use rope::{Pairs, Rope, RopeScaling, RotaryEmbedding};
+pub use state_space::{Precision, StateSpace, Step};
 
 pub use crate::ffi::MlxError;
 
