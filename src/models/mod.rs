@@ -4,12 +4,18 @@ mod attention;
 mod cache;
 mod decoder;
 mod feed_forward;
+mod gated_delta;
 mod gemma3;
+mod hybrid;
+mod lfm2;
 mod llama;
+mod mamba2;
 mod positions;
 mod qwen2;
 mod qwen3;
 pub mod recipe;
+mod short_convolution;
+mod state_space;
 
 pub use cache::Cache;
 
@@ -59,7 +65,14 @@ pub enum Architecture {
 }
 
 /// Every family, in the order of their files.
-pub const FAMILIES: &[Family] = &[gemma3::FAMILY, llama::FAMILY, qwen2::FAMILY, qwen3::FAMILY];
+pub const FAMILIES: &[Family] = &[
+    gemma3::FAMILY,
+    lfm2::FAMILY,
+    llama::FAMILY,
+    mamba2::FAMILY,
+    qwen2::FAMILY,
+    qwen3::FAMILY,
+];
 
 /// The family that reads `model_type`.
 ///

@@ -71,7 +71,11 @@ impl KeysValues {
     }
 
     /// Adds the keys and values of new tokens and returns all that attention may look at.
-    pub(in crate::models) fn update(&mut self, keys: &Array, values: &Array) -> nn::Result<(Array, Array)> {
+    pub(in crate::models) fn update(
+        &mut self,
+        keys: &Array,
+        values: &Array,
+    ) -> nn::Result<(Array, Array)> {
         let n = keys.dim(2);
         match self.reach {
             Reach::Full => self.grow_and_write(keys, values, n),
