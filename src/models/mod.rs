@@ -3,6 +3,7 @@
 mod attention;
 mod cache;
 mod decoder;
+mod falcon_h1;
 mod feed_forward;
 mod gated_delta;
 mod gemma3;
@@ -66,6 +67,7 @@ pub enum Architecture {
 
 /// Every family, in the order of their files.
 pub const FAMILIES: &[Family] = &[
+    falcon_h1::FAMILY,
     gemma3::FAMILY,
     lfm2::FAMILY,
     llama::FAMILY,
