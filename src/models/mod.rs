@@ -7,6 +7,7 @@ mod falcon_h1;
 mod feed_forward;
 mod gated_delta;
 mod gemma3;
+mod granitemoehybrid;
 mod hybrid;
 mod lfm2;
 mod llama;
@@ -69,6 +70,7 @@ pub enum Architecture {
 pub const FAMILIES: &[Family] = &[
     falcon_h1::FAMILY,
     gemma3::FAMILY,
+    granitemoehybrid::FAMILY,
     lfm2::FAMILY,
     llama::FAMILY,
     mamba2::FAMILY,
