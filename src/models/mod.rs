@@ -12,6 +12,7 @@ mod hybrid;
 mod lfm2;
 mod llama;
 mod mamba2;
+mod nemotron_h;
 mod positions;
 mod qwen2;
 mod qwen3;
@@ -74,6 +75,7 @@ pub const FAMILIES: &[Family] = &[
     lfm2::FAMILY,
     llama::FAMILY,
     mamba2::FAMILY,
+    nemotron_h::FAMILY,
     qwen2::FAMILY,
     qwen3::FAMILY,
 ];
