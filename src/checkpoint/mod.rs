@@ -178,7 +178,7 @@ pub struct LoadOptions {
 pub struct Checkpoint<'a> {
     description: &'a Description,
     stored: Quantizations,
-    quantizations: Quantizations,
+    quantizations: RefCell<Quantizations>,
     tensors: RefCell<BTreeMap<String, Array>>,
     parameters: RefCell<Parameters>,
 }
@@ -206,7 +206,7 @@ impl<'a> Checkpoint<'a> {
         Ok(Self {
             description,
             stored,
-            quantizations,
+            quantizations: RefCell::new(quantizations),
             tensors: RefCell::new(tensors),
             parameters: RefCell::default(),
         })
@@ -235,7 +235,7 @@ impl<'a> Checkpoint<'a> {
 
     /// How the weights are packed as loaded, in words; none where all are dense.
     pub fn quantization(&self) -> Option<String> {
-        self.quantizations.describe()
+        self.quantizations.borrow().describe()
     }
 
     /// The same of the files.

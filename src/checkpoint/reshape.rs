@@ -29,7 +29,10 @@ impl Checkpoint<'_> {
     }
 
     /// Gives every tensor the name that `new_name` answers; one for which it answers nothing keeps its own.
+    ///
+    /// What the configuration says of how a module is packed goes with its weight.
     pub fn rename(&self, new_name: impl Fn(&str) -> Option<String>) {
+        self.quantizations.borrow_mut().rename(&new_name);
         let tensors = self.tensors.take().into_iter();
         let renamed = tensors.map(|(name, tensor)| (new_name(&name).unwrap_or(name), tensor));
         self.tensors.replace(renamed.collect());

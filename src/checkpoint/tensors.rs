@@ -92,6 +92,7 @@ impl<'a> Scope<'a> {
         let tensors = self.checkpoint.tensors.borrow();
         self.checkpoint
             .quantizations
+            .borrow()
             .of_module(&self.path, inputs, &tensors)
     }
 

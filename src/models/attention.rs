@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     checkpoint::{LoadError, Scope},
-    nn::{self, Linear, Mask, MlxError, Norm, RotaryEmbedding, attention, capped_attention},
+    nn::{
+        self, Linear, Mask, MlxError, Norm, RotaryEmbedding, attention, attention_with_sinks,
+        capped_attention,
+    },
 };
 
 /// Self-attention with its weights.
@@ -17,6 +20,8 @@ pub(super) struct SelfAttention {
     o: Linear,
     qk_norms: Option<QkNorms>,
     rope: Option<RotaryEmbedding>,
+    /// See [`Kernel::FusedWithSinks`], `[heads]`.
+    sinks: Option<Array>,
     heads: i32,
     kv_heads: i32,
     head_dim: i32,
@@ -90,6 +95,14 @@ impl SelfAttention {
                 Some(rope) => Some(RotaryEmbedding::new(rope)?),
                 None => None,
             },
+            sinks: match attention.kernel {
+                Kernel::FusedWithSinks => {
+                    let sinks = scope.take_shaped("sinks", &[heads])?;
+                    scope.record(&sinks, sinks.size());
+                    Some(sinks)
+                }
+                Kernel::Fused | Kernel::Wide | Kernel::WideForFloat16 | Kernel::Capped(_) => None,
+            },
             heads,
             kv_heads,
             head_dim,
@@ -160,7 +173,10 @@ impl SelfAttention {
     fn mix(&self, q: &Array, k: &Array, v: &Array, mask: &Mask) -> nn::Result<Array> {
         let wide = |q: &Array| q.as_dtype(Dtype::Float32);
         match self.kernel {
-            Kernel::Fused => attention(q, k, v, self.scale, mask),
+            Kernel::Fused | Kernel::FusedWithSinks => match &self.sinks {
+                None => attention(q, k, v, self.scale, mask),
+                Some(sinks) => attention_with_sinks(q, k, v, self.scale, sinks, mask),
+            },
             Kernel::Capped(cap) => capped_attention(q, k, v, self.scale, cap, mask),
             Kernel::WideForFloat16 if q.dtype() != Dtype::Float16 => {
                 attention(q, k, v, self.scale, mask)

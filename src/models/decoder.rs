@@ -127,7 +127,9 @@ impl Masks {
         }
         let mask = match kernel {
             Kernel::Capped(_) => cache.mask(n)?.spelled_out(n, cache.offset() + n)?,
-            Kernel::Fused | Kernel::Wide | Kernel::WideForFloat16 => cache.mask(n)?,
+            Kernel::Fused | Kernel::FusedWithSinks | Kernel::Wide | Kernel::WideForFloat16 => {
+                cache.mask(n)?
+            }
         };
         self.0.push((key.0, kernel, mask.clone()));
         Ok(mask)

@@ -2,7 +2,7 @@
 
 use mlx_rs::Array;
 
-use super::recipe;
+use super::{mixture::Mixture, recipe};
 use crate::{
     checkpoint::{LoadError, Scope},
     nn::{self, Activation, Linear, MlxError},
@@ -16,6 +16,8 @@ pub(super) enum FeedForward {
     GatedFused(GatedFused),
     /// See [`recipe::FeedForward::Plain`].
     Plain(Plain),
+    /// See [`recipe::FeedForward::Mixture`].
+    Mixture(Box<Mixture>),
 }
 
 impl FeedForward {
@@ -43,6 +45,9 @@ impl FeedForward {
                 down: project("down_proj", width, inner)?,
                 activation,
             }),
+            recipe::FeedForward::Mixture(ref mixture) => {
+                Self::Mixture(Box::new(Mixture::load(scope, width, mixture)?))
+            }
         })
     }
 
@@ -52,6 +57,7 @@ impl FeedForward {
             Self::Gated(gated) => gated.forward(x),
             Self::GatedFused(gated) => gated.forward(x),
             Self::Plain(plain) => plain.forward(x),
+            Self::Mixture(mixture) => mixture.forward(x),
         }
     }
 }

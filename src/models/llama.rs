@@ -106,12 +106,22 @@ pub(super) fn recipe(config: &Config) -> Result<Recipe, LoadError> {
 }
 
 /// How far back a layer of this kind sees.
-fn reach(kind: &str, window: Option<i32>) -> Result<Reach, LoadError> {
-    match (kind, window) {
-        ("full_attention", _) => Ok(Reach::Full),
-        ("sliding_attention", Some(window)) if window > 1 => Ok(Reach::Window(window)),
+fn reach(kind: &str, size: Option<i32>) -> Result<Reach, LoadError> {
+    match kind {
+        "full_attention" => Ok(Reach::Full),
+        "sliding_attention" => window(size),
         _ => Err(LoadError::Unsupported {
-            what: format!("`layer_types` of `{kind}` with `sliding_window` {window:?}"),
+            what: format!("`layer_types` of `{kind}`"),
+        }),
+    }
+}
+
+/// How far back a layer with a window sees.
+pub(super) fn window(size: Option<i32>) -> Result<Reach, LoadError> {
+    match size {
+        Some(size) if size > 1 => Ok(Reach::Window(size)),
+        Some(_) | None => Err(LoadError::Unsupported {
+            what: format!("a layer with `sliding_window` {size:?}"),
         }),
     }
 }

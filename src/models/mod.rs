@@ -2,22 +2,54 @@
 
 mod attention;
 mod cache;
+mod cohere;
+mod cohere2;
 mod decoder;
+mod dots1;
+mod ernie4_5;
+mod ernie4_5_moe;
+mod exaone4;
 mod falcon_h1;
 mod feed_forward;
 mod gated_delta;
+mod gemma;
+mod gemma2;
 mod gemma3;
+mod glm;
+mod glm4;
+mod glm4_moe;
+mod gpt_oss;
+mod granite;
+mod granitemoe;
 mod granitemoehybrid;
+mod helium;
+mod hunyuan_v1_dense;
 mod hybrid;
+mod internlm3;
 mod lfm2;
 mod llama;
 mod mamba2;
+mod mimo;
+mod minicpm;
+mod minimax;
+mod mixtral;
+mod mixture;
 mod nemotron_h;
+mod olmo2;
+mod olmo3;
+mod olmoe;
+mod phi3;
+mod phimoe;
 mod positions;
 mod qwen2;
+mod qwen2_moe;
 mod qwen3;
+mod qwen3_moe;
 pub mod recipe;
+mod router;
+mod seed_oss;
 mod short_convolution;
+mod smollm3;
 mod state_space;
 
 pub use cache::Cache;
@@ -69,15 +101,45 @@ pub enum Architecture {
 
 /// Every family, in the order of their files.
 pub const FAMILIES: &[Family] = &[
+    cohere::FAMILY,
+    cohere2::FAMILY,
+    dots1::FAMILY,
+    ernie4_5::FAMILY,
+    ernie4_5_moe::FAMILY,
+    exaone4::FAMILY,
     falcon_h1::FAMILY,
+    gemma::FAMILY,
+    gemma2::FAMILY,
     gemma3::FAMILY,
+    glm::FAMILY,
+    glm4::FAMILY,
+    glm4_moe::FAMILY,
+    gpt_oss::FAMILY,
+    granite::FAMILY,
+    granitemoe::FAMILY,
     granitemoehybrid::FAMILY,
+    helium::FAMILY,
+    hunyuan_v1_dense::FAMILY,
+    internlm3::FAMILY,
     lfm2::FAMILY,
     llama::FAMILY,
     mamba2::FAMILY,
+    mimo::FAMILY,
+    minicpm::FAMILY,
+    minimax::FAMILY,
+    mixtral::FAMILY,
     nemotron_h::FAMILY,
+    olmo2::FAMILY,
+    olmo3::FAMILY,
+    olmoe::FAMILY,
+    phi3::FAMILY,
+    phimoe::FAMILY,
     qwen2::FAMILY,
+    qwen2_moe::FAMILY,
     qwen3::FAMILY,
+    qwen3_moe::FAMILY,
+    seed_oss::FAMILY,
+    smollm3::FAMILY,
 ];
 
 /// The family that reads `model_type`.

@@ -24,7 +24,6 @@ pub(super) struct Scaling {
     mscale: Option<f64>,
     mscale_all_dim: Option<f64>,
     pub(super) long_factor: Option<Vec<f32>>,
-    long_mscale: Option<f64>,
     pub(super) alpha: Option<f64>,
     pub(super) partial_rotary_factor: Option<f64>,
     mrope_section: Option<Vec<u32>>,
@@ -41,12 +40,12 @@ impl Scaling {
     }
 
     fn factor(&self) -> Result<f64, LoadError> {
-        self.factor.ok_or_else(|| self.lacks("factor"))
+        self.factor.ok_or_else(|| self.lacks("`factor`"))
     }
 
-    fn lacks(&self, key: &str) -> LoadError {
+    fn lacks(&self, what: &str) -> LoadError {
         LoadError::Unsupported {
-            what: format!("`rope_scaling` of type `{}` without `{key}`", self.kind()),
+            what: format!("`rope_scaling` of type `{}` without {what}", self.kind()),
         }
     }
 
@@ -74,8 +73,8 @@ impl Scaling {
             factors: self
                 .long_factor
                 .clone()
-                .ok_or_else(|| self.lacks("long_factor"))?,
-            amplitude: single(self.long_mscale.unwrap_or(growth)),
+                .ok_or_else(|| self.lacks("`long_factor`"))?,
+            amplitude: single(growth),
         })
     }
 }
@@ -89,13 +88,13 @@ pub(super) fn scaling(
     let Some(asked) = asked else {
         return Ok(RopeScaling::None);
     };
-    let trained = || trained.ok_or_else(|| asked.lacks("max_position_embeddings` beside it and `"));
+    let trained = || trained.ok_or_else(|| asked.lacks("`max_position_embeddings` beside it"));
     match asked.kind() {
         "default" => Ok(RopeScaling::None),
         "mrope" => match asked.mrope_section.as_deref() {
             // Text has the same position in all three.
             Some([_, _, _]) => Ok(RopeScaling::None),
-            _ => Err(asked.lacks("mrope_section` of three and `")),
+            _ => Err(asked.lacks("three numbers in `mrope_section`")),
         },
         "linear" => Ok(RopeScaling::Linear {
             factor: single(asked.factor()?),
@@ -123,7 +122,7 @@ pub(super) fn scaling(
         "longrope" => {
             let original = asked
                 .original_max_position_embeddings
-                .ok_or_else(|| asked.lacks("original_max_position_embeddings"))?;
+                .ok_or_else(|| asked.lacks("`original_max_position_embeddings`"))?;
             asked.long(original, trained()?)
         }
         "proportional" => Ok(RopeScaling::Proportional {

@@ -1,5 +1,12 @@
 //! What tells one decoder-only transformer from another, as data.
 
+mod mixture;
+
+pub use mixture::{
+    Choice, ExpertScores, ExpertWeights, Fusion, Groups, Mixture, Precision, Router, Shared,
+    Weighted,
+};
+
 use crate::nn::{Activation, NormKind, Rope};
 
 /// All that tells one decoder-only transformer from another.
@@ -106,6 +113,8 @@ pub enum FeedForward {
         /// Width between the projections.
         inner: i32,
     },
+    /// A few of many experts.
+    Mixture(Box<Mixture>),
 }
 
 /// Where a block normalizes, and in which order its halves run.
@@ -173,6 +182,8 @@ pub enum QkNorm {
 pub enum Kernel {
     /// By MLX's own kernel.
     Fused,
+    /// By the same, with a learned score a head, `sinks`, that takes part in the softmax alone (gpt-oss).
+    FusedWithSinks,
     /// By the same in float32, whatever the stream is in (Phi).
     Wide,
     /// By the same in float32 where the stream is in float16 (Cohere 2).

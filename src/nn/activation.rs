@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use mlx_rs::{
     Array, Dtype,
     error::Exception,
-    ops::{erf, maximum, sigmoid, tanh},
+    ops::{erf, maximum, minimum, sigmoid, tanh},
     transforms::compile::compile,
 };
 
@@ -25,6 +25,8 @@ pub enum Activation {
     GeluTanh,
     /// `max(x, 0)²`.
     ReluSquared,
+    /// `x · σ(1.702 x)` of `x` clipped above 7; what it gates is clipped to ±7 and has one added (gpt-oss).
+    ClippedSilu,
 }
 
 type Unary = Box<dyn for<'a> FnMut(&'a Array) -> std::result::Result<Array, Exception>>;
@@ -34,6 +36,7 @@ type Binary =
 thread_local! {
     static SWIGLU: RefCell<Binary> = RefCell::new(Box::new(compile(swiglu, true)));
     static SWIGLU_FLOAT32: RefCell<Binary> = RefCell::new(Box::new(compile(swiglu_float32, true)));
+    static CLIPPED_SWIGLU: RefCell<Binary> = RefCell::new(Box::new(compile(clipped_swiglu, true)));
     static SILU: RefCell<Unary> = RefCell::new(Box::new(compile(silu, true)));
     static GELU: RefCell<Unary> = RefCell::new(Box::new(compile(gelu, true)));
     static GELU_TANH: RefCell<Unary> = RefCell::new(Box::new(compile(gelu_tanh, true)));
@@ -49,6 +52,7 @@ impl Activation {
     pub fn gate(self, gate: &Array, up: &Array) -> Result<Array> {
         match self {
             Self::Silu => Ok(SWIGLU.with_borrow_mut(|swiglu| swiglu((gate, up)))?),
+            Self::ClippedSilu => Ok(CLIPPED_SWIGLU.with_borrow_mut(|swiglu| swiglu((gate, up)))?),
             Self::Gelu | Self::GeluTanh | Self::ReluSquared => {
                 Ok(self.forward(gate)?.multiply(up)?)
             }
@@ -66,6 +70,8 @@ impl Activation {
             Self::Gelu => &GELU,
             Self::GeluTanh => &GELU_TANH,
             Self::ReluSquared => &RELU_SQUARED,
+            // One is added to what it gates.
+            Self::ClippedSilu => return self.gate(x, &scalar(0.0, x)),
         };
         Ok(compiled.with_borrow_mut(|activation| activation(x))?)
     }
@@ -101,6 +107,13 @@ fn relu_squared(x: &Array) -> std::result::Result<Array, Exception> {
 
 fn swiglu((gate, up): (&Array, &Array)) -> std::result::Result<Array, Exception> {
     gate.multiply(sigmoid(gate)?)?.multiply(up)
+}
+
+fn clipped_swiglu((gate, up): (&Array, &Array)) -> std::result::Result<Array, Exception> {
+    let gate = minimum(gate, scalar(7.0, gate))?;
+    let up = minimum(maximum(up, scalar(-7.0, up))?, scalar(7.0, up))?;
+    let share = sigmoid(scalar(1.702, &gate).multiply(&gate)?)?;
+    up.add(scalar(1.0, &up))?.multiply(gate.multiply(share)?)
 }
 
 fn gelu_tanh(x: &Array) -> std::result::Result<Array, Exception> {
@@ -143,5 +156,17 @@ mod tests {
             .unwrap();
         // -2 σ(-2).
         assert!((alone + 0.238_405_84).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_clipped_gate_is_flat_beyond_seven() {
+        // 7 σ(11.914) = 6.99995329; what is gated is 1 + 1, or 7 + 1.
+        assert!((gated(Activation::ClippedSilu, 9.0) - 13.999_907).abs() < 1e-5);
+        let (gate, up) = ([7f32], [20f32]);
+        let array = |values: &[f32]| Array::from_slice(values, &[1]);
+        let y = Activation::ClippedSilu
+            .gate(&array(&gate), &array(&up))
+            .unwrap();
+        assert!((y.try_item_exact::<f32>().unwrap() - 55.999_626).abs() < 1e-4);
     }
 }

@@ -26,13 +26,40 @@ pub enum Mask {
 ///
 /// When the shapes do not agree.
 pub fn attention(q: &Array, k: &Array, v: &Array, scale: f32, mask: &Mask) -> Result<Array> {
+    fused(q, k, v, scale, mask, None)
+}
+
+/// The same with one more score a head, `sinks` `[heads]`, that takes part in the softmax and has no value.
+///
+/// # Errors
+///
+/// When the shapes do not agree.
+pub fn attention_with_sinks(
+    q: &Array,
+    k: &Array,
+    v: &Array,
+    scale: f32,
+    sinks: &Array,
+    mask: &Mask,
+) -> Result<Array> {
+    fused(q, k, v, scale, mask, Some(sinks))
+}
+
+fn fused(
+    q: &Array,
+    k: &Array,
+    v: &Array,
+    scale: f32,
+    mask: &Mask,
+    sinks: Option<&Array>,
+) -> Result<Array> {
     let mask = match mask {
         Mask::All => None,
         Mask::Causal => Some(ScaledDotProductAttentionMask::Causal),
         Mask::Allowed(allowed) => Some(ScaledDotProductAttentionMask::Array(allowed)),
     };
     Ok(fast::scaled_dot_product_attention(
-        q, k, v, scale, mask, None,
+        q, k, v, scale, mask, sinks,
     )?)
 }
 

@@ -6,6 +6,7 @@
 mod activation;
 mod attention;
 mod convolution;
+mod experts;
 mod gated_delta;
 mod linear;
 mod norm;
@@ -14,8 +15,9 @@ mod rope;
 mod state_space;
 
 pub use activation::{Activation, gate_in_float32};
-pub use attention::{Mask, attention, capped_attention, causal_mask};
+pub use attention::{Mask, attention, attention_with_sinks, capped_attention, causal_mask};
 pub use convolution::{CausalConvolution, Tail};
+pub use experts::Experts;
 pub use gated_delta::{GatedDelta, Reading};
 pub use linear::{Embedding, Linear};
 pub use norm::{Norm, NormKind};
