@@ -135,6 +135,7 @@ impl Config {
             vocabulary: self.vocab_size,
             width: self.hidden_size,
             eps: self.rms_norm_eps,
+            root: "",
             embedding: "model.embed_tokens",
             norm: "model.final_layernorm",
             head,

@@ -109,6 +109,7 @@ impl Config {
             vocabulary: self.vocab_size,
             width: self.hidden_size,
             eps: self.rms_norm_eps,
+            root: "",
             embedding: "model.embed_tokens",
             norm: "model.norm",
             head: if self.tie_word_embeddings {

@@ -26,7 +26,9 @@ pub(super) struct Frame {
     pub(super) width: i32,
     /// Added to the mean square before its root is taken.
     pub(super) eps: f32,
-    /// Where the checkpoint has the table of token vectors.
+    /// Where the checkpoint has the model, head included; mostly nowhere but at the top.
+    pub(super) root: &'static str,
+    /// Where it has the table of token vectors.
     pub(super) embedding: &'static str,
     /// Where it has the last norm.
     pub(super) norm: &'static str,
@@ -118,7 +120,7 @@ impl Hybrid {
         halves: Vec<Half>,
         checkpoint: &Checkpoint<'_>,
     ) -> Result<Self, LoadError> {
-        let root = checkpoint.root();
+        let root = checkpoint.root().at(frame.root);
         let Frame {
             vocabulary, width, ..
         } = *frame;

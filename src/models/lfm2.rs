@@ -124,6 +124,7 @@ pub(super) fn load(
         vocabulary: config.vocab_size,
         width: config.hidden_size,
         eps: config.norm_eps,
+        root: "",
         embedding: "model.embed_tokens",
         norm: "model.embedding_norm",
         head: Head::Tied,

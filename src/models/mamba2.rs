@@ -47,6 +47,7 @@ fn load(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<Hybrid, LoadErro
         vocabulary: config.vocab_size,
         width: config.hidden_size,
         eps: config.layer_norm_epsilon,
+        root: "",
         embedding: "backbone.embeddings",
         norm: "backbone.norm_f",
         head: if config.tie_word_embeddings {

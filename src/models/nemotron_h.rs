@@ -100,6 +100,7 @@ impl Config {
             vocabulary: self.vocab_size,
             width: self.hidden_size,
             eps: self.layer_norm_epsilon,
+            root: "",
             embedding: "backbone.embeddings",
             norm: "backbone.norm_f",
             head: Head::Separate,
