@@ -65,6 +65,10 @@ enum Place {
 }
 
 enum QkWeight {
+    /// By the root mean square alone.
+    None {
+        eps: f32,
+    },
     Shared(Norm),
     /// `[heads, head_dim]`.
     EachHead {
@@ -229,8 +233,8 @@ impl QkNorms {
         let place = match attention.qk_norm {
             QkNorm::None => return Ok(None),
             QkNorm::Whole => Place::Whole,
-            QkNorm::PerHead | QkNorm::EachHead => Place::ByHead,
-            QkNorm::PerHeadAfterRope => Place::Rotated,
+            QkNorm::PerHead | QkNorm::PerHeadPlain | QkNorm::EachHead => Place::ByHead,
+            QkNorm::PerHeadAfterRope | QkNorm::PerHeadPlainAfterRope(_) => Place::Rotated,
         };
         let load = |name, heads| {
             let scope = scope.at(name);
@@ -243,6 +247,8 @@ impl QkNorms {
                     let eps = recipe.eps;
                     QkWeight::EachHead { weight, eps }
                 }
+                QkNorm::PerHeadPlain => QkWeight::None { eps: recipe.eps },
+                QkNorm::PerHeadPlainAfterRope(eps) => QkWeight::None { eps },
                 QkNorm::None | QkNorm::PerHead | QkNorm::PerHeadAfterRope => {
                     QkWeight::Shared(shared(head_dim)?)
                 }
@@ -259,6 +265,7 @@ impl QkNorms {
 impl QkWeight {
     fn forward(&self, x: &Array) -> nn::Result<Array> {
         match self {
+            Self::None { eps } => Ok(fast::rms_norm(x, None, *eps)?),
             Self::Shared(norm) => norm.forward(x),
             Self::EachHead { weight, eps } => {
                 Ok(weight.multiply(fast::layer_norm(x, None, None, *eps)?)?)

@@ -192,14 +192,14 @@ impl Block {
     }
 
     fn forward(&self, x: &Array, mask: &Mask, cache: &mut KeysValues) -> nn::Result<Array> {
-        let read = normalized(self.before_attention.as_ref(), x.clone())?;
+        let read = input(self.before_attention.as_ref(), x)?;
         let attended = self.attention.forward(&read, mask, cache)?;
         if let Order::SideBySide = self.order {
             let fed = self.feed_forward.forward(&read)?;
             return self.add(x, &attended.add(fed)?);
         }
         let x = self.add(x, &normalized(self.after_attention.as_ref(), attended)?)?;
-        let read = normalized(self.before_feed_forward.as_ref(), x.clone())?;
+        let read = input(self.before_feed_forward.as_ref(), &x)?;
         let fed = self.feed_forward.forward(&read)?;
         self.add(&x, &normalized(self.after_feed_forward.as_ref(), fed)?)
     }
@@ -215,6 +215,14 @@ impl Block {
             }
             Residual::Add | Residual::AddClipped => Ok(x.add(half)?),
         }
+    }
+}
+
+/// What a half of a block reads of the stream `x`.
+fn input(norm: Option<&Norm>, x: &Array) -> nn::Result<Array> {
+    match norm {
+        None => Ok(x.clone()),
+        Some(norm) => norm.forward(x),
     }
 }
 

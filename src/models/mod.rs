@@ -28,6 +28,7 @@ mod hybrid;
 mod internlm3;
 mod lfm2;
 mod llama;
+mod llama4_text;
 mod mamba2;
 mod mimo;
 mod minicpm;
@@ -48,6 +49,7 @@ mod qwen3_5;
 mod qwen3_5_moe;
 mod qwen3_moe;
 mod qwen3_next;
+mod qwen3_vl_moe;
 pub mod recipe;
 mod router;
 mod seed_oss;
@@ -126,6 +128,7 @@ pub const FAMILIES: &[Family] = &[
     internlm3::FAMILY,
     lfm2::FAMILY,
     llama::FAMILY,
+    llama4_text::FAMILY,
     mamba2::FAMILY,
     mimo::FAMILY,
     minicpm::FAMILY,
@@ -144,6 +147,7 @@ pub const FAMILIES: &[Family] = &[
     qwen3_5_moe::FAMILY,
     qwen3_moe::FAMILY,
     qwen3_next::FAMILY,
+    qwen3_vl_moe::FAMILY,
     seed_oss::FAMILY,
     smollm3::FAMILY,
 ];

@@ -63,7 +63,7 @@ pub enum Scores {
     Over(f32),
     /// They are bent below a cap: `cap · tanh(score / cap)` (Gemma 2).
     Capped(f32),
-    /// The head reads the stream divided by a number (`MiniCPM`).
+    /// The head reads the stream divided by a number (MiniCPM).
     OfStreamOver(f32),
 }
 
@@ -165,7 +165,7 @@ pub enum Projections {
 }
 
 /// Which queries and keys are normalized.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum QkNorm {
     /// None.
     None,
@@ -175,6 +175,10 @@ pub enum QkNorm {
     PerHeadAfterRope,
     /// All heads together (OLMo 2).
     Whole,
+    /// Each head on its own by its root mean square, and nothing learned.
+    PerHeadPlain,
+    /// The same after positions were encoded, with this added to the mean square (Llama 4).
+    PerHeadPlainAfterRope(f32),
     /// Each head on its own by mean and variance, with a weight of its own (Cohere).
     EachHead,
 }
@@ -201,4 +205,6 @@ pub enum Reach {
     Full,
     /// This many tokens, its own included.
     Window(i32),
+    /// To the beginning of its own chunk of this many tokens.
+    Chunk(i32),
 }

@@ -138,6 +138,19 @@ pub fn causal_mask(n: i32, offset: i32, window: i32) -> Result<Array> {
     Ok(past.logical_and(near)?)
 }
 
+/// The mask `[n, offset + n - oldest]` of chunks: query `i` sees key `oldest <= j <= i` of its own chunk.
+///
+/// # Errors
+///
+/// When MLX refuses.
+pub fn chunk_mask(n: i32, offset: i32, oldest: i32, chunk: i32) -> Result<Array> {
+    let queries = arange::<i32, i32>(offset, offset + n, 1)?.expand_dims(1)?;
+    let keys = arange::<i32, i32>(oldest, offset + n, 1)?.expand_dims(0)?;
+    let of = |positions: &Array| positions.floor_divide(Array::from_int(chunk));
+    let past = queries.ge(&keys)?;
+    Ok(of(&queries)?.eq(of(&keys)?)?.logical_and(past)?)
+}
+
 /// Positions of `n` queries after `offset` tokens, `[n, 1]`, and of all keys, `[1, offset + n]`.
 fn positions(n: i32, offset: i32) -> Result<(Array, Array)> {
     Ok((

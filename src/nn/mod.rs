@@ -15,8 +15,10 @@ mod rope;
 mod state_space;
 
 pub use activation::{Activation, gate_in_float32};
-pub use attention::{Mask, attention, attention_with_sinks, capped_attention, causal_mask};
 pub use convolution::{CausalConvolution, Tail};
+pub use attention::{
+    Mask, attention, attention_with_sinks, capped_attention, causal_mask, chunk_mask,
+};
 pub use experts::Experts;
 pub use gated_delta::{GatedDelta, Reading};
 pub use linear::{Embedding, Linear};

@@ -14,7 +14,7 @@ use mlx_rs::{
 
 use crate::{
     models::recipe::Reach,
-    nn::{self, Mask, MlxError, causal_mask},
+    nn::{self, Mask, MlxError, causal_mask, chunk_mask},
 };
 
 /// Rows that a cache grows by.
@@ -26,7 +26,9 @@ pub(in crate::models) struct KeysValues {
     rows: Option<(Array, Array)>,
     /// Tokens read so far.
     offset: i32,
-    /// Where the next row is written; of a growing cache the same as `offset`.
+    /// Tokens that were dropped from the front of a growing cache.
+    dropped: i32,
+    /// Where the next row is written; of a growing cache behind all that it holds.
     next: i32,
 }
 
@@ -36,6 +38,7 @@ impl KeysValues {
             reach,
             rows: None,
             offset: 0,
+            dropped: 0,
             next: 0,
         }
     }
@@ -57,6 +60,10 @@ impl KeysValues {
     /// Which keys the next `n` queries may see.
     pub(in crate::models) fn mask(&self, n: i32) -> nn::Result<Mask> {
         match self.reach {
+            Reach::Chunk(chunk) => {
+                let oldest = self.dropped.max(self.offset - chunk);
+                chunk_mask(n, self.offset, oldest, chunk).map(Mask::Allowed)
+            }
             _ if n == 1 => Ok(Mask::All),
             Reach::Full => Ok(Mask::Causal),
             Reach::Window(window) => {
@@ -79,9 +86,26 @@ impl KeysValues {
         let n = keys.dim(2);
         match self.reach {
             Reach::Full => self.grow_and_write(keys, values, n),
+            Reach::Chunk(chunk) => {
+                self.drop_all_but(chunk)?;
+                self.grow_and_write(keys, values, n)
+            }
             Reach::Window(window) if n == 1 => self.turn_and_write(keys, values, window),
             Reach::Window(window) => self.append_in_order(keys, values, n, window),
         }
+    }
+
+    /// Keeps the newest rows of a growing cache.
+    fn drop_all_but(&mut self, newest: i32) -> nn::Result<()> {
+        let held = self.offset - self.dropped;
+        let surplus = held - newest;
+        if surplus > 0
+            && let Some(rows) = self.rows.take()
+        {
+            self.rows = Some(from(&first(&rows, held)?, surplus)?);
+            self.dropped += surplus;
+        }
+        Ok(())
     }
 
     fn grow_and_write(
@@ -90,20 +114,21 @@ impl KeysValues {
         values: &Array,
         n: i32,
     ) -> nn::Result<(Array, Array)> {
-        let end = self.offset + n;
+        let written = self.offset - self.dropped;
+        let end = written + n;
         let rows = match self.rows.take() {
             Some((k, v)) if end <= k.dim(2) => (k, v),
             held => {
                 let added = (STEP + n - 1) / STEP * STEP;
                 // A partly filled step is cut first, so that the buffer grows by whole steps from here.
                 let held = match held {
-                    Some(held) if self.offset % STEP != 0 => Some(first(&held, self.offset)?),
+                    Some(held) if written % STEP != 0 => Some(first(&held, written)?),
                     held => held,
                 };
                 extended(held, keys, values, added)?
             }
         };
-        self.write(rows, keys, values, self.offset, n)?;
+        self.write(rows, keys, values, written, n)?;
         self.visible()
     }
 
@@ -194,8 +219,9 @@ impl KeysValues {
 
     /// The rows that were written.
     fn visible(&self) -> nn::Result<(Array, Array)> {
+        let written = self.offset - self.dropped;
         match &self.rows {
-            Some(rows) if self.offset < rows.0.dim(2) => first(rows, self.offset),
+            Some(rows) if written < rows.0.dim(2) => first(rows, written),
             Some(rows) => Ok(rows.clone()),
             None => Err(MlxError::new("the cache holds nothing")),
         }
@@ -284,6 +310,20 @@ mod tests {
         assert_eq!(seen(&mut cache, 1, 2), [0.0, 1.0, 2.0]);
         assert_eq!(seen(&mut cache, 3, 1), [0.0, 1.0, 2.0, 3.0]);
         assert_eq!(seen(&mut cache, 4, 1), [4.0, 1.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn a_chunked_cache_drops_what_no_chunk_needs() {
+        let mut cache = KeysValues::new(Reach::Chunk(4));
+        assert_eq!(seen(&mut cache, 0, 6), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        let Mask::Allowed(allowed) = cache.mask(1).unwrap() else {
+            panic!("a chunk hides keys even from one query");
+        };
+        // Query 6 of keys 2 to 6: its chunk begins at 4.
+        let (t, f) = (true, false);
+        assert_eq!(allowed.try_as_slice::<bool>().unwrap(), [f, f, t, t, t]);
+        assert_eq!(seen(&mut cache, 6, 1), [2.0, 3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(seen(&mut cache, 7, 2), [3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
     }
 
     #[test]
