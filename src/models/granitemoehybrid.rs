@@ -1,4 +1,4 @@
-//! Granite 4: state-space recurrences, and self-attention in a few layers.
+//! Granite 4: state-space recurrences, and self-attention in a few layers; dense or with mixtures.
 //!
 //! Reference: `mlx_lm.models.granitemoehybrid`. As there, of `rope_parameters` only `rope_theta` counts.
 
@@ -8,7 +8,11 @@ use super::{
     Architecture, Family,
     feed_forward::FeedForward,
     hybrid::{Factor, Frame, Hybrid, Mixer, channels_last},
-    recipe::{self, Attention, Head, Kernel, Projections, QkNorm, Reach},
+    mixtral,
+    recipe::{
+        self, Attention, Choice, ExpertWeights, Head, Kernel, Mixture, Projections, QkNorm, Reach,
+        Router, Shared,
+    },
     state_space::{Gating, Shape, StateSpaceMixer, TimeStepLimit},
 };
 use crate::{
@@ -39,6 +43,8 @@ struct Config {
     layer_types: Vec<LayerType>,
     rms_norm_eps: f32,
     num_local_experts: Option<i32>,
+    num_experts_per_tok: Option<i32>,
+    shared_intermediate_size: Option<i32>,
     #[serde(default = "rope")]
     position_embedding_type: String,
     #[serde(default = "yes")]
@@ -150,11 +156,40 @@ impl Config {
     }
 
     fn feed_forward(&self, layer: &Scope<'_>) -> Result<FeedForward, LoadError> {
-        let dense = recipe::FeedForward::Gated {
-            activation: Activation::Silu,
-            inner: self.intermediate_size,
+        let half = match self.experts() {
+            Some(experts) => recipe::FeedForward::Mixture(Box::new(self.mixture(experts)?)),
+            None => recipe::FeedForward::Gated {
+                activation: Activation::Silu,
+                inner: self.intermediate_size,
+            },
         };
-        FeedForward::load(&layer.at("mlp"), self.hidden_size, &dense)
+        FeedForward::load(&layer.at("mlp"), self.hidden_size, &half)
+    }
+
+    /// How many experts there are, of a model that has them.
+    fn experts(&self) -> Option<i32> {
+        self.num_local_experts.filter(|experts| *experts > 0)
+    }
+
+    fn mixture(&self, experts: i32) -> Result<Mixture, LoadError> {
+        let (Some(chosen), Some(shared)) =
+            (self.num_experts_per_tok, self.shared_intermediate_size)
+        else {
+            return Err(LoadError::Unsupported {
+                what: "experts without `num_experts_per_tok` or `shared_intermediate_size`"
+                    .to_owned(),
+            });
+        };
+        let base = mixtral::mixture(experts, chosen, self.intermediate_size);
+        Ok(Mixture {
+            router: Router {
+                choice: Choice::Ascending,
+                weights: ExpertWeights::Softmax(recipe::Precision::Model),
+                ..base.router
+            },
+            shared: Shared::Fused { inner: shared },
+            ..base
+        })
     }
 }
 
@@ -181,10 +216,8 @@ fn bring_into_form(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<(), L
     if config.tie_word_embeddings {
         checkpoint.discard(|name| name == "lm_head.weight");
     }
-    if config.num_local_experts.is_some_and(|experts| experts > 0) {
-        return Err(LoadError::Unsupported {
-            what: "`num_local_experts`".to_owned(),
-        });
+    if config.experts().is_some() {
+        return bring_mixtures_into_form(checkpoint, config);
     }
     checkpoint.rename(|name| {
         let (layer, part) = name.split_once(".shared_mlp.output_linear.")?;
@@ -195,6 +228,37 @@ fn bring_into_form(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<(), L
         let layer = format!("model.layers.{index}");
         let into = ["gate_proj", "up_proj"].map(|name| (format!("{layer}.mlp.{name}"), inner));
         checkpoint.split(&format!("{layer}.shared_mlp.input_linear"), 0, &into)?;
+    }
+    Ok(())
+}
+
+fn bring_mixtures_into_form(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<(), LoadError> {
+    checkpoint.rename(|name| {
+        let mut new = name.to_owned();
+        for (theirs, ours) in [
+            (
+                ".shared_mlp.input_linear.",
+                ".mlp.shared_experts.gate_up_proj.",
+            ),
+            (
+                ".shared_mlp.output_linear.",
+                ".mlp.shared_experts.down_proj.",
+            ),
+            (".block_sparse_moe.", ".mlp."),
+            (".mlp.router.layer.", ".mlp.gate."),
+            (".mlp.output_linear.", ".mlp.switch_mlp.down_proj."),
+        ] {
+            new = new.replace(theirs, ours);
+        }
+        (new != name).then_some(new)
+    });
+    for index in 0..config.layer_types.len() {
+        let mixture = format!("model.layers.{index}.mlp");
+        let into = ["gate_proj", "up_proj"].map(|name| {
+            let path = format!("{mixture}.switch_mlp.{name}");
+            (path, config.intermediate_size)
+        });
+        checkpoint.split(&format!("{mixture}.input_linear"), 1, &into)?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::{
     cache::{LayerCache, State},
     feed_forward::FeedForward,
     gated_delta::GatedDeltaMixer,
+    latent_mixture::LatentMixture,
     recipe::{self, EmbeddingScale, Head, Reach, Recipe, Residual, Scores},
     short_convolution::ShortConvolution,
     state_space::StateSpaceMixer,
@@ -175,6 +176,8 @@ pub(super) enum Mixer {
     Attention(SelfAttention),
     /// Each position by itself.
     FeedForward(FeedForward),
+    /// A few of many experts.
+    LatentMixture(LatentMixture),
     /// The gated delta rule.
     GatedDelta(GatedDeltaMixer),
     /// A short convolution between two gates.
@@ -191,6 +194,7 @@ impl Half {
         let written = match &self.mixer {
             Mixer::Attention(attention) => attend(attention, &read, cache)?,
             Mixer::FeedForward(feed_forward) => feed_forward.forward(&read)?,
+            Mixer::LatentMixture(mixture) => mixture.forward(&read)?,
             Mixer::GatedDelta(mixer) => mixer.forward(&read, cache.recurrence()?)?,
             Mixer::ShortConvolution(mixer) => mixer.forward(&read, cache.recurrence()?)?,
             Mixer::StateSpace(mixer) => mixer.forward(&read, cache.recurrence()?)?,
@@ -213,7 +217,7 @@ fn attend(attention: &SelfAttention, x: &Array, cache: &mut LayerCache) -> nn::R
 impl Mixer {
     fn new_cache(&self) -> LayerCache {
         match self {
-            Self::FeedForward(_) => LayerCache::Nothing,
+            Self::FeedForward(_) | Self::LatentMixture(_) => LayerCache::Nothing,
             Self::Attention(_) => LayerCache::attention(Reach::Full),
             Self::GatedDelta(_) | Self::ShortConvolution(_) | Self::StateSpace(_) => {
                 LayerCache::State(State::default())

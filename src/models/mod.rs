@@ -26,7 +26,9 @@ mod helium;
 mod hunyuan_v1_dense;
 mod hybrid;
 mod internlm3;
+mod latent_mixture;
 mod lfm2;
+mod lfm2_moe;
 mod llama;
 mod llama4_text;
 mod mamba2;
@@ -127,6 +129,7 @@ pub const FAMILIES: &[Family] = &[
     hunyuan_v1_dense::FAMILY,
     internlm3::FAMILY,
     lfm2::FAMILY,
+    lfm2_moe::FAMILY,
     llama::FAMILY,
     llama4_text::FAMILY,
     mamba2::FAMILY,

@@ -1,5 +1,5 @@
 //! Nemotron H: blocks of one half each, a state-space recurrence, self-attention without positions, or a feed-forward
-//! half.
+//! half, dense or a mixture.
 //!
 //! Reference: `mlx_lm.models.nemotron_h`.
 
@@ -9,12 +9,16 @@ use super::{
     Architecture, Family,
     feed_forward::FeedForward,
     hybrid::{Factor, Frame, Half, Hybrid, Mixer, channels_last},
+    latent_mixture::{self, LatentMixture},
     llama,
-    recipe::{self, Attention, Head, Kernel, Projections, QkNorm, Reach},
+    recipe::{
+        self, Attention, Choice, ExpertScores, ExpertWeights, Fusion, Groups, Head, Kernel,
+        Projections, QkNorm, Reach, Router,
+    },
     state_space::{Gating, Shape, StateSpaceMixer, TimeStepLimit},
 };
 use crate::{
-    checkpoint::{Checkpoint, LoadError, Scope},
+    checkpoint::{Checkpoint, LoadError},
     nn::{Activation, Precision},
 };
 
@@ -47,6 +51,53 @@ struct Config {
     layer_types: Option<Vec<String>>,
 }
 
+/// The keys of its mixtures, which a model may be without.
+#[derive(Deserialize)]
+struct MixtureConfig {
+    moe_intermediate_size: i32,
+    moe_shared_expert_intermediate_size: Option<i32>,
+    moe_latent_size: Option<i32>,
+    n_group: i32,
+    n_routed_experts: i32,
+    n_shared_experts: Option<i32>,
+    topk_group: i32,
+    num_experts_per_tok: i32,
+    norm_topk_prob: bool,
+    routed_scaling_factor: f32,
+}
+
+impl MixtureConfig {
+    fn shape(&self, width: i32) -> latent_mixture::Shape {
+        let chosen = self.num_experts_per_tok;
+        latent_mixture::Shape {
+            width,
+            latent: self.moe_latent_size,
+            experts: self.n_routed_experts,
+            inner: self.moe_intermediate_size,
+            shared: self
+                .n_shared_experts
+                .and(self.moe_shared_expert_intermediate_size),
+            router: Router {
+                chosen,
+                logits: recipe::Precision::Model,
+                scores: ExpertScores::Sigmoid,
+                choice: Choice::Corrected(Groups {
+                    count: self.n_group,
+                    considered: self.topk_group,
+                }),
+                weights: if chosen > 1 && self.norm_topk_prob {
+                    ExpertWeights::SharesOfSumPlus(1e-20)
+                } else {
+                    ExpertWeights::Scores
+                },
+                scale: Some(self.routed_scaling_factor),
+                precision: recipe::Precision::Float32,
+                fusion: Fusion::Compiled,
+            },
+        }
+    }
+}
+
 /// `hybrid_override_pattern`, a letter a block.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -60,6 +111,7 @@ enum Pattern {
 enum Kind {
     Attention,
     FeedForward,
+    Mixture,
     Recurrence,
 }
 
@@ -70,6 +122,7 @@ impl Kind {
             "*" | "attention" | "full_attention" => Ok(Self::Attention),
             "M" | "mamba" | "linear_attention" | "conv" => Ok(Self::Recurrence),
             "-" | "mlp" => Ok(Self::FeedForward),
+            "E" | "moe" => Ok(Self::Mixture),
             _ => Err(LoadError::Unsupported {
                 what: format!("a block of type `{word}`"),
             }),
@@ -143,22 +196,6 @@ impl Config {
             gating: Gating::BeforeNormOfGroups(self.layer_norm_epsilon),
         }
     }
-
-    fn mixer(&self, frame: &Frame, kind: Kind, scope: &Scope<'_>) -> Result<Mixer, LoadError> {
-        Ok(match kind {
-            Kind::Attention => Mixer::Attention(frame.attention(scope, &self.attention()?)?),
-            Kind::Recurrence => {
-                Mixer::StateSpace(StateSpaceMixer::load(scope, &self.recurrence())?)
-            }
-            Kind::FeedForward => {
-                let plain = recipe::FeedForward::Plain {
-                    activation: Activation::ReluSquared,
-                    inner: self.intermediate_size,
-                };
-                Mixer::FeedForward(FeedForward::load(scope, self.hidden_size, &plain)?)
-            }
-        })
-    }
 }
 
 fn load(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<Hybrid, LoadError> {
@@ -166,10 +203,43 @@ fn load(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<Hybrid, LoadErro
     let mut halves: Vec<Half> = Vec::new();
     for (index, kind) in config.kinds()?.into_iter().enumerate() {
         let scope = checkpoint.root().at("backbone.layers").at(index);
-        let mixer = config.mixer(&frame, kind, &scope.at("mixer"))?;
+        let mixer = match kind {
+            Kind::Mixture => {
+                let mixture: MixtureConfig = checkpoint.config()?;
+                stack_experts(checkpoint, index, mixture.n_routed_experts)?;
+                let shape = mixture.shape(config.hidden_size);
+                Mixer::LatentMixture(LatentMixture::load(&scope.at("mixer"), &shape)?)
+            }
+            Kind::Attention => {
+                let attention = config.attention()?;
+                Mixer::Attention(frame.attention(&scope.at("mixer"), &attention)?)
+            }
+            Kind::Recurrence => {
+                let shape = config.recurrence();
+                Mixer::StateSpace(StateSpaceMixer::load(&scope.at("mixer"), &shape)?)
+            }
+            Kind::FeedForward => {
+                let plain = recipe::FeedForward::Plain {
+                    activation: Activation::ReluSquared,
+                    inner: config.intermediate_size,
+                };
+                let width = config.hidden_size;
+                Mixer::FeedForward(FeedForward::load(&scope.at("mixer"), width, &plain)?)
+            }
+        };
         halves.push(frame.half(&scope.at("norm"), mixer)?);
     }
     Hybrid::load(&frame, halves, checkpoint)
+}
+
+/// Stacks experts that lie one by one.
+fn stack_experts(checkpoint: &Checkpoint<'_>, index: usize, count: i32) -> Result<(), LoadError> {
+    let mixer = format!("backbone.layers.{index}.mixer");
+    for (from, into) in [("up_proj", "fc1"), ("down_proj", "fc2")] {
+        let each = (0..count).map(|expert| format!("{mixer}.experts.{expert}.{from}"));
+        checkpoint.stack(each, &format!("{mixer}.switch_mlp.{into}"))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
