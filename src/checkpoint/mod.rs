@@ -4,6 +4,7 @@ mod description;
 mod exporters;
 pub mod gguf;
 pub mod locate;
+pub(crate) mod python_json;
 mod quantization;
 mod reshape;
 mod safetensors;

@@ -11,7 +11,9 @@ mod dots1;
 mod ernie4_5;
 mod ernie4_5_moe;
 mod exaone4;
+mod falcon_h1;
 mod feed_forward;
+mod gated_delta;
 mod gemma;
 mod gemma2;
 mod gemma3;
@@ -24,19 +26,26 @@ mod glm4_moe_lite;
 mod gpt_oss;
 mod granite;
 mod granitemoe;
+mod granitemoehybrid;
 mod helium;
 mod hunyuan_v1_dense;
+mod hybrid;
 mod internlm3;
 mod latent;
+mod latent_mixture;
 mod lending;
+mod lfm2;
+mod lfm2_moe;
 mod llama;
 mod llama4_text;
+mod mamba2;
 mod mimo;
 mod minicpm;
 mod minicpm3;
 mod minimax;
 mod mixtral;
 mod mixture;
+mod nemotron_h;
 mod olmo2;
 mod olmo3;
 mod olmoe;
@@ -47,12 +56,17 @@ mod positions;
 mod qwen2;
 mod qwen2_moe;
 mod qwen3;
+mod qwen3_5;
+mod qwen3_5_moe;
 mod qwen3_moe;
+mod qwen3_next;
 mod qwen3_vl_moe;
 pub mod recipe;
 mod router;
 mod seed_oss;
+mod short_convolution;
 mod smollm3;
+mod state_space;
 
 pub use cache::Cache;
 
@@ -103,37 +117,43 @@ pub enum Architecture {
 
 /// Every family, in the order of their files.
 pub const FAMILIES: &[Family] = &[
-    cohere2::FAMILY,
     cohere::FAMILY,
+    cohere2::FAMILY,
     deepseek_v2::FAMILY,
     deepseek_v3::FAMILY,
     dots1::FAMILY,
     ernie4_5::FAMILY,
     ernie4_5_moe::FAMILY,
     exaone4::FAMILY,
+    falcon_h1::FAMILY,
+    gemma::FAMILY,
     gemma2::FAMILY,
     gemma3::FAMILY,
     gemma3n::FAMILY,
     gemma4::FAMILY,
     gemma4::WRAPPED,
-    gemma::FAMILY,
+    glm::FAMILY,
     glm4::FAMILY,
     glm4_moe::FAMILY,
     glm4_moe_lite::FAMILY,
-    glm::FAMILY,
     gpt_oss::FAMILY,
     granite::FAMILY,
     granitemoe::FAMILY,
+    granitemoehybrid::FAMILY,
     helium::FAMILY,
     hunyuan_v1_dense::FAMILY,
     internlm3::FAMILY,
+    lfm2::FAMILY,
+    lfm2_moe::FAMILY,
     llama::FAMILY,
     llama4_text::FAMILY,
+    mamba2::FAMILY,
     mimo::FAMILY,
-    minicpm3::FAMILY,
     minicpm::FAMILY,
+    minicpm3::FAMILY,
     minimax::FAMILY,
     mixtral::FAMILY,
+    nemotron_h::FAMILY,
     olmo2::FAMILY,
     olmo3::FAMILY,
     olmoe::FAMILY,
@@ -142,7 +162,10 @@ pub const FAMILIES: &[Family] = &[
     qwen2::FAMILY,
     qwen2_moe::FAMILY,
     qwen3::FAMILY,
+    qwen3_5::FAMILY,
+    qwen3_5_moe::FAMILY,
     qwen3_moe::FAMILY,
+    qwen3_next::FAMILY,
     qwen3_vl_moe::FAMILY,
     seed_oss::FAMILY,
     smollm3::FAMILY,

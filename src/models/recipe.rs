@@ -160,6 +160,8 @@ pub enum Projections {
     Separate,
     /// By `qkv_proj`, queries first.
     Fused,
+    /// By `q_proj`, `k_proj` and `v_proj`, the first of which also makes a gate for each head: `out(mixed · σ(gate))`.
+    Gated,
 }
 
 /// Which queries and keys are normalized.

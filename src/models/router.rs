@@ -92,7 +92,7 @@ fn correction(scope: &Scope<'_>, choice: Choice, experts: i32) -> Result<Option<
         Choice::Ascending | Choice::Descending | Choice::Grouped(_) | Choice::Successive { .. } => {
             Ok(None)
         }
-        Choice::Corrected(_) => {
+        Choice::Corrected(_) | Choice::CorrectedAscending => {
             let correction = scope.take_shaped("e_score_correction_bias", &[experts])?;
             scope.record(&correction, correction.size());
             Ok(Some(correction))
@@ -118,6 +118,7 @@ impl Router {
             ExpertScores::Logits => logits.clone(),
             ExpertScores::Softmax(precision) => softmax(logits, precision)?,
             ExpertScores::Sigmoid => sigmoid(logits.as_dtype(Dtype::Float32)?)?,
+            ExpertScores::SigmoidInModel => sigmoid(logits)?,
         };
         let (experts, scores) = self.choose(&scores, correction)?;
         let weights = self.weights.of(&scores)?;
@@ -136,7 +137,11 @@ impl Router {
     ) -> Result<(Array, Array), Exception> {
         let k = self.chosen;
         let experts = match self.choice {
-            Choice::Ascending => argpartition_axis(scores, -k, -1)?.try_index((.., .., -k..))?,
+            Choice::Ascending => last(scores, k)?,
+            Choice::CorrectedAscending => match correction {
+                Some(correction) => last(&scores.as_dtype(Dtype::Float32)?.add(correction)?, k)?,
+                None => last(scores, k)?,
+            },
             Choice::Descending => best(scores, k)?,
             Choice::Grouped(groups) => {
                 let scores = groups.restrict(scores, |grouped| grouped.max_axis(-1, true))?;
@@ -156,6 +161,11 @@ impl Router {
         let scores = scores.take_along_axis(&experts, -1)?;
         Ok((experts, scores))
     }
+}
+
+/// The `chosen` best of `scores`, at the end of an ascending partition.
+fn last(scores: &Array, chosen: i32) -> Result<Array, Exception> {
+    argpartition_axis(scores, -chosen, -1)?.try_index((.., .., -chosen..))
 }
 
 /// The `chosen` best of `scores`, at the head of a descending partition.

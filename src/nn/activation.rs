@@ -1,4 +1,4 @@
-//! Activations of feed-forward blocks, each compiled once a thread.
+//! Activations and gates, each compiled once a thread.
 //!
 //! Reference: `mlx_lm.models.activations` and `mlx.nn.layers.activations`. Compilation boundaries are
 //! theirs, since fused and unfused arithmetic differ in the last bits.
@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 
 use mlx_rs::{
-    Array,
+    Array, Dtype,
     error::Exception,
     ops::{erf, maximum, minimum, sigmoid, tanh},
     transforms::compile::compile,
@@ -38,6 +38,7 @@ pub(super) type Binary =
 thread_local! {
     static SWIGLU: RefCell<Binary> = RefCell::new(Box::new(compile(swiglu, true)));
     static GEGLU_TANH: RefCell<Binary> = RefCell::new(Box::new(compile(geglu_tanh, true)));
+    static SWIGLU_FLOAT32: RefCell<Binary> = RefCell::new(Box::new(compile(swiglu_float32, true)));
     static CLIPPED_SWIGLU: RefCell<Binary> = RefCell::new(Box::new(compile(clipped_swiglu, true)));
     static SILU: RefCell<Unary> = RefCell::new(Box::new(compile(silu, true)));
     static GELU: RefCell<Unary> = RefCell::new(Box::new(compile(gelu, true)));
@@ -78,6 +79,21 @@ impl Activation {
         };
         Ok(compiled.with_borrow_mut(|activation| activation(x))?)
     }
+}
+
+/// `silu(gate) · x`, computed in float32 and answered in the element type of `x`.
+///
+/// # Errors
+///
+/// When the shapes do not agree.
+pub fn gate_in_float32(gate: &Array, x: &Array) -> Result<Array> {
+    Ok(SWIGLU_FLOAT32.with_borrow_mut(|swiglu| swiglu((gate, x)))?)
+}
+
+fn swiglu_float32((gate, x): (&Array, &Array)) -> std::result::Result<Array, Exception> {
+    silu(&gate.as_dtype(Dtype::Float32)?)?
+        .multiply(x.as_dtype(Dtype::Float32)?)?
+        .as_dtype(x.dtype())
 }
 
 fn silu(x: &Array) -> std::result::Result<Array, Exception> {

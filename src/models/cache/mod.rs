@@ -62,11 +62,6 @@ impl LayerCache {
         Self::KeysValues(KeysValues::new(reach))
     }
 
-    /// An empty part for a recurrence.
-    pub(super) fn state() -> Self {
-        Self::State(State::default())
-    }
-
     /// The keys and values of a layer that keeps them.
     pub(super) fn keys_values(&mut self) -> nn::Result<&mut KeysValues> {
         match self {
