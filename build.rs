@@ -1,10 +1,5 @@
 //! Tells the linker where `cargo xtask mlx` put MLX; on macOS mlx-sys does that by itself.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "standard output is how a build script speaks with Cargo"
-)]
-
 use std::env;
 
 fn main() {

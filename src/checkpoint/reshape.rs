@@ -38,6 +38,14 @@ impl Checkpoint<'_> {
         self.tensors.replace(renamed.collect());
     }
 
+    /// Replaces each part of a name by the one beside it, wherever it occurs and in this order.
+    pub fn rename_parts(&self, parts: &[(&str, &str)]) {
+        self.rename(|name| {
+            let replace = |name: String, (part, by): &(&str, &str)| name.replace(part, by);
+            Some(parts.iter().fold(name.to_owned(), replace))
+        });
+    }
+
     /// Removes the tensor `name` and hands it over, where there is one.
     pub fn take(&self, name: &str) -> Option<Array> {
         self.tensors.borrow_mut().remove(name)

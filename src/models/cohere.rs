@@ -54,16 +54,12 @@ impl Config {
             intermediate_size: self.intermediate_size,
             num_attention_heads: self.num_attention_heads,
             num_key_value_heads: Some(self.num_key_value_heads),
-            head_dim: None,
             rms_norm_eps: self.layer_norm_eps.unwrap_or(1e-5),
             vocab_size: self.vocab_size,
             rope_theta: Some(self.rope_theta.unwrap_or(theta)),
             rope_traditional: true,
-            rope_scaling: None,
             tie_word_embeddings: true,
-            max_position_embeddings: None,
-            layer_types: None,
-            sliding_window: None,
+            ..llama::Config::default()
         }
     }
 

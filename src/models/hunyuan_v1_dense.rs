@@ -18,10 +18,10 @@ pub(super) const FAMILY: Family = Family {
     architecture: Architecture::Decoder(|checkpoint| {
         let own: Config = checkpoint.config()?;
         llama::discard_unused(checkpoint, own.tie_word_embeddings);
-        checkpoint.rename(|name| {
-            let query = name.replace(".query_layernorm.", ".q_norm.");
-            Some(query.replace(".key_layernorm.", ".k_norm."))
-        });
+        checkpoint.rename_parts(&[
+            (".query_layernorm.", ".q_norm."),
+            (".key_layernorm.", ".k_norm."),
+        ]);
         recipe(&checkpoint.config()?, &own)
     }),
 };

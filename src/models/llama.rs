@@ -27,7 +27,9 @@ pub(super) const FAMILY: Family = Family {
 };
 
 /// The keys of `config.json` that most decoder families share.
-#[derive(Deserialize)]
+///
+/// Its default is for families that call them otherwise and fill them in: every size is zero there.
+#[derive(Default, Deserialize)]
 pub(super) struct Config {
     pub(super) hidden_size: i32,
     pub(super) num_hidden_layers: usize,

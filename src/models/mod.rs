@@ -36,6 +36,7 @@ mod latent_mixture;
 mod lending;
 mod lfm2;
 mod lfm2_moe;
+mod lille;
 mod llama;
 mod llama4_text;
 mod mamba2;
@@ -67,6 +68,7 @@ mod seed_oss;
 mod short_convolution;
 mod smollm3;
 mod state_space;
+mod telechat3;
 
 pub use cache::Cache;
 
@@ -145,6 +147,7 @@ pub const FAMILIES: &[Family] = &[
     internlm3::FAMILY,
     lfm2::FAMILY,
     lfm2_moe::FAMILY,
+    lille::FAMILY,
     llama::FAMILY,
     llama4_text::FAMILY,
     mamba2::FAMILY,
@@ -169,6 +172,7 @@ pub const FAMILIES: &[Family] = &[
     qwen3_vl_moe::FAMILY,
     seed_oss::FAMILY,
     smollm3::FAMILY,
+    telechat3::FAMILY,
 ];
 
 /// The family that reads `model_type`.

@@ -9,13 +9,15 @@ use std::{
 
 use mlx_rs::{Array, Dtype, ops::indexing::TryIndexOp};
 use mlxk_harness::{
-    checkpoint::{Checkpoint, Description, LoadOptions, Location},
+    checkpoint::{Checkpoint, Description, LoadError, LoadOptions, Location},
     generate::{Request, Scores, Step, generate},
     models::{self, Cache, FAMILIES, Model},
     plan::Sampling,
 };
 
-use crate::weights::{self, FLOAT32, VARIANTS, Variant};
+use serde_json::Value;
+
+use crate::weights::{self, FLOAT32, Tweak, VARIANTS, Variant};
 
 /// Prompt lengths, as in `xtask/python/fixtures.py`.
 const LENGTHS: [u32; 5] = [1, 2, 8, 9, 20];
@@ -45,9 +47,15 @@ fn prompt(length: u32, vocabulary: u32) -> Vec<u32> {
     (0..length).map(id).collect()
 }
 
+/// Where a fixture lies.
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/parity")
+        .join(name)
+}
+
 fn fixtures() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity");
-    let mut found: Vec<_> = fs::read_dir(folder)
+    let mut found: Vec<_> = fs::read_dir(fixture(""))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.is_dir())
@@ -56,15 +64,19 @@ fn fixtures() -> Vec<PathBuf> {
     found
 }
 
-fn load(fixture: &Path, variant: Variant, rename: impl Fn(&str) -> String) -> Box<dyn Model> {
+fn try_load(fixture: &Path, variant: Variant, tweak: Tweak) -> Result<Box<dyn Model>, LoadError> {
     let folder = tempfile::tempdir().unwrap();
-    weights::write(fixture, variant, folder.path(), rename);
+    weights::write(fixture, variant, folder.path(), tweak);
     let location = Location::find(folder.path().to_str().unwrap(), None).unwrap();
-    let description = Description::read(location).unwrap();
-    let checkpoint = Checkpoint::open(&description, LoadOptions::default()).unwrap();
-    let (model, parameters) = models::load(checkpoint).unwrap();
+    let description = Description::read(location)?;
+    let checkpoint = Checkpoint::open(&description, LoadOptions::default())?;
+    let (model, parameters) = models::load(checkpoint)?;
     mlx_rs::transforms::eval(&parameters.arrays).unwrap();
-    model
+    Ok(model)
+}
+
+fn load(fixture: &Path, variant: Variant) -> Box<dyn Model> {
+    try_load(fixture, variant, Tweak::default()).unwrap()
 }
 
 fn expected(fixture: &Path) -> HashMap<String, Array> {
@@ -180,7 +192,7 @@ fn scores_and_tokens_equal_the_reference() {
             if !expected.contains_key(&format!("{}.ids", variant.name)) {
                 continue;
             }
-            let model = load(&fixture, variant, str::to_owned);
+            let model = load(&fixture, variant);
             let (line, is_right) = compare(name, variant, model.as_ref(), &expected);
             println!("{line}");
             wrong.extend((!is_right).then_some(line));
@@ -189,22 +201,103 @@ fn scores_and_tokens_equal_the_reference() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-/// The control: what the test above measures must notice two layers that changed places.
+/// How far the scores of a fixture go astray when something is wrong with it.
+fn astray(fixture: &Path, tweak: Tweak) -> f32 {
+    let model = try_load(fixture, FLOAT32, tweak).unwrap();
+    gap(
+        &scores(model.as_ref()),
+        &expected(fixture)["float32.scores"],
+    )
+}
+
+/// A control: what is compared must notice two layers that changed places.
 #[test]
 fn swapped_layers_are_noticed() {
-    for fixture in fixtures() {
-        let model = load(&fixture, FLOAT32, |name| {
-            let swapped = name
-                .replace("layers.0.", "layers.X.")
-                .replace("layers.1.", "layers.0.");
-            swapped.replace("layers.X.", "layers.1.")
-        });
-        let gap = gap(
-            &scores(model.as_ref()),
-            &expected(&fixture)["float32.scores"],
+    let rename = |name: &str| {
+        let swapped = name.replace(".0.", ".X.").replace(".1.", ".0.");
+        swapped.replace(".X.", ".1.")
+    };
+    for name in ["gemma3", "llama", "qwen2", "qwen3"] {
+        let gap = astray(
+            &fixture(name),
+            Tweak {
+                rename,
+                ..Tweak::default()
+            },
         );
-        assert!(gap > 100.0 * TOLERANCE, "{}: {gap:e}", fixture.display());
+        assert!(gap > 100.0 * TOLERANCE, "{name}: {gap:e}");
     }
+}
+
+/// A control: a scaling of positions that is passed over.
+#[test]
+fn an_ignored_rope_scaling_is_noticed() {
+    let config = |config: &mut Value| config["rope_scaling"] = Value::Null;
+    for name in ["llama-scaled", "llama-sliding"] {
+        let gap = astray(
+            &fixture(name),
+            Tweak {
+                config,
+                ..Tweak::default()
+            },
+        );
+        assert!(gap > 100.0 * TOLERANCE, "{name}: {gap:e}");
+    }
+}
+
+/// A control: a window that is one token too wide.
+#[test]
+fn a_window_off_by_one_is_noticed() {
+    let config = |config: &mut Value| config["sliding_window"] = 9.into();
+    for name in ["gemma3", "llama-sliding"] {
+        let gap = astray(
+            &fixture(name),
+            Tweak {
+                config,
+                ..Tweak::default()
+            },
+        );
+        assert!(gap > 100.0 * TOLERANCE, "{name}: {gap:e}");
+    }
+}
+
+/// A control: one bias of one projection that is not there.
+#[test]
+fn a_dropped_bias_is_noticed() {
+    let is_zeroed = |name: &str| name == "model.layers.1.self_attn.k_proj.bias";
+    let gap = astray(
+        &fixture("qwen2"),
+        Tweak {
+            is_zeroed,
+            ..Tweak::default()
+        },
+    );
+    assert!(gap > 10.0 * TOLERANCE, "{gap:e}");
+}
+
+#[test]
+fn a_checkpoint_of_another_family_is_refused_by_the_first_tensor_that_does_not_fit() {
+    let refusal = |name: &str, config: fn(&mut Value)| {
+        let tweak = Tweak {
+            config,
+            ..Tweak::default()
+        };
+        try_load(&fixture(name), FLOAT32, tweak)
+            .err()
+            .map(|error| error.to_string())
+    };
+    assert_eq!(
+        refusal("qwen3", |config| config["model_type"] = "llama".into()).as_deref(),
+        Some("6 tensors were never used, first `model.layers.0.self_attn.k_norm.weight`")
+    );
+    assert_eq!(
+        refusal("llama", |config| config["model_type"] = "qwen3".into()).as_deref(),
+        Some("tensor `model.layers.0.self_attn.q_norm.weight` is missing")
+    );
+    assert_eq!(
+        refusal("llama", |config| config["intermediate_size"] = 97.into()).as_deref(),
+        Some("tensor `model.layers.0.mlp.gate_proj.weight` is [96, 64] and should be [97, 64]")
+    );
 }
 
 #[test]
@@ -213,7 +306,7 @@ fn every_family_has_a_fixture() {
         .iter()
         .map(|fixture| {
             let config = fs::read_to_string(fixture.join("config.json")).unwrap();
-            let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+            let config: Value = serde_json::from_str(&config).unwrap();
             config["model_type"].as_str().unwrap().to_owned()
         })
         .collect();

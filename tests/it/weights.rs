@@ -95,13 +95,29 @@ fn is_packed(shape: &[i32], packing: Packing<'_>) -> bool {
             .is_some_and(|width| width % packing.group_size == 0)
 }
 
-/// Writes the checkpoint of a parity fixture to `folder`; `rename` says under which name each tensor goes.
-pub(crate) fn write(
-    fixture: &Path,
-    variant: Variant,
-    folder: &Path,
-    rename: impl Fn(&str) -> String,
-) {
+/// What is changed about a fixture before it is written; the default changes nothing.
+#[derive(Clone, Copy)]
+pub(crate) struct Tweak {
+    /// Under which name a tensor goes.
+    pub(crate) rename: fn(&str) -> String,
+    /// What becomes of the configuration.
+    pub(crate) config: fn(&mut Value),
+    /// Which tensors are written as zeros.
+    pub(crate) is_zeroed: fn(&str) -> bool,
+}
+
+impl Default for Tweak {
+    fn default() -> Self {
+        Self {
+            rename: str::to_owned,
+            config: |_| {},
+            is_zeroed: |_| false,
+        }
+    }
+}
+
+/// Writes the checkpoint of a parity fixture to `folder`.
+pub(crate) fn write(fixture: &Path, variant: Variant, folder: &Path, tweak: Tweak) {
     let list = fs::read_to_string(fixture.join("tensors.txt")).unwrap();
     let mut tensors = Vec::new();
     for line in list.lines() {
@@ -110,8 +126,11 @@ pub(crate) fn write(
         let is_dense = line.ends_with(" dense");
         let sizes = words.filter(|word| *word != "dense");
         let shape: Vec<i32> = sizes.map(|word| word.parse().unwrap()).collect();
-        let dense = numbers(name, &shape).as_dtype(variant.dtype).unwrap();
-        let name = rename(name);
+        let mut dense = numbers(name, &shape).as_dtype(variant.dtype).unwrap();
+        if (tweak.is_zeroed)(name) {
+            dense = mlx_rs::ops::zeros_like(&dense).unwrap();
+        }
+        let name = (tweak.rename)(name);
         match (variant.packing, name.strip_suffix(".weight")) {
             (Some(packing), Some(path)) if !is_dense && is_packed(&shape, packing) => {
                 let (weight, scales, biases) = ffi::quantize(&dense, packing).unwrap();
@@ -134,5 +153,6 @@ pub(crate) fn write(
     {
         config["quantization"] = json!({"group_size": group_size, "bits": bits, "mode": mode});
     }
+    (tweak.config)(&mut config);
     fs::write(folder.join("config.json"), config.to_string()).unwrap();
 }
