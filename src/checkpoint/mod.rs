@@ -2,8 +2,10 @@
 
 mod config;
 mod description;
+mod exporters;
 pub mod gguf;
 pub mod locate;
+pub(crate) mod python_json;
 mod quantization;
 mod reshape;
 mod safetensors;

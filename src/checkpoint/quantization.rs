@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use mlx_rs::{Array, Dtype, error::Exception};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::LoadError;
 use crate::ffi::{self, MlxError, Packing};
@@ -181,18 +181,21 @@ impl Quantizations {
 
     /// Reads what other exporters say; of their encodings those that MLX has too are known.
     fn of_exporter(config: &Value) -> Result<Self, LoadError> {
-        let Some(method) = config
-            .get("quantization_config")
-            .and_then(|q| q.get("quant_method"))
-        else {
+        let of = |key| config.get("quantization_config").and_then(|q| q.get(key));
+        let Some(method) = of("quant_method") else {
             return Ok(Self::default());
         };
-        let mode = match method.as_str() {
-            Some("mxfp4") => Mode::Mxfp4,
-            Some("mxfp8") => Mode::Mxfp8,
+        let format = of("format").and_then(Value::as_str);
+        let (mode, (group_size, bits)) = match (method.as_str(), format) {
+            (Some("mxfp4"), _) => (Mode::Mxfp4, Mode::Mxfp4.defaults()),
+            (Some("mxfp8"), _) => (Mode::Mxfp8, Mode::Mxfp8.defaults()),
+            // Families that can unpack blocks do; of any other the scales are left over.
+            (Some("fp8"), _) if of("weight_block_size") != Some(&json!([32, 32])) => {
+                return Ok(Self::default());
+            }
+            (Some("compressed-tensors"), Some("pack-quantized")) => (Mode::Affine, (32, 4)),
             _ => return Err(unsupported(format!("`quant_method` `{method}`"))),
         };
-        let (group_size, bits) = mode.defaults();
         Ok(Self {
             general: Some(Quantization {
                 group_size,
@@ -294,8 +297,6 @@ fn unsupported(what: String) -> LoadError {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn tensors(words: i32, groups: i32) -> BTreeMap<String, Array> {

@@ -1,6 +1,6 @@
 //! Self-attention of a decoder, built to a recipe.
 
-use mlx_rs::{Array, Dtype, fast};
+use mlx_rs::{Array, Dtype, fast, ops::sigmoid};
 
 use super::{
     cache::KeysValues,
@@ -36,6 +36,7 @@ enum Projected {
     Separate { q: Linear, k: Linear, v: Linear },
     Fused(Linear),
     ByGroup(Linear),
+    Gated { q: Linear, k: Linear, v: Linear },
 }
 
 /// What the layers of one forward pass are given.
@@ -44,6 +45,15 @@ pub(super) struct Pass {
     pub(super) mask: Mask,
     /// What queries are multiplied by, where they are: `[n, 1]`.
     pub(super) growth: Option<Array>,
+}
+
+/// What is projected from a position.
+struct Inputs {
+    q: Array,
+    k: Array,
+    v: Array,
+    /// What the mixed values are multiplied by, before the sigmoid.
+    gate: Option<Array>,
 }
 
 /// The norms of queries and keys; see [`QkNorm`].
@@ -98,6 +108,11 @@ impl SelfAttention {
                     k: linear("k_proj", kv_heads * head_dim, recipe.width)?,
                     v: linear("v_proj", kv_heads * head_dim, recipe.width)?,
                 },
+                Projections::Gated => Projected::Gated {
+                    q: linear("q_proj", 2 * heads * head_dim, recipe.width)?,
+                    k: linear("k_proj", kv_heads * head_dim, recipe.width)?,
+                    v: linear("v_proj", kv_heads * head_dim, recipe.width)?,
+                },
                 Projections::Fused => {
                     let outputs = (heads + 2 * kv_heads) * head_dim;
                     Projected::Fused(linear("qkv_proj", outputs, recipe.width)?)
@@ -141,7 +156,7 @@ impl SelfAttention {
         let &[batch, length, _] = x.shape() else {
             return Err(MlxError::new("hidden states take three axes"));
         };
-        let (q, k, v) = self.project(x)?;
+        let Inputs { q, k, v, gate } = self.project(x)?;
         let (q, k) = self.normalized(Place::Whole, q, k)?;
         let by_head = |x: Array, heads| x.reshape(&[batch, length, heads, -1]);
         let (q, k) = (by_head(q, self.heads)?, by_head(k, self.kv_heads)?);
@@ -166,24 +181,42 @@ impl SelfAttention {
             .mix(&q, &k, &v, &pass.mask)?
             .transpose_axes(&[0, 2, 1, 3])?
             .reshape(&[batch, length, -1])?;
-        self.o.forward(&mixed)
+        match gate {
+            None => self.o.forward(&mixed),
+            Some(gate) => self.o.forward(&mixed.multiply(sigmoid(gate)?)?),
+        }
     }
 
-    /// Queries, keys and values, each `[batch, n, heads · head_dim]`, or by head already.
-    fn project(&self, x: &Array) -> nn::Result<(Array, Array, Array)> {
+    /// Queries, keys, values and gates, each `[batch, n, heads · head_dim]`, or by head already.
+    fn project(&self, x: &Array) -> nn::Result<Inputs> {
+        let inputs = |q, k, v, gate| Inputs { q, k, v, gate };
         match &self.projections {
-            Projected::Separate { q, k, v } => Ok((q.forward(x)?, k.forward(x)?, v.forward(x)?)),
+            Projected::Separate { q, k, v } => {
+                Ok(inputs(q.forward(x)?, k.forward(x)?, v.forward(x)?, None))
+            }
+            Projected::Gated { q, k, v } => {
+                let flat = |part: Array| part.flatten(-2, -1);
+                let by_head = [x.dim(0), x.dim(1), self.heads, -1];
+                let halves = q.forward(x)?.reshape(&by_head)?.split_equal(2, -1)?;
+                let [q, gate] = <[Array; 2]>::try_from(halves)
+                    .map_err(|_| MlxError::new("a projection did not split into two"))?;
+                let (k, v) = (k.forward(x)?, v.forward(x)?);
+                Ok(inputs(flat(q)?, k, v, Some(flat(gate)?)))
+            }
             Projected::Fused(qkv) => {
                 let ends = [
                     self.heads * self.head_dim,
                     (self.heads + self.kv_heads) * self.head_dim,
                 ];
-                in_three(&qkv.forward(x)?, ends, -1)
+                let (q, k, v) = in_three(&qkv.forward(x)?, ends, -1)?;
+                Ok(inputs(q, k, v, None))
             }
             Projected::ByGroup(qkv) => {
                 let shared = self.heads / self.kv_heads;
                 let groups = [x.dim(0), x.dim(1), self.kv_heads, shared + 2, self.head_dim];
-                in_three(&qkv.forward(x)?.reshape(&groups)?, [shared, shared + 1], -2)
+                let qkv = qkv.forward(x)?.reshape(&groups)?;
+                let (q, k, v) = in_three(&qkv, [shared, shared + 1], -2)?;
+                Ok(inputs(q, k, v, None))
             }
         }
     }

@@ -64,10 +64,14 @@ impl Model for Decoder {
     }
 
     fn forward(&self, tokens: &Array, cache: &mut Cache) -> nn::Result<Array> {
-        let offset = cache.layers_mut().first().map_or(0, KeysValues::offset);
+        let offset = match cache.layers_mut().first_mut() {
+            None => 0,
+            Some(layer) => layer.keys_values()?.offset(),
+        };
         let mut x = self.front.forward(tokens, offset)?;
         let (mut masks, mut growths) = (Masks::default(), Growths::default());
         for (block, cache) in self.blocks.iter().zip(cache.layers_mut()) {
+            let cache = cache.keys_values()?;
             let pass = Pass {
                 mask: masks.of(block.attention.kernel, cache, tokens.dim(1))?,
                 growth: growths.of(block.attention.growth, (offset, tokens.dim(1)), x.dtype())?,
@@ -106,10 +110,11 @@ impl Decoder {
 
 /// The masks of one forward pass: layers with the same reach and kernel share theirs.
 #[derive(Default)]
-struct Masks(Vec<(Reach, Kernel, Mask)>);
+pub(super) struct Masks(Vec<(Reach, Kernel, Mask)>);
 
 impl Masks {
-    fn of(&mut self, kernel: Kernel, cache: &KeysValues, n: i32) -> nn::Result<Mask> {
+    /// The mask of `n` new tokens for a layer with this kernel and cache.
+    pub(super) fn of(&mut self, kernel: Kernel, cache: &KeysValues, n: i32) -> nn::Result<Mask> {
         let key = (cache.reach(), kernel);
         let known = self.0.iter().find(|(reach, of, _)| (*reach, *of) == key);
         if let Some((_, _, mask)) = known {

@@ -45,10 +45,8 @@ impl Mixture {
             weighted,
             shared,
         } = recipe;
-        let always = |inner| {
-            let gated = recipe::FeedForward::Gated { activation, inner };
-            FeedForward::load(&scope.at("shared_experts"), width, &gated)
-        };
+        let half = |half| FeedForward::load(&scope.at("shared_experts"), width, &half);
+        let always = |inner| half(recipe::FeedForward::Gated { activation, inner });
         Ok(Self {
             router: Routing::load(scope, router, experts, width)?,
             experts: Experts::load(&scope.at("switch_mlp"), (experts, inner), width, activation)?,
@@ -57,6 +55,10 @@ impl Mixture {
                 Shared::None => None,
                 Shared::Always { inner } => Some(SharedExperts {
                     experts: always(inner)?,
+                    gate: None,
+                }),
+                Shared::Fused { inner } => Some(SharedExperts {
+                    experts: half(recipe::FeedForward::GatedFused { activation, inner })?,
                     gate: None,
                 }),
                 Shared::Gated { inner } => Some(SharedExperts {

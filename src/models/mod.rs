@@ -6,34 +6,50 @@ mod cache;
 mod cohere;
 mod cohere2;
 mod decoder;
+mod deepseek_v2;
+mod deepseek_v3;
 mod dots1;
 mod ernie4_5;
 mod ernie4_5_moe;
 mod exaone4;
+mod falcon_h1;
 mod feed_forward;
 mod front;
+mod gated_delta;
 mod gemma;
 mod gemma2;
 mod gemma3;
+mod gemma3n;
+mod gemma4;
 mod glm;
 mod glm4;
 mod glm4_moe;
+mod glm4_moe_lite;
 mod gpt2;
 mod gpt_neox;
 mod gpt_oss;
 mod granite;
 mod granitemoe;
+mod granitemoehybrid;
 mod growth;
 mod helium;
 mod hunyuan_v1_dense;
+mod hybrid;
 mod internlm2;
 mod internlm3;
+mod latent;
+mod latent_mixture;
+mod lending;
+mod lfm2;
+mod lfm2_moe;
 mod lille;
 mod llama;
 mod llama4;
 mod llama4_text;
+mod mamba2;
 mod mimo;
 mod minicpm;
+mod minicpm3;
 mod minimax;
 mod ministral3;
 mod mistral3;
@@ -41,9 +57,11 @@ mod mixtral;
 mod mixture;
 mod nanochat;
 mod nemotron;
+mod nemotron_h;
 mod olmo2;
 mod olmo3;
 mod olmoe;
+mod per_layer;
 mod phi;
 mod phi3;
 mod phimoe;
@@ -53,15 +71,20 @@ mod qwen2;
 mod qwen2_moe;
 mod qwen2_vl;
 mod qwen3;
+mod qwen3_5;
+mod qwen3_5_moe;
 mod qwen3_moe;
+mod qwen3_next;
 mod qwen3_vl;
 mod qwen3_vl_moe;
 pub mod recipe;
 mod router;
 mod seed_oss;
+mod short_convolution;
 mod smollm3;
 mod stablelm;
 mod starcoder2;
+mod state_space;
 mod telechat3;
 mod wrapper;
 
@@ -115,32 +138,44 @@ pub enum Architecture {
 /// Every family, in the order of their files.
 pub const FAMILIES: &[Family] = &[
     apertus::FAMILY,
-    cohere::FAMILY,
     cohere2::FAMILY,
+    cohere::FAMILY,
+    deepseek_v2::FAMILY,
+    deepseek_v3::FAMILY,
     dots1::FAMILY,
     ernie4_5::FAMILY,
     ernie4_5_moe::FAMILY,
     exaone4::FAMILY,
-    gemma::FAMILY,
+    falcon_h1::FAMILY,
     gemma2::FAMILY,
     gemma3::FAMILY,
-    glm::FAMILY,
+    gemma3n::FAMILY,
+    gemma4::FAMILY,
+    gemma4::WRAPPED,
+    gemma::FAMILY,
     glm4::FAMILY,
     glm4_moe::FAMILY,
+    glm4_moe_lite::FAMILY,
+    glm::FAMILY,
     gpt2::FAMILY,
     gpt_neox::FAMILY,
     gpt_oss::FAMILY,
     granite::FAMILY,
     granitemoe::FAMILY,
+    granitemoehybrid::FAMILY,
     helium::FAMILY,
     hunyuan_v1_dense::FAMILY,
     internlm2::FAMILY,
     internlm3::FAMILY,
+    lfm2::FAMILY,
+    lfm2_moe::FAMILY,
     lille::FAMILY,
-    llama::FAMILY,
     llama4::FAMILY,
     llama4_text::FAMILY,
+    llama::FAMILY,
+    mamba2::FAMILY,
     mimo::FAMILY,
+    minicpm3::FAMILY,
     minicpm::FAMILY,
     minimax::FAMILY,
     ministral3::FAMILY,
@@ -148,18 +183,22 @@ pub const FAMILIES: &[Family] = &[
     mixtral::FAMILY,
     nanochat::FAMILY,
     nemotron::FAMILY,
+    nemotron_h::FAMILY,
     olmo2::FAMILY,
     olmo3::FAMILY,
     olmoe::FAMILY,
-    phi::FAMILY,
     phi3::FAMILY,
+    phi::FAMILY,
     phimoe::FAMILY,
     pixtral::FAMILY,
     qwen2::FAMILY,
     qwen2_moe::FAMILY,
     qwen2_vl::FAMILY,
     qwen3::FAMILY,
+    qwen3_5::FAMILY,
+    qwen3_5_moe::FAMILY,
     qwen3_moe::FAMILY,
+    qwen3_next::FAMILY,
     qwen3_vl::FAMILY,
     qwen3_vl_moe::FAMILY,
     seed_oss::FAMILY,

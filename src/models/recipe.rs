@@ -186,6 +186,8 @@ pub enum Projections {
     Fused,
     /// By `qkv_proj`, for one key head after another: the queries that share it, the key, the value.
     FusedByGroup,
+    /// By `q_proj`, `k_proj` and `v_proj`, the first of which also makes a gate for each head: `out(mixed · σ(gate))`.
+    Gated,
 }
 
 /// Which queries and keys are normalized.

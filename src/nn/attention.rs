@@ -98,8 +98,8 @@ pub fn capped_attention(
     Ok(mixed.reshape(&[batch, heads, n, -1])?)
 }
 
-/// The lowest finite number of the element type of `like`. Shape `[]`.
-fn lowest(like: &Array) -> Array {
+/// The lowest finite number of the element type of `like`, which no softmax lets through. Shape `[]`.
+pub fn lowest(like: &Array) -> Array {
     if like.dtype() == Dtype::Bfloat16 {
         Array::from_slice(&[bf16::MIN], &[])
     } else if like.dtype() == Dtype::Float16 {

@@ -1,7 +1,7 @@
-//! What a sequence leaves behind: keys and values, growing in steps or turning in a ring.
+//! Keys and values of one layer, growing in steps or turning in a ring.
 //!
-//! Reference: `mlx_lm.models.cache`. Growth and ring order show in the last bits of what attention sums, so both
-//! are the reference's.
+//! Reference: `mlx_lm.models.cache`, `KVCache` and `RotatingKVCache`. Growth and ring order show in the last bits of
+//! what attention sums, so both are the reference's.
 
 use mlx_rs::{
     Array,
@@ -12,38 +12,16 @@ use mlx_rs::{
     },
 };
 
-use super::recipe::Reach;
-use crate::nn::{self, Mask, MlxError, causal_mask, chunk_mask};
+use crate::{
+    models::recipe::Reach,
+    nn::{self, Mask, MlxError, causal_mask, chunk_mask},
+};
 
 /// Rows that a cache grows by.
 const STEP: i32 = 256;
 
-/// The state of one sequence, a part for each layer.
-pub struct Cache {
-    layers: Vec<KeysValues>,
-}
-
-impl Cache {
-    /// An empty cache for layers that reach this far back.
-    pub fn new(layers: impl IntoIterator<Item = Reach>) -> Self {
-        Self {
-            layers: layers.into_iter().map(KeysValues::new).collect(),
-        }
-    }
-
-    /// Every array that it holds, for evaluation.
-    pub fn arrays(&self) -> impl Iterator<Item = &Array> {
-        self.layers.iter().flat_map(KeysValues::arrays)
-    }
-
-    /// The part of each layer, in order.
-    pub(super) fn layers_mut(&mut self) -> &mut [KeysValues] {
-        &mut self.layers
-    }
-}
-
 /// Keys and values of one layer, each `[batch, kv_heads, rows, dim]`.
-pub(super) struct KeysValues {
+pub(in crate::models) struct KeysValues {
     reach: Reach,
     rows: Option<(Array, Array)>,
     /// Tokens read so far.
@@ -55,7 +33,7 @@ pub(super) struct KeysValues {
 }
 
 impl KeysValues {
-    fn new(reach: Reach) -> Self {
+    pub(super) fn new(reach: Reach) -> Self {
         Self {
             reach,
             rows: None,
@@ -65,22 +43,22 @@ impl KeysValues {
         }
     }
 
-    fn arrays(&self) -> impl Iterator<Item = &Array> {
+    pub(super) fn arrays(&self) -> impl Iterator<Item = &Array> {
         self.rows.iter().flat_map(|(keys, values)| [keys, values])
     }
 
     /// Tokens read so far.
-    pub(super) fn offset(&self) -> i32 {
+    pub(in crate::models) fn offset(&self) -> i32 {
         self.offset
     }
 
     /// How far back its queries see.
-    pub(super) fn reach(&self) -> Reach {
+    pub(in crate::models) fn reach(&self) -> Reach {
         self.reach
     }
 
     /// Which keys the next `n` queries may see.
-    pub(super) fn mask(&self, n: i32) -> nn::Result<Mask> {
+    pub(in crate::models) fn mask(&self, n: i32) -> nn::Result<Mask> {
         match self.reach {
             Reach::Chunk(chunk) => {
                 let oldest = self.dropped.max(self.offset - chunk);
@@ -101,7 +79,11 @@ impl KeysValues {
     }
 
     /// Adds the keys and values of new tokens and returns all that attention may look at.
-    pub(super) fn update(&mut self, keys: &Array, values: &Array) -> nn::Result<(Array, Array)> {
+    pub(in crate::models) fn update(
+        &mut self,
+        keys: &Array,
+        values: &Array,
+    ) -> nn::Result<(Array, Array)> {
         let n = keys.dim(2);
         match self.reach {
             Reach::Full | Reach::Masked(_) => self.grow_and_write(keys, values, n),
@@ -236,8 +218,8 @@ impl KeysValues {
         Ok(())
     }
 
-    /// The rows that were written.
-    fn visible(&self) -> nn::Result<(Array, Array)> {
+    /// The rows that were written, for a layer that borrows them.
+    pub(in crate::models) fn visible(&self) -> nn::Result<(Array, Array)> {
         let written = self.offset - self.dropped;
         match &self.rows {
             Some(rows) if written < rows.0.dim(2) => first(rows, written),
