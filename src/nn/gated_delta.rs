@@ -152,3 +152,37 @@ fn step(inputs: &[Array]) -> Answer<Vec<Array>> {
     let y = memory.multiply(q_row)?.sum_axis(-1, None)?;
     Ok(vec![y.as_dtype(q.dtype())?, memory])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memory_writes_only_what_it_does_not_know() {
+        let zero = Array::from_slice(&[0f32], &[1]);
+        let rule = GatedDelta {
+            decay_log: zero.clone(),
+            step_bias: zero,
+        };
+        let row = |value: f32, shape: &[i32]| Array::from_slice(&[value, value], shape);
+        let (four, three) = ([1, 2, 1, 1], [1, 2, 1]);
+        let mut memory = None;
+        let reading = Reading {
+            q: &row(3.0, &four),
+            k: &row(5.0, &four),
+            v: &row(2.0, &four),
+            a: &row(0.0, &three),
+            b: &row(0.0, &three),
+        };
+        let y = rule.forward(&reading, &mut memory).unwrap();
+        let y = y.contiguous().unwrap();
+        let y = y.try_as_slice::<f32>().unwrap();
+        // Keys and queries become 1; exp(-ln 2) = ½ is kept and σ(0) = ½ of what is new is written: first
+        // ½ · 2 = 1, then ½ + ½ · (2 - ½) = 1.25.
+        assert!((y[0] - 1.0).abs() < 1e-5, "{y:?}");
+        assert!((y[1] - 1.25).abs() < 1e-5, "{y:?}");
+        let memory = memory.unwrap();
+        assert_eq!(memory.shape(), [1, 1, 1, 1]);
+        assert_eq!(memory.dtype(), Dtype::Float32);
+    }
+}

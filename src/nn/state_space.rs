@@ -212,3 +212,57 @@ fn time_steps(time: &Array, bias: &Array, limits: (f32, f32)) -> Result<Array> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A recurrence that keeps half of its memory at each step of ln 2, and adds ten times its input.
+    fn outputs(limits: (f32, f32), lengths: &[i32]) -> Vec<f32> {
+        let weight = |value: f32| Array::from_slice(&[value], &[1]);
+        let recurrence = StateSpace {
+            decay_log: weight(0.0),
+            step_bias: weight(0.0),
+            through: weight(10.0),
+            limits,
+        };
+        let mut memory = None;
+        let mut outputs = Vec::new();
+        for &n in lengths {
+            let ones = Array::ones::<f32>(&[1, n, 1, 1]).unwrap();
+            let step = Step {
+                x: &ones,
+                write: &ones,
+                read: &ones,
+                time: &Array::zeros::<f32>(&[1, n, 1]).unwrap(),
+            };
+            let y = recurrence.forward(&step, &mut memory, Precision::Input);
+            let y = y.unwrap().contiguous().unwrap();
+            outputs.extend_from_slice(y.try_as_slice::<f32>().unwrap());
+        }
+        outputs
+    }
+
+    #[test]
+    fn a_memory_is_carried_over_steps_and_chunks() {
+        let two = std::f32::consts::LN_2;
+        let y = outputs((0.0, f32::INFINITY), &[2, 1, 300]);
+        for (at, expected) in [
+            (0, 10.0 + two),
+            (1, 10.0 + 1.5 * two),
+            (2, 10.0 + 1.75 * two),
+            // In the second chunk of the last step.
+            (3 + 256, 10.0 + 2.0 * two),
+            (302, 10.0 + 2.0 * two),
+        ] {
+            assert!((y[at] - expected).abs() < 1e-5, "{at}: {}", y[at]);
+        }
+    }
+
+    #[test]
+    fn time_steps_are_clipped() {
+        // ln 2 lies above the limit.
+        assert!((outputs((0.1, 0.5), &[1])[0] - 10.5).abs() < 1e-6);
+        assert!((outputs((0.75, 2.0), &[1])[0] - 10.75).abs() < 1e-6);
+    }
+}
