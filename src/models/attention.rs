@@ -176,9 +176,8 @@ impl SelfAttention {
             Some(growth) => q.multiply(growth)?.as_dtype(q.dtype())?,
             None => q,
         };
-        let (k, v) = cache.update(&k, &v)?;
         let mixed = self
-            .mix(&q, &k, &v, &pass.mask)?
+            .mix(&q, (&k, &v), &pass.mask, cache)?
             .transpose_axes(&[0, 2, 1, 3])?
             .reshape(&[batch, length, -1])?;
         match gate {
@@ -228,19 +227,33 @@ impl SelfAttention {
         }
     }
 
-    fn mix(&self, q: &Array, k: &Array, v: &Array, mask: &Mask) -> nn::Result<Array> {
-        let wide = |q: &Array| q.as_dtype(Dtype::Float32);
+    /// Leaves the new keys and values in `cache` and attends to all it holds.
+    fn mix(
+        &self,
+        q: &Array,
+        (k, v): (&Array, &Array),
+        mask: &Mask,
+        cache: &mut KeysValues,
+    ) -> nn::Result<Array> {
         match self.kernel {
-            Kernel::Fused | Kernel::FusedWithSinks => match &self.sinks {
-                None => attention(q, k, v, self.scale, mask),
-                Some(sinks) => attention_with_sinks(q, k, v, self.scale, sinks, mask),
-            },
-            Kernel::Capped(cap) => capped_attention(q, k, v, self.scale, cap, mask),
+            Kernel::FusedWithSinks => {
+                let (k, v) = cache.update(k, v)?;
+                match &self.sinks {
+                    None => attention(q, &k, &v, self.scale, mask),
+                    Some(sinks) => attention_with_sinks(q, &k, &v, self.scale, sinks, mask),
+                }
+            }
+            Kernel::Capped(cap) => {
+                let (k, v) = cache.update(k, v)?;
+                capped_attention(q, &k, &v, self.scale, cap, mask)
+            }
+            Kernel::Fused => cache.attend(q, (k, v), self.scale, mask),
             Kernel::WideForFloat16 if q.dtype() != Dtype::Float16 => {
-                attention(q, k, v, self.scale, mask)
+                cache.attend(q, (k, v), self.scale, mask)
             }
             Kernel::Wide | Kernel::WideForFloat16 => {
-                let mixed = attention(&wide(q)?, k, v, self.scale, mask)?;
+                let wide = q.as_dtype(Dtype::Float32)?;
+                let mixed = cache.attend(&wide, (k, v), self.scale, mask)?;
                 Ok(mixed.as_dtype(v.dtype())?)
             }
         }

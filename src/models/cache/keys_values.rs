@@ -12,18 +12,21 @@ use mlx_rs::{
     },
 };
 
+use super::packed::Packed;
 use crate::{
     models::recipe::Reach,
-    nn::{self, Mask, MlxError, causal_mask, chunk_mask},
+    nn::{self, Mask, MlxError, RowPacking, attention, causal_mask, chunk_mask},
 };
 
 /// Rows that a cache grows by.
-const STEP: i32 = 256;
+pub(super) const STEP: i32 = 256;
 
 /// Keys and values of one layer, each `[batch, kv_heads, rows, dim]`.
 pub(in crate::models) struct KeysValues {
     reach: Reach,
     rows: Option<(Array, Array)>,
+    /// The same, in the place of `rows`, from when it was packed.
+    packed: Option<Packed>,
     /// Tokens read so far.
     offset: i32,
     /// Tokens that were dropped from the front of a growing cache.
@@ -37,6 +40,7 @@ impl KeysValues {
         Self {
             reach,
             rows: None,
+            packed: None,
             offset: 0,
             dropped: 0,
             next: 0,
@@ -44,7 +48,40 @@ impl KeysValues {
     }
 
     pub(super) fn arrays(&self) -> impl Iterator<Item = &Array> {
-        self.rows.iter().flat_map(|(keys, values)| [keys, values])
+        let packed = self.packed.iter().flat_map(Packed::arrays);
+        let rows = self.rows.iter().flat_map(|(keys, values)| [keys, values]);
+        rows.chain(packed)
+    }
+
+    /// Packs what it holds and all that will come.
+    pub(super) fn pack(&mut self, packing: RowPacking) -> nn::Result<()> {
+        match self.reach {
+            _ if self.packed.is_some() => Ok(()),
+            Reach::Full => {
+                self.packed = Some(Packed::of(self.rows.take(), packing)?);
+                Ok(())
+            }
+            Reach::Chunk(_) | Reach::Window(_) => {
+                Err(MlxError::new("only keys that are all kept can be packed"))
+            }
+        }
+    }
+
+    /// Adds the keys and values of new tokens and attends to all that may be looked at.
+    pub(in crate::models) fn attend(
+        &mut self,
+        q: &Array,
+        (keys, values): (&Array, &Array),
+        scale: f32,
+        mask: &Mask,
+    ) -> nn::Result<Array> {
+        let Some(packed) = &mut self.packed else {
+            let (keys, values) = self.update(keys, values)?;
+            return attention(q, &keys, &values, scale, mask);
+        };
+        let mixed = packed.attend(q, (keys, values), self.offset, scale, mask)?;
+        self.offset += keys.dim(2);
+        Ok(mixed)
     }
 
     /// Tokens read so far.
@@ -85,6 +122,9 @@ impl KeysValues {
         values: &Array,
     ) -> nn::Result<(Array, Array)> {
         let n = keys.dim(2);
+        if self.packed.is_some() {
+            return Err(MlxError::new("packed keys serve only the plain attention"));
+        }
         match self.reach {
             Reach::Full | Reach::Masked(_) => self.grow_and_write(keys, values, n),
             Reach::Chunk(chunk) => {

@@ -1,6 +1,7 @@
 //! What a sequence leaves behind, a part for each layer.
 
 mod keys_values;
+mod packed;
 mod state;
 
 pub(super) use keys_values::KeysValues;
@@ -9,7 +10,7 @@ pub(super) use state::State;
 use mlx_rs::Array;
 
 use super::recipe::Reach;
-use crate::nn::{self, MlxError};
+use crate::nn::{self, MlxError, RowPacking};
 
 /// The state of one sequence, a part for each layer.
 pub struct Cache {
@@ -36,6 +37,21 @@ impl Cache {
             layer.collect(&mut arrays);
         }
         arrays.into_iter()
+    }
+
+    /// Packs the keys and values of every layer, those that it holds and those that will come; what recurrences keep
+    /// stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// When a layer sees less than the whole sequence, which is not packed.
+    pub fn pack(&mut self, packing: RowPacking) -> nn::Result<()> {
+        for layer in &mut self.layers {
+            if let LayerCache::KeysValues(rows) = layer {
+                rows.pack(packing)?;
+            }
+        }
+        Ok(())
     }
 
     /// The part of each layer, in order.
