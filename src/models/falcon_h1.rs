@@ -35,6 +35,10 @@ pub(super) const FAMILY: Family = Family {
 /// The keys that this family reads, with the reference's defaults.
 #[derive(Deserialize)]
 #[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "these are the keys of the file"
+)]
 struct Config {
     attention_in_multiplier: f32,
     attention_out_multiplier: f32,

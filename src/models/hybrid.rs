@@ -199,8 +199,8 @@ impl Half {
             Mixer::GatedDelta(mixer) => mixer.forward(&read, cache.recurrence()?)?,
             Mixer::ShortConvolution(mixer) => mixer.forward(&read, cache.recurrence()?)?,
             Mixer::StateSpace(mixer) => mixer.forward(&read, cache.recurrence()?)?,
-            Mixer::Parallel(mixer, attention) => {
-                let mixed = mixer.forward(&read, cache.part(0)?.recurrence()?)?;
+            Mixer::Parallel(recurrence, attention) => {
+                let mixed = recurrence.forward(&read, cache.part(0)?.recurrence()?)?;
                 let attended = attend(attention, &read, cache.part(1)?)?;
                 return Ok(x.add(mixed)?.add(attended)?);
             }

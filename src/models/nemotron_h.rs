@@ -132,15 +132,15 @@ impl Kind {
 
 impl Config {
     fn kinds(&self) -> Result<Vec<Kind>, LoadError> {
-        let named = [&self.layers_block_type, &self.layer_types];
-        let named = named.into_iter().flatten().find(|names| !names.is_empty());
-        match (&self.hybrid_override_pattern, named) {
+        let words = [&self.layers_block_type, &self.layer_types];
+        let words = words.into_iter().flatten().find(|words| !words.is_empty());
+        match (&self.hybrid_override_pattern, words) {
             (Some(Pattern::Word(letters)), _) => letters
                 .chars()
                 .map(|letter| Kind::read(letter.encode_utf8(&mut [0; 4])))
                 .collect(),
-            (Some(Pattern::Letters(names)), _) | (None, Some(names)) => {
-                names.iter().map(|name| Kind::read(name)).collect()
+            (Some(Pattern::Letters(kinds)), _) | (None, Some(kinds)) => {
+                kinds.iter().map(|kind| Kind::read(kind)).collect()
             }
             (None, None) => Err(LoadError::Unsupported {
                 what: "neither `hybrid_override_pattern` nor `layers_block_type`".to_owned(),

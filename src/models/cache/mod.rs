@@ -69,7 +69,7 @@ pub(super) enum LayerCache {
     /// The state of its recurrence.
     State(State),
     /// A part for each of several that the layer has side by side.
-    List(Vec<LayerCache>),
+    List(Vec<Self>),
 }
 
 impl LayerCache {
