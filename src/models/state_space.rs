@@ -90,6 +90,14 @@ impl Shape {
 impl StateSpaceMixer {
     /// Takes every tensor below `scope` that `shape` asks for.
     pub(super) fn load(scope: &Scope<'_>, shape: &Shape) -> Result<Self, LoadError> {
+        if shape.groups <= 0 || shape.heads % shape.groups != 0 {
+            return Err(LoadError::Unsupported {
+                what: format!(
+                    "a recurrence of {} heads in {} groups",
+                    shape.heads, shape.groups
+                ),
+            });
+        }
         let (inner, channels) = (shape.inner(), shape.channels());
         let norm = |eps| Norm::load(&scope.at("norm"), NormKind::Rms, inner, eps);
         let convolution = &scope.at("conv1d");
