@@ -39,8 +39,8 @@ impl Cache {
         arrays.into_iter()
     }
 
-    /// Packs the keys and values of every layer, those that it holds and those that will come; what recurrences keep
-    /// stays as it is.
+    /// Packs the keys and values of every layer, those that it holds and those that will come. As in the reference,
+    /// recurrences stay as they are, and so do layers that have a recurrence beside their keys.
     ///
     /// # Errors
     ///
