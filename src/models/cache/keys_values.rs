@@ -57,7 +57,7 @@ impl KeysValues {
     pub(super) fn pack(&mut self, packing: RowPacking) -> nn::Result<()> {
         match self.reach {
             _ if self.packed.is_some() => Ok(()),
-            Reach::Full => {
+            Reach::Full | Reach::Masked(_) => {
                 self.packed = Some(Packed::of(self.rows.take(), packing)?);
                 Ok(())
             }
