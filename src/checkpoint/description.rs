@@ -73,6 +73,28 @@ impl Description {
         self.gguf.as_ref()
     }
 
+    /// Tokens that the model was made to attend to, under the names that configurations use.
+    pub fn context_length(&self) -> Option<u32> {
+        let names = [
+            "max_position_embeddings",
+            "n_positions",
+            "max_sequence_length",
+            "seq_len",
+        ];
+        let length = self.count(&names)?;
+        u32::try_from(length).ok()
+    }
+
+    /// The first of `keys` that the configuration, or that of its text, has as a positive whole number.
+    pub fn count(&self, keys: &[&str]) -> Option<u64> {
+        let read = |section: &Value| {
+            keys.iter()
+                .filter_map(|key| section.get(key)?.as_u64())
+                .find(|count| *count > 0)
+        };
+        read(&self.config).or_else(|| read(self.config.get("text_config")?))
+    }
+
     /// Its `model_type`.
     ///
     /// # Errors

@@ -2,14 +2,18 @@
 
 mod description;
 pub mod gguf;
+mod inventory;
 pub mod locate;
+mod outline;
 mod quantization;
 mod reshape;
 mod safetensors;
 mod tensors;
 
 pub use description::Description;
+pub use inventory::Inventory;
 pub use locate::{Format, Location};
+pub use outline::{Outline, Outlines, Stored};
 pub use quantization::{Mode, Quantization};
 pub use tensors::{Parameters, Scope};
 
@@ -179,6 +183,8 @@ pub struct Checkpoint<'a> {
     stored: Quantizations,
     quantizations: Quantizations,
     tensors: RefCell<BTreeMap<String, Array>>,
+    /// In place of `tensors` where only headers were read.
+    outlines: RefCell<Outlines>,
     parameters: RefCell<Parameters>,
 }
 
@@ -203,12 +209,22 @@ impl<'a> Checkpoint<'a> {
             quantizations.dequantize(&mut tensors)?;
         }
         Ok(Self {
-            description,
             stored,
             quantizations,
             tensors: RefCell::new(tensors),
-            parameters: RefCell::default(),
+            ..Self::empty(description)
         })
+    }
+
+    fn empty(description: &'a Description) -> Self {
+        Self {
+            description,
+            stored: Quantizations::default(),
+            quantizations: Quantizations::default(),
+            tensors: RefCell::default(),
+            outlines: RefCell::default(),
+            parameters: RefCell::default(),
+        }
     }
 
     /// What the checkpoint says of itself.
@@ -237,19 +253,25 @@ impl<'a> Checkpoint<'a> {
         self.quantizations.describe()
     }
 
-    /// The same of the files.
+    /// How a module is packed that the configuration says nothing else of; none where all are dense.
+    pub fn general_quantization(&self) -> Option<Quantization> {
+        self.quantizations.general()
+    }
+
+    /// How the weights are packed in the files, in words.
     pub fn stored_quantization(&self) -> Option<String> {
         self.stored.describe()
     }
 
     /// Whether the checkpoint still holds a tensor of this name.
     pub fn holds(&self, name: &str) -> bool {
-        self.tensors.borrow().contains_key(name)
+        self.tensors.borrow().contains_key(name) || self.outlines.borrow().contains_key(name)
     }
 
     /// Drops tensors that a family does without.
     pub fn discard(&self, unwanted: impl Fn(&str) -> bool) {
         self.tensors.borrow_mut().retain(|name, _| !unwanted(name));
+        self.outlines.borrow_mut().retain(|name, _| !unwanted(name));
     }
 
     /// The top of the tensor tree.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use mlx_rs::{Array, Dtype, error::Exception};
 use serde_json::{Map, Value};
 
-use super::LoadError;
+use super::{LoadError, Outlines, outline};
 use crate::ffi::{self, MlxError, Packing};
 
 /// How one matrix is packed.
@@ -59,7 +59,7 @@ impl Mode {
     }
 
     /// Group size and bits where the configuration names only the mode.
-    fn defaults(self) -> (i32, i32) {
+    pub fn defaults(self) -> (i32, i32) {
         match self {
             Self::Affine => (64, 4),
             Self::Mxfp4 => (32, 4),
@@ -207,6 +207,16 @@ impl Quantizations {
         }
     }
 
+    /// How the matrix at `path` is packed, of which only headers were read.
+    pub(super) fn of_outline(&self, path: &str, outlines: &Outlines) -> Option<Quantization> {
+        let own = match self.modules.get(path) {
+            None => outline::Entry::None,
+            Some(None) => outline::Entry::Dense,
+            Some(Some(how)) => outline::Entry::Packed(*how),
+        };
+        outline::packing(self.general, own, outlines, path)
+    }
+
     /// Makes every packed matrix of `tensors` dense, and forgets that any was packed.
     pub(super) fn dequantize(
         &mut self,
@@ -240,6 +250,11 @@ impl Quantizations {
             tensors.insert(format!("{path}.weight"), dense);
         }
         Ok(())
+    }
+
+    /// How a module is packed that nothing else is said of.
+    pub(super) fn general(&self) -> Option<Quantization> {
+        self.general
     }
 
     /// In words, such as `4-bit affine, group 64`; none where nothing is packed.

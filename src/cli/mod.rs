@@ -10,6 +10,7 @@ mod printer;
 mod progress;
 mod run;
 mod shared;
+mod show;
 mod system;
 mod table;
 mod worker;
@@ -61,6 +62,8 @@ enum Command {
     Generate(generate::Arguments),
     /// Lists the architectures that can be run, and the models in the local cache
     List(list::Arguments),
+    /// Shows what a model is and what it will take, before any weight is read
+    Show(show::Arguments),
     /// Checks that every line of a report fits its schema
     Check(check::Arguments),
     /// Tells which machine, system and MLX this is
@@ -89,6 +92,7 @@ pub fn run() -> Exit {
         Command::Run(arguments) => run::run(&arguments, &printer),
         Command::Generate(arguments) => generate::run(&arguments, &printer),
         Command::List(arguments) => list::run(&arguments, &printer),
+        Command::Show(arguments) => show::run(&arguments, &printer),
         Command::Check(arguments) => check::run(&arguments, &printer),
         Command::System(arguments) => system::run(&arguments, &printer),
         Command::Worker(arguments) => worker::run(&arguments, &printer),

@@ -3,7 +3,9 @@
 mod attention;
 mod cache;
 mod decoder;
+mod exceptions;
 mod feed_forward;
+mod footprint;
 mod gemma3;
 mod llama;
 mod qwen2;
@@ -11,6 +13,8 @@ mod qwen3;
 pub mod recipe;
 
 pub use cache::Cache;
+pub use exceptions::Exceptions;
+pub use footprint::{CacheKind, Class, Footprint, PackedAs, Prediction, Weights};
 
 use mlx_rs::Array;
 

@@ -23,6 +23,7 @@ Commands:
   run       Measures models and appends a line for each cell to a report
   generate  Lets a model answer, to see what it says
   list      Lists the architectures that can be run, and the models in the local cache
+  show      Shows what a model is and what it will take, before any weight is read
   check     Checks that every line of a report fits its schema
   system    Tells which machine, system and MLX this is
   help      Print this message or the help of the given subcommand(s)

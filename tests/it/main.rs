@@ -8,6 +8,8 @@ mod failures;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod parity;
 #[cfg(test)]
 mod real;

@@ -5,6 +5,7 @@ mod config;
 mod header;
 mod keys;
 mod metadata;
+mod outline;
 mod pre_tokenizer;
 mod reader;
 mod rope;
