@@ -2,6 +2,7 @@
 
 mod campaign;
 mod check;
+mod convert;
 mod generate;
 mod interrupt;
 mod list;
@@ -60,6 +61,8 @@ enum Command {
     Run(run::Arguments),
     /// Lets a model answer, to see what it says
     Generate(generate::Arguments),
+    /// Writes a model as a folder that MLX's programs load, packed if asked
+    Convert(convert::Arguments),
     /// Lists the architectures that can be run, and the models in the local cache
     List(list::Arguments),
     /// Shows what a model is and what it will take, before any weight is read
@@ -79,7 +82,10 @@ pub fn run() -> Exit {
         Ok(arguments) => arguments,
         Err(answer) => return printer::answer(&answer),
     };
-    if matches!(arguments.command, Command::Generate(_) | Command::Worker(_)) {
+    if matches!(
+        arguments.command,
+        Command::Convert(_) | Command::Generate(_) | Command::Worker(_)
+    ) {
         mlx::prepare_process();
     }
     let quiet = if arguments.quiet {
@@ -91,6 +97,7 @@ pub fn run() -> Exit {
     match arguments.command {
         Command::Run(arguments) => run::run(&arguments, &printer),
         Command::Generate(arguments) => generate::run(&arguments, &printer),
+        Command::Convert(arguments) => convert::run(&arguments, &printer),
         Command::List(arguments) => list::run(&arguments, &printer),
         Command::Show(arguments) => show::run(&arguments, &printer),
         Command::Check(arguments) => check::run(&arguments, &printer),

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod convert;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod harness;
