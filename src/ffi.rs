@@ -7,6 +7,10 @@
     reason = "the C interface has no safe wrapper for these calls"
 )]
 
+mod experts;
+
+pub use experts::gather_quantized_matmul;
+
 use std::{
     env,
     ffi::{CStr, CString, c_char},

@@ -181,7 +181,7 @@ pub struct LoadOptions {
 pub struct Checkpoint<'a> {
     description: &'a Description,
     stored: Quantizations,
-    quantizations: Quantizations,
+    quantizations: RefCell<Quantizations>,
     tensors: RefCell<BTreeMap<String, Array>>,
     /// In place of `tensors` where only headers were read.
     outlines: RefCell<Outlines>,
@@ -210,7 +210,7 @@ impl<'a> Checkpoint<'a> {
         }
         Ok(Self {
             stored,
-            quantizations,
+            quantizations: RefCell::new(quantizations),
             tensors: RefCell::new(tensors),
             ..Self::empty(description)
         })
@@ -220,7 +220,7 @@ impl<'a> Checkpoint<'a> {
         Self {
             description,
             stored: Quantizations::default(),
-            quantizations: Quantizations::default(),
+            quantizations: RefCell::default(),
             tensors: RefCell::default(),
             outlines: RefCell::default(),
             parameters: RefCell::default(),
@@ -250,12 +250,12 @@ impl<'a> Checkpoint<'a> {
 
     /// How the weights are packed as loaded, in words; none where all are dense.
     pub fn quantization(&self) -> Option<String> {
-        self.quantizations.describe()
+        self.quantizations.borrow().describe()
     }
 
     /// How a module is packed that the configuration says nothing else of; none where all are dense.
     pub fn general_quantization(&self) -> Option<Quantization> {
-        self.quantizations.general()
+        self.quantizations.borrow().general()
     }
 
     /// How the weights are packed in the files, in words.

@@ -102,14 +102,18 @@ impl<'a> Checkpoint<'a> {
         Ok(Self {
             outlines: description.outlines()?.into(),
             // How a foreign method packs does not show in outlines.
-            stored: Quantizations::of(description.config()).unwrap_or_default(),
+            quantizations: Quantizations::of(description.config())
+                .unwrap_or_default()
+                .into(),
             ..Self::empty(description)
         })
     }
 
     /// How the matrix at `path` is packed, as far as headers tell; none where it is dense.
     pub fn packing(&self, path: &str) -> Option<Quantization> {
-        self.stored.of_outline(path, &self.outlines.borrow())
+        self.quantizations
+            .borrow()
+            .of_outline(path, &self.outlines.borrow())
     }
 
     /// The outlines that are left, under the names that the family gave them.

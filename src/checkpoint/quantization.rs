@@ -163,13 +163,7 @@ impl Quantizations {
     /// Reads `quantization` of a configuration.
     pub(super) fn of(config: &Value) -> Result<Self, LoadError> {
         let Some(Value::Object(entries)) = config.get("quantization") else {
-            return match config
-                .get("quantization_config")
-                .and_then(|q| q.get("quant_method"))
-            {
-                Some(method) => Err(unsupported(format!("`quant_method` `{method}`"))),
-                None => Ok(Self::default()),
-            };
+            return Self::of_exporter(config);
         };
         let mut modules = BTreeMap::new();
         for (path, entry) in entries {
@@ -182,6 +176,30 @@ impl Quantizations {
         Ok(Self {
             general: Some(Quantization::parse(entries)?),
             modules,
+        })
+    }
+
+    /// Reads what other exporters say; of their encodings those that MLX has too are known.
+    fn of_exporter(config: &Value) -> Result<Self, LoadError> {
+        let Some(method) = config
+            .get("quantization_config")
+            .and_then(|q| q.get("quant_method"))
+        else {
+            return Ok(Self::default());
+        };
+        let mode = match method.as_str() {
+            Some("mxfp4") => Mode::Mxfp4,
+            Some("mxfp8") => Mode::Mxfp8,
+            _ => return Err(unsupported(format!("`quant_method` `{method}`"))),
+        };
+        let (group_size, bits) = mode.defaults();
+        Ok(Self {
+            general: Some(Quantization {
+                group_size,
+                bits,
+                mode,
+            }),
+            modules: BTreeMap::new(),
         })
     }
 
@@ -215,6 +233,18 @@ impl Quantizations {
             Some(Some(how)) => outline::Entry::Packed(*how),
         };
         outline::packing(self.general, own, outlines, path)
+    }
+
+    /// Moves what is said of a module to where `new_name` puts its weight.
+    pub(super) fn rename(&mut self, new_name: impl Fn(&str) -> Option<String>) {
+        let moved = |path: String| {
+            let weight = new_name(&format!("{path}.weight"));
+            weight
+                .and_then(|name| name.strip_suffix(".weight").map(str::to_owned))
+                .unwrap_or(path)
+        };
+        let modules = std::mem::take(&mut self.modules).into_iter();
+        self.modules = modules.map(|(path, own)| (moved(path), own)).collect();
     }
 
     /// Makes every packed matrix of `tensors` dense, and forgets that any was packed.
@@ -326,6 +356,19 @@ mod tests {
         assert_eq!((found.group_size, found.bits), (32, 8));
         assert_eq!(all.of_module("d", 256, &tensors(64, 8)).unwrap(), None);
         assert_eq!(all.describe().unwrap(), "4-bit affine, group 64, mixed");
+    }
+
+    #[test]
+    fn an_entry_follows_its_module() {
+        let mut all = Quantizations::of(&json!({"quantization": {
+            "group_size": 64, "bits": 4, "moe.gate": {"group_size": 64, "bits": 8},
+        }}))
+        .unwrap();
+        all.rename(|name| name.strip_prefix("moe.").map(|rest| format!("mlp.{rest}")));
+        let none = BTreeMap::new();
+        assert_eq!(all.of_module("moe.gate", 256, &none).unwrap(), None);
+        let found = all.of_module("mlp.gate", 256, &none).unwrap().unwrap();
+        assert_eq!(found.bits, 8);
     }
 
     #[test]

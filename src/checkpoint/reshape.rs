@@ -34,7 +34,10 @@ impl Checkpoint<'_> {
     }
 
     /// Gives every tensor the name that `new_name` answers; one for which it answers nothing keeps its own.
+    ///
+    /// What the configuration says of how a module is packed goes with its weight.
     pub fn rename(&self, new_name: impl Fn(&str) -> Option<String>) {
+        self.quantizations.borrow_mut().rename(&new_name);
         for (old, new) in self
             .names()
             .iter()

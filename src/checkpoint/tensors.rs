@@ -97,6 +97,7 @@ impl<'a> Scope<'a> {
         let how = self
             .checkpoint
             .quantizations
+            .borrow()
             .of_module(&self.path, inputs, &tensors)?;
         self.checkpoint
             .note(|inventory| inventory.note_module(&self.path, how));

@@ -22,37 +22,42 @@ pub(super) struct Row {
 /// Stands for what is not known.
 const UNKNOWN: &str = "–";
 
-/// Characters of a label that are shown.
-const LABEL_WIDTH: usize = 34;
-
-const HEADER: [&str; 10] = [
-    "model",
-    "scenario",
-    "in",
-    "out",
-    "load s",
-    "TTFT ms",
-    "prompt tok/s",
-    "decode tok/s",
-    "peak GiB",
-    "outcome",
+/// Columns of figures, each with its unit below; narrow enough for 80 characters.
+const HEADER: [[&str; 9]; 2] = [
+    ["", "", "", "load", "TTFT", "prompt", "decode", "peak", ""],
+    [
+        "", "in", "out", "s", "ms", "tok/s", "tok/s", "GiB", "outcome",
+    ],
 ];
+
+/// What stands before a scenario, below the name of its model.
+const INDENT: &str = "  ";
+
+type Line = [String; 9];
 
 /// The whole text, every line of it ended.
 pub(super) fn table(rows: &[Row]) -> String {
-    let mut lines = vec![HEADER.map(str::to_owned)];
-    lines.extend(rows.iter().map(columns));
-    let mut widths = [0; HEADER.len()];
-    for line in &lines {
+    let header = HEADER.map(|line| line.map(str::to_owned));
+    let body: Vec<Line> = rows.iter().map(columns).collect();
+    let mut widths = [0; 9];
+    for line in header.iter().chain(&body) {
         for (width, text) in widths.iter_mut().zip(line) {
             *width = text.chars().count().max(*width);
         }
     }
-    let table: String = lines.iter().map(|line| aligned(line, &widths)).collect();
+    let mut table: String = header.iter().map(|line| aligned(line, &widths)).collect();
+    let mut above = None;
+    for (row, line) in rows.iter().zip(&body) {
+        if above != Some(&row.label) {
+            table.extend([row.label.as_str(), "\n"]);
+        }
+        above = Some(&row.label);
+        table.push_str(&aligned(line, &widths));
+    }
     format!("{table}\n{}{}", notes(rows), totals(rows))
 }
 
-fn columns(row: &Row) -> [String; HEADER.len()] {
+fn columns(row: &Row) -> Line {
     let outcome = &row.outcome;
     let load = outcome
         .loaded
@@ -60,8 +65,7 @@ fn columns(row: &Row) -> [String; HEADER.len()] {
         .map(|loaded| loaded.load_us as f64 / 1e6);
     let (tokens_in, tokens_out) = tokens(row);
     [
-        shortened(&row.label),
-        row.cell.work.scenario().name().to_owned(),
+        format!("{INDENT}{}", row.cell.work.scenario().name()),
         count(tokens_in),
         count(tokens_out),
         number(load, 2),
@@ -147,25 +151,12 @@ fn count(value: Option<f64>) -> String {
     number(value, 0)
 }
 
-/// The label without the hub's most usual organization, and without its middle where it is long.
-fn shortened(label: &str) -> String {
-    let label = label.strip_prefix("mlx-community/").unwrap_or(label);
-    let length = label.chars().count();
-    if length <= LABEL_WIDTH {
-        return label.to_owned();
-    }
-    let half = LABEL_WIDTH / 2;
-    let head: String = label.chars().take(LABEL_WIDTH - half - 1).collect();
-    let tail: String = label.chars().skip(length - half).collect();
-    format!("{head}…{tail}")
-}
-
 /// A line in columns: words begin and numbers end at the same place.
-fn aligned(line: &[String; HEADER.len()], widths: &[usize; HEADER.len()]) -> String {
+fn aligned(line: &Line, widths: &[usize; 9]) -> String {
     let mut text = String::new();
     for (index, (column, width)) in line.iter().zip(widths).enumerate() {
         let padding = " ".repeat(width.saturating_sub(column.chars().count()));
-        let is_words = index < 2 || index + 1 == HEADER.len();
+        let is_words = index == 0 || index + 1 == line.len();
         let (before, after) = if is_words {
             ("", padding.as_str())
         } else {
@@ -269,11 +260,13 @@ pub(super) mod tests {
                 failed("`x` is missing"),
             ),
         ];
-        let expected = "\
-model     scenario    in  out  load s  TTFT ms  prompt tok/s  decode tok/s  peak GiB  outcome
-org/tiny  throughput  64    3       –    500.0         160.0    45.0 ± 7.1      1.25  passed
-org/tiny  chat         –    –       –        –             –             –         –  skipped
-large     throughput  64    3       –        –             –             –         –  failed
+        let expected = "                       load   TTFT  prompt      decode  peak
+              in  out     s     ms   tok/s       tok/s   GiB  outcome
+org/tiny
+  throughput  64    3     –  500.0   160.0  45.0 ± 7.1  1.25  passed
+  chat         –    –     –      –       –           –     –  skipped
+mlx-community/large
+  throughput  64    3     –      –       –           –     –  failed
 
 skipped  org/tiny (chat) there is no tokenizer
 failed   mlx-community/large (throughput) while loading: `x` is missing
@@ -286,12 +279,5 @@ failed   mlx-community/large (throughput) while loading: `x` is missing
     #[test]
     fn one_repetition_has_no_spread() {
         assert_eq!(spread(&[50.0]), "50.0");
-    }
-
-    #[test]
-    fn a_long_label_loses_its_middle() {
-        let label = "mlx-community/Mistral-Small-3.2-24B-Instruct-2506-4bit";
-        assert_eq!(shortened(label), "Mistral-Small-3.…nstruct-2506-4bit");
-        assert_eq!(shortened("mlx-community/tiny"), "tiny");
     }
 }

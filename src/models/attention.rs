@@ -1,29 +1,66 @@
 //! Self-attention of a decoder, built to a recipe.
 
-use mlx_rs::Array;
+use mlx_rs::{Array, Dtype, fast};
 
 use super::{
     cache::KeysValues,
-    decoder::normalized,
-    recipe::{Attention, QkNorm, Reach, Recipe},
+    recipe::{Attention, Kernel, Projections, QkNorm, Reach, Recipe},
 };
 use crate::{
     checkpoint::{LoadError, Scope},
-    nn::{self, Linear, Mask, MlxError, Norm, RotaryEmbedding, attention},
+    nn::{
+        self, Linear, Mask, MlxError, Norm, RotaryEmbedding, attention, attention_with_sinks,
+        capped_attention,
+    },
 };
 
 /// Self-attention with its weights.
 pub(super) struct SelfAttention {
-    q: Linear,
-    k: Linear,
-    v: Linear,
+    projections: Projected,
     o: Linear,
-    qk_norms: Option<(Norm, Norm)>,
-    rope: RotaryEmbedding,
+    qk_norms: Option<QkNorms>,
+    rope: Option<RotaryEmbedding>,
+    /// See [`Kernel::FusedWithSinks`], `[heads]`.
+    sinks: Option<Array>,
     heads: i32,
     kv_heads: i32,
+    head_dim: i32,
     scale: f32,
     pub(super) reach: Reach,
+    pub(super) kernel: Kernel,
+}
+
+/// See [`Projections`].
+enum Projected {
+    Separate { q: Linear, k: Linear, v: Linear },
+    Fused(Linear),
+}
+
+/// The norms of queries and keys; see [`QkNorm`].
+struct QkNorms {
+    place: Place,
+    q: QkWeight,
+    k: QkWeight,
+}
+
+/// Where queries and keys are normalized.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// `[batch, n, heads · head_dim]`.
+    Whole,
+    /// `[batch, n, heads, head_dim]`.
+    ByHead,
+    /// `[batch, heads, n, head_dim]`, after positions were encoded.
+    Rotated,
+}
+
+enum QkWeight {
+    Shared(Norm),
+    /// `[heads, head_dim]`.
+    EachHead {
+        weight: Array,
+        eps: f32,
+    },
 }
 
 impl SelfAttention {
@@ -40,21 +77,38 @@ impl SelfAttention {
             ..
         } = *attention;
         let linear = |name, outputs, inputs| Linear::load(&scope.at(name), outputs, inputs);
-        let norm = |name| Norm::load(&scope.at(name), recipe.norm, head_dim, recipe.eps);
         Ok(Self {
-            q: linear("q_proj", heads * head_dim, recipe.width)?,
-            k: linear("k_proj", kv_heads * head_dim, recipe.width)?,
-            v: linear("v_proj", kv_heads * head_dim, recipe.width)?,
-            o: linear("o_proj", recipe.width, heads * head_dim)?,
-            qk_norms: match attention.qk_norm {
-                QkNorm::None => None,
-                QkNorm::PerHead => Some((norm("q_norm")?, norm("k_norm")?)),
+            projections: match attention.projections {
+                Projections::Separate => Projected::Separate {
+                    q: linear("q_proj", heads * head_dim, recipe.width)?,
+                    k: linear("k_proj", kv_heads * head_dim, recipe.width)?,
+                    v: linear("v_proj", kv_heads * head_dim, recipe.width)?,
+                },
+                Projections::Fused => {
+                    let outputs = (heads + 2 * kv_heads) * head_dim;
+                    Projected::Fused(linear("qkv_proj", outputs, recipe.width)?)
+                }
             },
-            rope: RotaryEmbedding::new(&attention.rope)?,
+            o: linear("o_proj", recipe.width, heads * head_dim)?,
+            qk_norms: QkNorms::load(scope, recipe, attention)?,
+            rope: match &attention.rope {
+                Some(rope) => Some(RotaryEmbedding::new(rope)?),
+                None => None,
+            },
+            sinks: match attention.kernel {
+                Kernel::FusedWithSinks => {
+                    let sinks = scope.take_shaped("sinks", &[heads])?;
+                    scope.record(&sinks, sinks.size());
+                    Some(sinks)
+                }
+                Kernel::Fused | Kernel::Wide | Kernel::WideForFloat16 | Kernel::Capped(_) => None,
+            },
             heads,
             kv_heads,
+            head_dim,
             scale: attention.scale,
             reach: attention.reach,
+            kernel: attention.kernel,
         })
     }
 
@@ -68,25 +122,117 @@ impl SelfAttention {
         let &[batch, length, _] = x.shape() else {
             return Err(MlxError::new("hidden states take three axes"));
         };
-        let by_head = |x: Array, heads, norm: Option<&Norm>| {
-            let x = normalized(norm, x.reshape(&[batch, length, heads, -1])?)?;
-            x.transpose_axes(&[0, 2, 1, 3]).map_err(MlxError::from)
+        let (q, k, v) = self.project(x)?;
+        let (q, k) = self.normalized(Place::Whole, q, k)?;
+        let by_head = |x: Array, heads| x.reshape(&[batch, length, heads, -1]);
+        let (q, k) = (by_head(q, self.heads)?, by_head(k, self.kv_heads)?);
+        let (q, k) = self.normalized(Place::ByHead, q, k)?;
+        let in_front = |x: Array| x.transpose_axes(&[0, 2, 1, 3]);
+        let (q, k) = (in_front(q)?, in_front(k)?);
+        let v = in_front(by_head(v, self.kv_heads)?)?;
+        let (q, k) = match &self.rope {
+            Some(rope) => (
+                rope.forward(&q, cache.offset())?,
+                rope.forward(&k, cache.offset())?,
+            ),
+            None => (q, k),
         };
-        let (q_norm, k_norm) = match &self.qk_norms {
-            Some((q, k)) => (Some(q), Some(k)),
-            None => (None, None),
-        };
-        let q = by_head(self.q.forward(x)?, self.heads, q_norm)?;
-        let k = by_head(self.k.forward(x)?, self.kv_heads, k_norm)?;
-        let v = by_head(self.v.forward(x)?, self.kv_heads, None)?;
-        let (q, k) = (
-            self.rope.forward(&q, cache.offset())?,
-            self.rope.forward(&k, cache.offset())?,
-        );
+        let (q, k) = self.normalized(Place::Rotated, q, k)?;
         let (k, v) = cache.update(&k, &v)?;
-        let mixed = attention(&q, &k, &v, self.scale, mask)?
+        let mixed = self
+            .mix(&q, &k, &v, mask)?
             .transpose_axes(&[0, 2, 1, 3])?
             .reshape(&[batch, length, -1])?;
         self.o.forward(&mixed)
+    }
+
+    /// Queries, keys and values, each `[batch, n, heads · head_dim]`.
+    fn project(&self, x: &Array) -> nn::Result<(Array, Array, Array)> {
+        match &self.projections {
+            Projected::Separate { q, k, v } => Ok((q.forward(x)?, k.forward(x)?, v.forward(x)?)),
+            Projected::Fused(qkv) => {
+                let ends = [
+                    self.heads * self.head_dim,
+                    (self.heads + self.kv_heads) * self.head_dim,
+                ];
+                let parts = qkv.forward(x)?.split_at_indices(&ends, -1)?;
+                <[Array; 3]>::try_from(parts)
+                    .map(|[q, k, v]| (q, k, v))
+                    .map_err(|_| MlxError::new("a projection did not split into three"))
+            }
+        }
+    }
+
+    fn normalized(&self, place: Place, q: Array, k: Array) -> nn::Result<(Array, Array)> {
+        match &self.qk_norms {
+            Some(norms) if norms.place == place => Ok((norms.q.forward(&q)?, norms.k.forward(&k)?)),
+            _ => Ok((q, k)),
+        }
+    }
+
+    fn mix(&self, q: &Array, k: &Array, v: &Array, mask: &Mask) -> nn::Result<Array> {
+        let wide = |q: &Array| q.as_dtype(Dtype::Float32);
+        match self.kernel {
+            Kernel::Fused | Kernel::FusedWithSinks => match &self.sinks {
+                None => attention(q, k, v, self.scale, mask),
+                Some(sinks) => attention_with_sinks(q, k, v, self.scale, sinks, mask),
+            },
+            Kernel::Capped(cap) => capped_attention(q, k, v, self.scale, cap, mask),
+            Kernel::WideForFloat16 if q.dtype() != Dtype::Float16 => {
+                attention(q, k, v, self.scale, mask)
+            }
+            Kernel::Wide | Kernel::WideForFloat16 => {
+                let mixed = attention(&wide(q)?, k, v, self.scale, mask)?;
+                Ok(mixed.as_dtype(v.dtype())?)
+            }
+        }
+    }
+}
+
+impl QkNorms {
+    fn load(
+        scope: &Scope<'_>,
+        recipe: &Recipe,
+        attention: &Attention,
+    ) -> Result<Option<Self>, LoadError> {
+        let head_dim = attention.head_dim;
+        let place = match attention.qk_norm {
+            QkNorm::None => return Ok(None),
+            QkNorm::Whole => Place::Whole,
+            QkNorm::PerHead | QkNorm::EachHead => Place::ByHead,
+            QkNorm::PerHeadAfterRope => Place::Rotated,
+        };
+        let load = |name, heads| {
+            let scope = scope.at(name);
+            let shared = |width| Norm::load(&scope, recipe.norm, width, recipe.eps);
+            Ok::<_, LoadError>(match attention.qk_norm {
+                QkNorm::Whole => QkWeight::Shared(shared(heads * head_dim)?),
+                QkNorm::EachHead => {
+                    let weight = scope.take_shaped("weight", &[heads, head_dim])?;
+                    scope.record(&weight, weight.size());
+                    let eps = recipe.eps;
+                    QkWeight::EachHead { weight, eps }
+                }
+                QkNorm::None | QkNorm::PerHead | QkNorm::PerHeadAfterRope => {
+                    QkWeight::Shared(shared(head_dim)?)
+                }
+            })
+        };
+        Ok(Some(Self {
+            place,
+            q: load("q_norm", attention.heads)?,
+            k: load("k_norm", attention.kv_heads)?,
+        }))
+    }
+}
+
+impl QkWeight {
+    fn forward(&self, x: &Array) -> nn::Result<Array> {
+        match self {
+            Self::Shared(norm) => norm.forward(x),
+            Self::EachHead { weight, eps } => {
+                Ok(weight.multiply(fast::layer_norm(x, None, None, *eps)?)?)
+            }
+        }
     }
 }

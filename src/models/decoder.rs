@@ -1,14 +1,17 @@
 //! The decoder-only transformer, built to a [`Recipe`].
 
 use half::bf16;
-use mlx_rs::{Array, Dtype, ops::clip};
+use mlx_rs::{
+    Array, Dtype,
+    ops::{clip, tanh},
+};
 
 use super::{
     Cache, Model,
     attention::SelfAttention,
     cache::KeysValues,
     feed_forward::FeedForward,
-    recipe::{EmbeddingScale, Head, Layer, Reach, Recipe, Residual, Wiring},
+    recipe::{EmbeddingScale, Head, Kernel, Layer, Reach, Recipe, Residual, Scores, Wiring},
 };
 use crate::{
     checkpoint::{Checkpoint, LoadError, Scope},
@@ -26,6 +29,7 @@ pub(super) struct Decoder {
     blocks: Vec<Block>,
     norm: Norm,
     head: Option<Linear>,
+    scores: Scores,
 }
 
 impl Decoder {
@@ -40,6 +44,7 @@ impl Decoder {
             embedding_scale: match recipe.embedding_scale {
                 EmbeddingScale::One => None,
                 EmbeddingScale::RootOfWidth => Some(root_of_width(recipe.width)),
+                EmbeddingScale::Times(scale) => Some(scale),
             },
             blocks: blocks
                 .map(|(index, layer)| Block::load(&layers.at(index), recipe, layer))
@@ -53,6 +58,7 @@ impl Decoder {
                     recipe.width,
                 )?),
             },
+            scores: recipe.scores,
         })
     }
 }
@@ -74,14 +80,10 @@ impl Model for Decoder {
         }
         let mut masks = Masks::default();
         for (block, cache) in self.blocks.iter().zip(cache.layers_mut()) {
-            let mask = masks.of(cache, tokens.dim(1))?;
+            let mask = masks.of(block.attention.kernel, cache, tokens.dim(1))?;
             x = block.forward(&x, &mask, cache)?;
         }
-        let x = self.norm.forward(&x)?;
-        match &self.head {
-            Some(head) => head.forward(&x),
-            None => self.embedding.as_head(&x),
-        }
+        self.score(self.norm.forward(&x)?)
     }
 
     fn vocabulary(&self) -> u32 {
@@ -89,17 +91,46 @@ impl Model for Decoder {
     }
 }
 
-/// The masks of one forward pass: layers with the same reach share theirs.
+impl Decoder {
+    fn score(&self, x: Array) -> nn::Result<Array> {
+        let x = match self.scores {
+            Scores::OfStreamOver(divisor) => x.divide(nn::scalar(divisor, &x))?,
+            Scores::Plain | Scores::Times(_) | Scores::Over(_) | Scores::Capped(_) => x,
+        };
+        let scores = match &self.head {
+            Some(head) => head.forward(&x),
+            None => self.embedding.as_head(&x),
+        }?;
+        Ok(match self.scores {
+            Scores::Plain | Scores::OfStreamOver(_) => scores,
+            Scores::Times(factor) => scores.multiply(nn::scalar(factor, &scores))?,
+            Scores::Over(divisor) => scores.divide(nn::scalar(divisor, &scores))?,
+            Scores::Capped(cap) => {
+                let cap = nn::scalar(cap, &scores);
+                tanh(scores.divide(&cap)?)?.multiply(cap)?
+            }
+        })
+    }
+}
+
+/// The masks of one forward pass: layers with the same reach and kernel share theirs.
 #[derive(Default)]
-struct Masks(Vec<(Reach, Mask)>);
+struct Masks(Vec<(Reach, Kernel, Mask)>);
 
 impl Masks {
-    fn of(&mut self, cache: &KeysValues, n: i32) -> nn::Result<Mask> {
-        if let Some((_, mask)) = self.0.iter().find(|(reach, _)| *reach == cache.reach()) {
+    fn of(&mut self, kernel: Kernel, cache: &KeysValues, n: i32) -> nn::Result<Mask> {
+        let key = (cache.reach(), kernel);
+        let known = self.0.iter().find(|(reach, of, _)| (*reach, *of) == key);
+        if let Some((_, _, mask)) = known {
             return Ok(mask.clone());
         }
-        let mask = cache.mask(n)?;
-        self.0.push((cache.reach(), mask.clone()));
+        let mask = match kernel {
+            Kernel::Capped(_) => cache.mask(n)?.spelled_out(n, cache.offset() + n)?,
+            Kernel::Fused | Kernel::FusedWithSinks | Kernel::Wide | Kernel::WideForFloat16 => {
+                cache.mask(n)?
+            }
+        };
+        self.0.push((key.0, kernel, mask.clone()));
         Ok(mask)
     }
 }
@@ -108,59 +139,86 @@ impl Masks {
 struct Block {
     attention: SelfAttention,
     feed_forward: FeedForward,
-    before_attention: Norm,
+    before_attention: Option<Norm>,
     after_attention: Option<Norm>,
-    before_feed_forward: Norm,
+    before_feed_forward: Option<Norm>,
     after_feed_forward: Option<Norm>,
+    order: Order,
     residual: Residual,
+}
+
+/// In which order the halves of a block run.
+#[derive(Clone, Copy)]
+enum Order {
+    InTurn,
+    SideBySide,
 }
 
 impl Block {
     fn load(scope: &Scope<'_>, recipe: &Recipe, layer: &Layer) -> Result<Self, LoadError> {
         let norm = |name| Norm::load(&scope.at(name), recipe.norm, recipe.width, recipe.eps);
-        let (after_attention, before_feed_forward, after_feed_forward) = match layer.wiring {
-            Wiring::Pre => (None, norm("post_attention_layernorm")?, None),
-            Wiring::Sandwich => (
-                Some(norm("post_attention_layernorm")?),
-                norm("pre_feedforward_layernorm")?,
-                Some(norm("post_feedforward_layernorm")?),
-            ),
-        };
-        Ok(Self {
+        let mut block = Self {
             attention: SelfAttention::load(&scope.at("self_attn"), recipe, &layer.attention)?,
             feed_forward: FeedForward::load(&scope.at("mlp"), recipe.width, &layer.feed_forward)?,
-            before_attention: norm("input_layernorm")?,
-            after_attention,
-            before_feed_forward,
-            after_feed_forward,
+            before_attention: None,
+            after_attention: None,
+            before_feed_forward: None,
+            after_feed_forward: None,
+            order: Order::InTurn,
             residual: recipe.residual,
-        })
+        };
+        match layer.wiring {
+            Wiring::Pre => {
+                block.before_attention = Some(norm("input_layernorm")?);
+                block.before_feed_forward = Some(norm("post_attention_layernorm")?);
+            }
+            Wiring::Post => {
+                block.after_attention = Some(norm("post_attention_layernorm")?);
+                block.after_feed_forward = Some(norm("post_feedforward_layernorm")?);
+            }
+            Wiring::Sandwich => {
+                block.before_attention = Some(norm("input_layernorm")?);
+                block.after_attention = Some(norm("post_attention_layernorm")?);
+                block.before_feed_forward = Some(norm("pre_feedforward_layernorm")?);
+                block.after_feed_forward = Some(norm("post_feedforward_layernorm")?);
+            }
+            Wiring::Parallel => {
+                block.before_attention = Some(norm("input_layernorm")?);
+                block.order = Order::SideBySide;
+            }
+        }
+        Ok(block)
     }
 
     fn forward(&self, x: &Array, mask: &Mask, cache: &mut KeysValues) -> nn::Result<Array> {
-        let attended = self
-            .attention
-            .forward(&self.before_attention.forward(x)?, mask, cache)?;
+        let read = normalized(self.before_attention.as_ref(), x.clone())?;
+        let attended = self.attention.forward(&read, mask, cache)?;
+        if let Order::SideBySide = self.order {
+            let fed = self.feed_forward.forward(&read)?;
+            return self.add(x, &attended.add(fed)?);
+        }
         let x = self.add(x, &normalized(self.after_attention.as_ref(), attended)?)?;
-        let fed = self
-            .feed_forward
-            .forward(&self.before_feed_forward.forward(&x)?)?;
+        let read = normalized(self.before_feed_forward.as_ref(), x.clone())?;
+        let fed = self.feed_forward.forward(&read)?;
         self.add(&x, &normalized(self.after_feed_forward.as_ref(), fed)?)
     }
 
-    fn add(&self, x: &Array, y: &Array) -> nn::Result<Array> {
-        if self.residual == Residual::Add || x.dtype() != Dtype::Float16 {
-            return Ok(x.add(y)?);
+    fn add(&self, x: &Array, half: &Array) -> nn::Result<Array> {
+        match self.residual {
+            Residual::AddTimes(factor) => Ok(x.add(half.multiply(nn::scalar(factor, half))?)?),
+            Residual::AddClipped if x.dtype() == Dtype::Float16 => {
+                let wide = |x: &Array| x.as_dtype(Dtype::Float32);
+                let sum = wide(x)?.add(wide(half)?)?;
+                let bounds = (-LARGEST_FLOAT16, LARGEST_FLOAT16);
+                Ok(clip(sum, bounds)?.as_dtype(Dtype::Float16)?)
+            }
+            Residual::Add | Residual::AddClipped => Ok(x.add(half)?),
         }
-        let wide = x
-            .as_dtype(Dtype::Float32)?
-            .add(y.as_dtype(Dtype::Float32)?)?;
-        Ok(clip(wide, (-LARGEST_FLOAT16, LARGEST_FLOAT16))?.as_dtype(Dtype::Float16)?)
     }
 }
 
 /// `x`, normalized where there is a norm.
-pub(super) fn normalized(norm: Option<&Norm>, x: Array) -> nn::Result<Array> {
+fn normalized(norm: Option<&Norm>, x: Array) -> nn::Result<Array> {
     match norm {
         None => Ok(x),
         Some(norm) => norm.forward(&x),

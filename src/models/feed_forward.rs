@@ -2,16 +2,22 @@
 
 use mlx_rs::Array;
 
-use super::recipe;
+use super::{mixture::Mixture, recipe};
 use crate::{
     checkpoint::{LoadError, Scope},
-    nn::{self, Activation, Linear},
+    nn::{self, Activation, Linear, MlxError},
 };
 
 /// The feed-forward half of a block, with its weights.
 pub(super) enum FeedForward {
     /// See [`recipe::FeedForward::Gated`].
     Gated(Gated),
+    /// See [`recipe::FeedForward::GatedFused`].
+    GatedFused(GatedFused),
+    /// See [`recipe::FeedForward::Plain`].
+    Plain(Plain),
+    /// See [`recipe::FeedForward::Mixture`].
+    Mixture(Box<Mixture>),
 }
 
 impl FeedForward {
@@ -21,17 +27,37 @@ impl FeedForward {
         width: i32,
         recipe: &recipe::FeedForward,
     ) -> Result<Self, LoadError> {
-        match *recipe {
-            recipe::FeedForward::Gated { activation, inner } => {
-                Gated::load(scope, width, inner, activation).map(Self::Gated)
+        let project = |name, outputs, inputs| Linear::load(&scope.at(name), outputs, inputs);
+        Ok(match *recipe {
+            recipe::FeedForward::Gated { activation, inner } => Self::Gated(Gated {
+                gate: project("gate_proj", inner, width)?,
+                up: project("up_proj", inner, width)?,
+                down: project("down_proj", width, inner)?,
+                activation,
+            }),
+            recipe::FeedForward::GatedFused { activation, inner } => Self::GatedFused(GatedFused {
+                gate_up: project("gate_up_proj", 2 * inner, width)?,
+                down: project("down_proj", width, inner)?,
+                activation,
+            }),
+            recipe::FeedForward::Plain { activation, inner } => Self::Plain(Plain {
+                up: project("up_proj", inner, width)?,
+                down: project("down_proj", width, inner)?,
+                activation,
+            }),
+            recipe::FeedForward::Mixture(ref mixture) => {
+                Self::Mixture(Box::new(Mixture::load(scope, width, mixture)?))
             }
-        }
+        })
     }
 
     /// Transforms each position of `x` (`[batch, n, width]`) by itself.
     pub(super) fn forward(&self, x: &Array) -> nn::Result<Array> {
         match self {
             Self::Gated(gated) => gated.forward(x),
+            Self::GatedFused(gated) => gated.forward(x),
+            Self::Plain(plain) => plain.forward(x),
+            Self::Mixture(mixture) => mixture.forward(x),
         }
     }
 }
@@ -45,22 +71,39 @@ pub(super) struct Gated {
 }
 
 impl Gated {
-    fn load(
-        scope: &Scope<'_>,
-        width: i32,
-        inner: i32,
-        activation: Activation,
-    ) -> Result<Self, LoadError> {
-        Ok(Self {
-            gate: Linear::load(&scope.at("gate_proj"), inner, width)?,
-            up: Linear::load(&scope.at("up_proj"), inner, width)?,
-            down: Linear::load(&scope.at("down_proj"), width, inner)?,
-            activation,
-        })
-    }
-
     fn forward(&self, x: &Array) -> nn::Result<Array> {
         let (gate, up) = (self.gate.forward(x)?, self.up.forward(x)?);
         self.down.forward(&self.activation.gate(&gate, &up)?)
+    }
+}
+
+/// A gated feed-forward half with one projection into it.
+pub(super) struct GatedFused {
+    gate_up: Linear,
+    down: Linear,
+    activation: Activation,
+}
+
+impl GatedFused {
+    fn forward(&self, x: &Array) -> nn::Result<Array> {
+        let halves = self.gate_up.forward(x)?.split_equal(2, -1)?;
+        let [gate, up] = halves.as_slice() else {
+            return Err(MlxError::new("a projection did not split into two"));
+        };
+        self.down.forward(&self.activation.gate(gate, up)?)
+    }
+}
+
+/// A feed-forward half without a gate.
+pub(super) struct Plain {
+    up: Linear,
+    down: Linear,
+    activation: Activation,
+}
+
+impl Plain {
+    fn forward(&self, x: &Array) -> nn::Result<Array> {
+        self.down
+            .forward(&self.activation.forward(&self.up.forward(x)?)?)
     }
 }

@@ -6,10 +6,10 @@
 use serde::Deserialize;
 
 use super::{
-    Architecture, Family, llama,
+    Architecture, Family, llama, positions,
     recipe::{
-        Attention, EmbeddingScale, FeedForward, Head, Layer, QkNorm, Reach, Recipe, Residual,
-        Wiring,
+        Attention, EmbeddingScale, FeedForward, Head, Kernel, Layer, Projections, QkNorm, Reach,
+        Recipe, Residual, Scores, Wiring,
     },
 };
 use crate::{
@@ -46,7 +46,8 @@ struct Config {
     query_pre_attn_scalar: f64,
     sliding_window: i32,
     sliding_window_pattern: usize,
-    rope_scaling: Option<llama::Scaling>,
+    max_position_embeddings: Option<i32>,
+    rope_scaling: Option<positions::Scaling>,
 }
 
 impl Default for Config {
@@ -65,6 +66,7 @@ impl Default for Config {
             query_pre_attn_scalar: 256.0,
             sliding_window: 512,
             sliding_window_pattern: 6,
+            max_position_embeddings: Some(32_768),
             rope_scaling: None,
         }
     }
@@ -89,6 +91,7 @@ fn recipe(config: &Config, head: Head) -> Result<Recipe, LoadError> {
         norm: NormKind::RmsUnitOffset,
         eps: config.rms_norm_eps,
         head,
+        scores: Scores::Plain,
         residual: Residual::AddClipped,
     })
 }
@@ -96,7 +99,11 @@ fn recipe(config: &Config, head: Head) -> Result<Recipe, LoadError> {
 fn layer(config: &Config, index: usize) -> Result<Layer, LoadError> {
     let sees_all = (index + 1).is_multiple_of(config.sliding_window_pattern);
     let (theta, scaling, reach) = if sees_all {
-        let scaling = llama::scaling(config.rope_scaling.as_ref())?;
+        let scaling = positions::scaling(
+            config.rope_scaling.as_ref(),
+            config.head_dim,
+            config.max_position_embeddings,
+        )?;
         (config.rope_theta, scaling, Reach::Full)
     } else {
         let reach = Reach::Window(config.sliding_window);
@@ -108,14 +115,16 @@ fn layer(config: &Config, index: usize) -> Result<Layer, LoadError> {
             kv_heads: config.num_key_value_heads,
             head_dim: config.head_dim,
             scale: llama::inverse_root(config.query_pre_attn_scalar),
+            projections: Projections::Separate,
             qk_norm: QkNorm::PerHead,
-            rope: Rope {
+            rope: Some(Rope {
                 dims: config.head_dim,
                 theta,
                 pairs: Pairs::Halves,
                 scaling,
-            },
+            }),
             reach,
+            kernel: Kernel::Fused,
         },
         feed_forward: FeedForward::Gated {
             activation: Activation::GeluTanh,

@@ -6,19 +6,19 @@
 use serde::Deserialize;
 
 use super::{
-    Architecture, Family,
+    Architecture, Family, positions,
     recipe::{
-        Attention, EmbeddingScale, FeedForward, Head, Layer, QkNorm, Reach, Recipe, Residual,
-        Wiring,
+        Attention, EmbeddingScale, FeedForward, Head, Kernel, Layer, Projections, QkNorm, Reach,
+        Recipe, Residual, Scores, Wiring,
     },
 };
 use crate::{
     checkpoint::{Checkpoint, LoadError},
-    nn::{Activation, NormKind, Pairs, Rope, RopeScaling},
+    nn::{Activation, NormKind, Pairs, Rope, single},
 };
 
 pub(super) const FAMILY: Family = Family {
-    model_types: &["llama", "mistral"],
+    model_types: &["iquestcoder", "llama", "mistral", "xverse"],
     architecture: Architecture::Decoder(|checkpoint| {
         let config: Config = checkpoint.config()?;
         discard_unused(checkpoint, config.tie_word_embeddings);
@@ -40,9 +40,11 @@ pub(super) struct Config {
     pub(super) rope_theta: Option<f32>,
     #[serde(default)]
     pub(super) rope_traditional: bool,
-    pub(super) rope_scaling: Option<Scaling>,
+    pub(super) rope_scaling: Option<positions::Scaling>,
     #[serde(default = "yes")]
     pub(super) tie_word_embeddings: bool,
+    /// The longest sequence it was trained for, in tokens.
+    pub(super) max_position_embeddings: Option<i32>,
     pub(super) layer_types: Option<Vec<String>>,
     pub(super) sliding_window: Option<i32>,
 }
@@ -51,27 +53,16 @@ fn yes() -> bool {
     true
 }
 
-/// `rope_scaling`, as far as any family here reads it.
-#[derive(Clone, Deserialize)]
-pub(super) struct Scaling {
-    r#type: Option<String>,
-    rope_type: Option<String>,
-    pub(super) rope_theta: Option<f32>,
-    factor: Option<f32>,
-    low_freq_factor: Option<f32>,
-    high_freq_factor: Option<f32>,
-    original_max_position_embeddings: Option<f32>,
-}
-
 impl Config {
     /// The head for a family that says whether it is tied.
     pub(super) fn head(&self) -> Head {
-        if self.tie_word_embeddings {
-            Head::Tied
-        } else {
-            Head::Separate
-        }
+        head(self.tie_word_embeddings)
     }
+}
+
+/// The head of a model that says whether it is tied.
+pub(super) fn head(is_tied: bool) -> Head {
+    if is_tied { Head::Tied } else { Head::Separate }
 }
 
 /// Drops what old exporters left behind: rotary frequencies, and the head of a model whose head is tied.
@@ -109,17 +100,28 @@ pub(super) fn recipe(config: &Config) -> Result<Recipe, LoadError> {
         norm: NormKind::Rms,
         eps: config.rms_norm_eps,
         head: config.head(),
+        scores: Scores::Plain,
         residual: Residual::Add,
     })
 }
 
 /// How far back a layer of this kind sees.
-fn reach(kind: &str, window: Option<i32>) -> Result<Reach, LoadError> {
-    match (kind, window) {
-        ("full_attention", _) => Ok(Reach::Full),
-        ("sliding_attention", Some(window)) if window > 1 => Ok(Reach::Window(window)),
+fn reach(kind: &str, size: Option<i32>) -> Result<Reach, LoadError> {
+    match kind {
+        "full_attention" => Ok(Reach::Full),
+        "sliding_attention" => window(size),
         _ => Err(LoadError::Unsupported {
-            what: format!("`layer_types` of `{kind}` with `sliding_window` {window:?}"),
+            what: format!("`layer_types` of `{kind}`"),
+        }),
+    }
+}
+
+/// How far back a layer with a window sees.
+pub(super) fn window(size: Option<i32>) -> Result<Reach, LoadError> {
+    match size {
+        Some(size) if size > 1 => Ok(Reach::Window(size)),
+        Some(_) | None => Err(LoadError::Unsupported {
+            what: format!("a layer with `sliding_window` {size:?}"),
         }),
     }
 }
@@ -153,8 +155,9 @@ pub(super) fn attention(config: &Config) -> Result<Attention, LoadError> {
         kv_heads: config.num_key_value_heads.unwrap_or(heads),
         head_dim,
         scale: inverse_root(f64::from(head_dim)),
+        projections: Projections::Separate,
         qk_norm: QkNorm::None,
-        rope: Rope {
+        rope: Some(Rope {
             dims: head_dim,
             theta: config.rope_theta.unwrap_or(10_000.0),
             pairs: if config.rope_traditional {
@@ -162,48 +165,18 @@ pub(super) fn attention(config: &Config) -> Result<Attention, LoadError> {
             } else {
                 Pairs::Halves
             },
-            scaling: scaling(config.rope_scaling.as_ref())?,
-        },
+            scaling: positions::scaling(
+                config.rope_scaling.as_ref(),
+                head_dim,
+                config.max_position_embeddings,
+            )?,
+        }),
         reach: Reach::Full,
+        kernel: Kernel::Fused,
     })
 }
 
 /// `1 / √x`, rounded to single precision once.
 pub(super) fn inverse_root(x: f64) -> f32 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "single precision is what MLX takes"
-    )]
-    let root = x.powf(-0.5) as f32;
-    root
-}
-
-/// The scaling that a configuration asks for; `type` goes before `rope_type`.
-pub(super) fn scaling(asked: Option<&Scaling>) -> Result<RopeScaling, LoadError> {
-    let Some(asked) = asked else {
-        return Ok(RopeScaling::None);
-    };
-    let kind = asked
-        .r#type
-        .as_deref()
-        .or(asked.rope_type.as_deref())
-        .unwrap_or("default");
-    let factor = || {
-        asked.factor.ok_or_else(|| LoadError::Unsupported {
-            what: format!("`rope_scaling` of type `{kind}` without a `factor`"),
-        })
-    };
-    match kind {
-        "default" | "mrope" => Ok(RopeScaling::None),
-        "linear" => Ok(RopeScaling::Linear { factor: factor()? }),
-        "llama3" => Ok(RopeScaling::Llama3 {
-            factor: factor()?,
-            low: asked.low_freq_factor.unwrap_or(1.0),
-            high: asked.high_freq_factor.unwrap_or(4.0),
-            original: asked.original_max_position_embeddings.unwrap_or(8192.0),
-        }),
-        _ => Err(LoadError::Unsupported {
-            what: format!("`rope_scaling` of type `{kind}`"),
-        }),
-    }
+    single(x.powf(-0.5))
 }

@@ -2,15 +2,48 @@
 
 mod attention;
 mod cache;
+mod cohere;
+mod cohere2;
 mod decoder;
+mod dots1;
+mod ernie4_5;
+mod ernie4_5_moe;
+mod exaone4;
 mod exceptions;
 mod feed_forward;
 mod footprint;
+mod gemma;
+mod gemma2;
 mod gemma3;
+mod glm;
+mod glm4;
+mod glm4_moe;
+mod gpt_oss;
+mod granite;
+mod granitemoe;
+mod helium;
+mod hunyuan_v1_dense;
+mod internlm3;
 mod llama;
+mod mimo;
+mod minicpm;
+mod minimax;
+mod mixtral;
+mod mixture;
+mod olmo2;
+mod olmo3;
+mod olmoe;
+mod phi3;
+mod phimoe;
+mod positions;
 mod qwen2;
+mod qwen2_moe;
 mod qwen3;
+mod qwen3_moe;
 pub mod recipe;
+mod router;
+mod seed_oss;
+mod smollm3;
 
 pub use cache::Cache;
 pub use exceptions::Exceptions;
@@ -60,7 +93,42 @@ pub enum Architecture {
 }
 
 /// Every family, in the order of their files.
-pub const FAMILIES: &[Family] = &[gemma3::FAMILY, llama::FAMILY, qwen2::FAMILY, qwen3::FAMILY];
+pub const FAMILIES: &[Family] = &[
+    cohere::FAMILY,
+    cohere2::FAMILY,
+    dots1::FAMILY,
+    ernie4_5::FAMILY,
+    ernie4_5_moe::FAMILY,
+    exaone4::FAMILY,
+    gemma::FAMILY,
+    gemma2::FAMILY,
+    gemma3::FAMILY,
+    glm::FAMILY,
+    glm4::FAMILY,
+    glm4_moe::FAMILY,
+    gpt_oss::FAMILY,
+    granite::FAMILY,
+    granitemoe::FAMILY,
+    helium::FAMILY,
+    hunyuan_v1_dense::FAMILY,
+    internlm3::FAMILY,
+    llama::FAMILY,
+    mimo::FAMILY,
+    minicpm::FAMILY,
+    minimax::FAMILY,
+    mixtral::FAMILY,
+    olmo2::FAMILY,
+    olmo3::FAMILY,
+    olmoe::FAMILY,
+    phi3::FAMILY,
+    phimoe::FAMILY,
+    qwen2::FAMILY,
+    qwen2_moe::FAMILY,
+    qwen3::FAMILY,
+    qwen3_moe::FAMILY,
+    seed_oss::FAMILY,
+    smollm3::FAMILY,
+];
 
 /// The family that reads `model_type`.
 ///

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 
 use super::{
-    Architecture, Family, llama,
+    Architecture, Family, llama, positions,
     recipe::{Attention, Layer, QkNorm, Recipe},
 };
 use crate::checkpoint::LoadError;
@@ -22,7 +22,7 @@ pub(super) const FAMILY: Family = Family {
 
 #[derive(Deserialize)]
 struct Config {
-    rope_parameters: Option<llama::Scaling>,
+    rope_parameters: Option<positions::Scaling>,
 }
 
 fn recipe(config: llama::Config, own: Config) -> Result<Recipe, LoadError> {

@@ -1,5 +1,12 @@
 //! What tells one decoder-only transformer from another, as data.
 
+mod mixture;
+
+pub use mixture::{
+    Choice, ExpertScores, ExpertWeights, Fusion, Groups, Mixture, Precision, Router, Shared,
+    Weighted,
+};
+
 use crate::nn::{Activation, NormKind, Rope};
 
 /// All that tells one decoder-only transformer from another.
@@ -19,17 +26,21 @@ pub struct Recipe {
     pub eps: f32,
     /// What scores the last block's output.
     pub head: Head,
+    /// What is done to scores.
+    pub scores: Scores,
     /// How halves of a block are added to the residual stream.
     pub residual: Residual,
 }
 
 /// What token vectors are multiplied by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum EmbeddingScale {
     /// Nothing.
     One,
     /// The root of the width, rounded to bfloat16 first (Gemma 3).
     RootOfWidth,
+    /// A number.
+    Times(f32),
 }
 
 /// What scores the last block's output.
@@ -37,17 +48,34 @@ pub enum EmbeddingScale {
 pub enum Head {
     /// The embedding table.
     Tied,
-    /// A matrix of its own.
+    /// A matrix of its own, with a bias where the checkpoint has one.
     Separate,
 }
 
+/// What is done to scores, or to what they are made from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scores {
+    /// Nothing.
+    Plain,
+    /// They are multiplied by a number (Cohere).
+    Times(f32),
+    /// They are divided by a number (Granite).
+    Over(f32),
+    /// They are bent below a cap: `cap · tanh(score / cap)` (Gemma 2).
+    Capped(f32),
+    /// The head reads the stream divided by a number (`MiniCPM`).
+    OfStreamOver(f32),
+}
+
 /// How halves of a block are added to the residual stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Residual {
     /// Plainly.
     Add,
     /// In float16, clipped to what it can hold (Gemma 3).
     AddClipped,
+    /// Multiplied by a number (Granite).
+    AddTimes(f32),
 }
 
 /// One block.
@@ -71,15 +99,35 @@ pub enum FeedForward {
         /// Width between the projections.
         inner: i32,
     },
+    /// The same with gate and up in one projection, the gate first.
+    GatedFused {
+        /// The gate's activation.
+        activation: Activation,
+        /// Width between the projections.
+        inner: i32,
+    },
+    /// `down(activation(up(x)))`.
+    Plain {
+        /// The activation.
+        activation: Activation,
+        /// Width between the projections.
+        inner: i32,
+    },
+    /// A few of many experts.
+    Mixture(Box<Mixture>),
 }
 
-/// Where a block normalizes.
+/// Where a block normalizes, and in which order its halves run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wiring {
     /// Before each half: `x + f(norm(x))`.
     Pre,
+    /// After each half: `x + norm(f(x))`.
+    Post,
     /// Before and after each half: `x + norm(f(norm(x)))`.
     Sandwich,
+    /// Once for both halves, which read the same: `x + attention(norm(x)) + feed_forward(norm(x))`.
+    Parallel,
 }
 
 /// Self-attention with grouped queries.
@@ -93,12 +141,25 @@ pub struct Attention {
     pub head_dim: i32,
     /// What scores are multiplied by.
     pub scale: f32,
+    /// How queries, keys and values are projected.
+    pub projections: Projections,
     /// Which queries and keys are normalized.
     pub qk_norm: QkNorm,
-    /// How positions are encoded.
-    pub rope: Rope,
+    /// How positions are encoded; none where they are not.
+    pub rope: Option<Rope>,
     /// How far back a query sees.
     pub reach: Reach,
+    /// How it is computed.
+    pub kernel: Kernel,
+}
+
+/// How queries, keys and values are projected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Projections {
+    /// By `q_proj`, `k_proj` and `v_proj`.
+    Separate,
+    /// By `qkv_proj`, queries first.
+    Fused,
 }
 
 /// Which queries and keys are normalized.
@@ -106,8 +167,29 @@ pub struct Attention {
 pub enum QkNorm {
     /// None.
     None,
-    /// Each head on its own.
+    /// Each head on its own, all with the same weight.
     PerHead,
+    /// The same after positions were encoded (Hunyuan).
+    PerHeadAfterRope,
+    /// All heads together (OLMo 2).
+    Whole,
+    /// Each head on its own by mean and variance, with a weight of its own (Cohere).
+    EachHead,
+}
+
+/// How attention is computed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kernel {
+    /// By MLX's own kernel.
+    Fused,
+    /// By the same, with a learned score a head, `sinks`, that takes part in the softmax alone (gpt-oss).
+    FusedWithSinks,
+    /// By the same in float32, whatever the stream is in (Phi).
+    Wide,
+    /// By the same in float32 where the stream is in float16 (Cohere 2).
+    WideForFloat16,
+    /// Step by step, with scores bent below a cap (Gemma 2).
+    Capped(f32),
 }
 
 /// How far back a query sees.

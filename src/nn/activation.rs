@@ -1,4 +1,4 @@
-//! Gates of feed-forward blocks, each compiled once a thread.
+//! Activations of feed-forward blocks, each compiled once a thread.
 //!
 //! Reference: `mlx_lm.models.activations` and `mlx.nn.layers.activations`. Compilation boundaries are
 //! theirs, since fused and unfused arithmetic differ in the last bits.
@@ -8,19 +8,25 @@ use std::cell::RefCell;
 use mlx_rs::{
     Array,
     error::Exception,
-    ops::{sigmoid, tanh},
+    ops::{erf, maximum, minimum, sigmoid, tanh},
     transforms::compile::compile,
 };
 
 use super::{Result, scalar};
 
-/// The gate of a feed-forward block.
+/// The bend of a feed-forward block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// `x · σ(x)`.
     Silu,
+    /// `½ x (1 + erf(x / √2))`.
+    Gelu,
     /// `½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))`, the usual approximation of GELU.
     GeluTanh,
+    /// `max(x, 0)²`.
+    ReluSquared,
+    /// `x · σ(1.702 x)` of `x` clipped above 7; what it gates is clipped to ±7 and has one added (gpt-oss).
+    ClippedSilu,
 }
 
 type Unary = Box<dyn for<'a> FnMut(&'a Array) -> std::result::Result<Array, Exception>>;
@@ -29,7 +35,11 @@ type Binary =
 
 thread_local! {
     static SWIGLU: RefCell<Binary> = RefCell::new(Box::new(compile(swiglu, true)));
+    static CLIPPED_SWIGLU: RefCell<Binary> = RefCell::new(Box::new(compile(clipped_swiglu, true)));
+    static SILU: RefCell<Unary> = RefCell::new(Box::new(compile(silu, true)));
+    static GELU: RefCell<Unary> = RefCell::new(Box::new(compile(gelu, true)));
     static GELU_TANH: RefCell<Unary> = RefCell::new(Box::new(compile(gelu_tanh, true)));
+    static RELU_SQUARED: RefCell<Unary> = RefCell::new(Box::new(compile(relu_squared, true)));
 }
 
 impl Activation {
@@ -39,15 +49,55 @@ impl Activation {
     ///
     /// When the shapes do not agree.
     pub fn gate(self, gate: &Array, up: &Array) -> Result<Array> {
-        Ok(match self {
-            Self::Silu => SWIGLU.with_borrow_mut(|swiglu| swiglu((gate, up)))?,
-            Self::GeluTanh => GELU_TANH.with_borrow_mut(|gelu| gelu(gate))?.multiply(up)?,
-        })
+        match self {
+            Self::Silu => Ok(SWIGLU.with_borrow_mut(|swiglu| swiglu((gate, up)))?),
+            Self::ClippedSilu => Ok(CLIPPED_SWIGLU.with_borrow_mut(|swiglu| swiglu((gate, up)))?),
+            Self::Gelu | Self::GeluTanh | Self::ReluSquared => {
+                Ok(self.forward(gate)?.multiply(up)?)
+            }
+        }
     }
+
+    /// `activation(x)`, elementwise.
+    ///
+    /// # Errors
+    ///
+    /// When MLX refuses.
+    pub fn forward(self, x: &Array) -> Result<Array> {
+        let compiled = match self {
+            Self::Silu => &SILU,
+            Self::Gelu => &GELU,
+            Self::GeluTanh => &GELU_TANH,
+            Self::ReluSquared => &RELU_SQUARED,
+            // One is added to what it gates.
+            Self::ClippedSilu => return self.gate(x, &scalar(0.0, x)),
+        };
+        Ok(compiled.with_borrow_mut(|activation| activation(x))?)
+    }
+}
+
+fn silu(x: &Array) -> std::result::Result<Array, Exception> {
+    x.multiply(sigmoid(x)?)
+}
+
+fn gelu(x: &Array) -> std::result::Result<Array, Exception> {
+    let share = scalar(1.0, x).add(erf(x.divide(scalar(std::f32::consts::SQRT_2, x))?)?)?;
+    x.multiply(share)?.divide(scalar(2.0, x))
+}
+
+fn relu_squared(x: &Array) -> std::result::Result<Array, Exception> {
+    maximum(x, scalar(0.0, x))?.square()
 }
 
 fn swiglu((gate, up): (&Array, &Array)) -> std::result::Result<Array, Exception> {
     gate.multiply(sigmoid(gate)?)?.multiply(up)
+}
+
+fn clipped_swiglu((gate, up): (&Array, &Array)) -> std::result::Result<Array, Exception> {
+    let gate = minimum(gate, scalar(7.0, gate))?;
+    let up = minimum(maximum(up, scalar(-7.0, up))?, scalar(7.0, up))?;
+    let share = sigmoid(scalar(1.702, &gate).multiply(&gate)?)?;
+    up.add(scalar(1.0, &up))?.multiply(gate.multiply(share)?)
 }
 
 fn gelu_tanh(x: &Array) -> std::result::Result<Array, Exception> {
@@ -71,9 +121,36 @@ mod tests {
 
     #[test]
     fn gates_agree_with_tables() {
-        // σ(1) = 0.731058579; gelu_tanh(1) = 0.841191991 (the exact GELU is 0.841344746).
+        // σ(1) = 0.731058579; GELU(1) = 0.841344746, and approximately 0.841191991.
         assert!((gated(Activation::Silu, 1.0) - 0.731_058_6).abs() < 1e-6);
-        assert!((gated(Activation::GeluTanh, 1.0) - 0.841_192).abs() < 1e-6);
         assert!((gated(Activation::Silu, -2.0) + 0.238_405_84).abs() < 1e-6);
+        assert!((gated(Activation::Gelu, 1.0) - 0.841_344_7).abs() < 1e-6);
+        assert!((gated(Activation::GeluTanh, 1.0) - 0.841_192).abs() < 1e-6);
+        assert!((gated(Activation::ReluSquared, 1.5) - 2.25).abs() < 1e-6);
+        assert!(gated(Activation::ReluSquared, -1.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_gate_is_its_activation_times_one() {
+        let x = Array::from_slice(&[-2f32], &[1]);
+        let alone: f32 = Activation::Silu
+            .forward(&x)
+            .unwrap()
+            .try_item_exact()
+            .unwrap();
+        // -2 σ(-2).
+        assert!((alone + 0.238_405_84).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_clipped_gate_is_flat_beyond_seven() {
+        // 7 σ(11.914) = 6.99995329; what is gated is 1 + 1, or 7 + 1.
+        assert!((gated(Activation::ClippedSilu, 9.0) - 13.999_907).abs() < 1e-5);
+        let (gate, up) = ([7f32], [20f32]);
+        let array = |values: &[f32]| Array::from_slice(values, &[1]);
+        let y = Activation::ClippedSilu
+            .gate(&array(&gate), &array(&up))
+            .unwrap();
+        assert!((y.try_item_exact::<f32>().unwrap() - 55.999_626).abs() < 1e-4);
     }
 }

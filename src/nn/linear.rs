@@ -8,37 +8,46 @@ use crate::{
     ffi,
 };
 
-/// A matrix `[outputs, inputs]`.
-enum Weight {
+/// A matrix `[outputs, inputs]`, or a stack of them, `[experts, outputs, inputs]`.
+pub(super) enum Weight {
     Dense {
-        /// The transpose, `[inputs, outputs]`: a view, made once.
+        /// The transpose, `[…, inputs, outputs]`: a view, made once.
         transposed: Array,
         table: Array,
     },
     Packed(Packed),
 }
 
-struct Packed {
-    weight: Array,
-    scales: Array,
-    biases: Option<Array>,
-    quantization: Quantization,
+pub(super) struct Packed {
+    pub(super) weight: Array,
+    pub(super) scales: Array,
+    pub(super) biases: Option<Array>,
+    pub(super) quantization: Quantization,
 }
 
 impl Weight {
-    fn load(scope: &Scope<'_>, outputs: i32, inputs: i32) -> std::result::Result<Self, LoadError> {
-        let elements = usize::try_from(i64::from(outputs) * i64::from(inputs)).unwrap_or(0);
+    /// Takes the matrix, whose last axis is `inputs`, behind axes of `outer` sizes.
+    pub(super) fn load(
+        scope: &Scope<'_>,
+        outer: &[i32],
+        inputs: i32,
+    ) -> std::result::Result<Self, LoadError> {
+        let shape = |last| [outer, &[last]].concat();
+        let elements = shape(inputs).into_iter().map(i64::from).product::<i64>();
+        let elements = usize::try_from(elements).unwrap_or(0);
         let Some(quantization) = scope.quantization(inputs)? else {
-            let table = scope.take_shaped("weight", &[outputs, inputs])?;
+            let table = scope.take_shaped("weight", &shape(inputs))?;
             scope.record(&table, elements);
-            let transposed = table.transpose().map_err(|e| LoadError::Mlx(e.into()))?;
+            let transposed = table
+                .swap_axes(-1, -2)
+                .map_err(|e| LoadError::Mlx(e.into()))?;
             return Ok(Self::Dense { transposed, table });
         };
-        let groups = inputs / quantization.group_size;
-        let weight = scope.take_shaped("weight", &[outputs, inputs * quantization.bits / 32])?;
-        let scales = scope.take_shaped("scales", &[outputs, groups])?;
+        let groups = shape(inputs / quantization.group_size);
+        let weight = scope.take_shaped("weight", &shape(inputs * quantization.bits / 32))?;
+        let scales = scope.take_shaped("scales", &groups)?;
         let biases = if quantization.mode.has_biases() {
-            Some(scope.take_shaped("biases", &[outputs, groups])?)
+            Some(scope.take_shaped("biases", &groups)?)
         } else {
             None
         };
@@ -107,7 +116,7 @@ impl Linear {
         outputs: i32,
         inputs: i32,
     ) -> std::result::Result<Self, LoadError> {
-        let weight = Weight::load(scope, outputs, inputs)?;
+        let weight = Weight::load(scope, &[outputs], inputs)?;
         let bias = scope.take_shaped_if_present("bias", &[outputs])?;
         if let Some(bias) = &bias {
             scope.record(bias, bias.size());
@@ -144,7 +153,7 @@ impl Embedding {
         vocabulary: i32,
         width: i32,
     ) -> std::result::Result<Self, LoadError> {
-        Weight::load(scope, vocabulary, width).map(Self)
+        Weight::load(scope, &[vocabulary], width).map(Self)
     }
 
     /// Looks `ids` (`[batch, n]`) up: `[batch, n, width]`.

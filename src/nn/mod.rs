@@ -5,12 +5,15 @@
 
 mod activation;
 mod attention;
+mod experts;
 mod linear;
 mod norm;
+mod periods;
 mod rope;
 
 pub use activation::Activation;
-pub use attention::{Mask, attention, causal_mask};
+pub use attention::{Mask, attention, attention_with_sinks, capped_attention, causal_mask};
+pub use experts::Experts;
 pub use linear::{Embedding, Linear};
 pub use norm::{Norm, NormKind};
 pub use rope::{Pairs, Rope, RopeScaling, RotaryEmbedding};
@@ -32,6 +35,16 @@ pub fn scalar(value: f32, like: &Array) -> Array {
     } else {
         Array::from_slice(&[value], &[])
     }
+}
+
+/// `value` in single precision, which is what MLX takes.
+pub fn single(value: f64) -> f32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "rounding is what is asked for"
+    )]
+    let value = value as f32;
+    value
 }
 
 #[cfg(test)]

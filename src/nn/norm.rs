@@ -2,7 +2,7 @@
 
 use mlx_rs::{Array, fast};
 
-use super::{Result, scalar};
+use super::{MlxError, Result, scalar};
 use crate::checkpoint::{LoadError, Scope};
 
 /// Which normalization a family uses.
@@ -12,16 +12,24 @@ pub enum NormKind {
     Rms,
     /// By the root mean square, times `1 + weight` (Gemma).
     RmsUnitOffset,
+    /// By mean and variance, times the weight, plus a bias where the checkpoint has one.
+    Layer,
+    /// The same with `1 + weight` (Nemotron).
+    LayerUnitOffset,
+    /// By mean and variance, and nothing learned (OLMo).
+    LayerPlain,
 }
 
 /// A normalization with its weights.
 pub struct Norm {
-    weight: Array,
+    kind: NormKind,
+    weight: Option<Array>,
+    bias: Option<Array>,
     eps: f32,
 }
 
 impl Norm {
-    /// Loads the weight (`[width]`), folding any offset into it once, in its own element type.
+    /// Loads the weight (`[width]`), folding any offset into it once, in its own element type, and the bias.
     ///
     /// # Errors
     ///
@@ -32,15 +40,30 @@ impl Norm {
         width: i32,
         eps: f32,
     ) -> std::result::Result<Self, LoadError> {
-        let weight = scope.take_shaped("weight", &[width])?;
         let weight = match kind {
-            NormKind::RmsUnitOffset => scalar(1.0, &weight)
-                .add(weight)
-                .map_err(|error| LoadError::Mlx(error.into()))?,
-            NormKind::Rms => weight,
+            NormKind::LayerPlain => None,
+            NormKind::Rms | NormKind::Layer => Some(scope.take_shaped("weight", &[width])?),
+            NormKind::RmsUnitOffset | NormKind::LayerUnitOffset => {
+                let weight = scope.take_shaped("weight", &[width])?;
+                let sum = scalar(1.0, &weight).add(weight);
+                Some(sum.map_err(MlxError::from)?)
+            }
         };
-        scope.record(&weight, weight.size());
-        Ok(Self { weight, eps })
+        let bias = match kind {
+            NormKind::Layer | NormKind::LayerUnitOffset => {
+                scope.take_shaped_if_present("bias", &[width])?
+            }
+            NormKind::Rms | NormKind::RmsUnitOffset | NormKind::LayerPlain => None,
+        };
+        for learned in [&weight, &bias].into_iter().flatten() {
+            scope.record(learned, learned.size());
+        }
+        Ok(Self {
+            kind,
+            weight,
+            bias,
+            eps,
+        })
     }
 
     /// Normalizes the last axis of `x`.
@@ -49,6 +72,13 @@ impl Norm {
     ///
     /// When MLX refuses.
     pub fn forward(&self, x: &Array) -> Result<Array> {
-        Ok(fast::rms_norm(x, Some(&self.weight), self.eps)?)
+        Ok(match self.kind {
+            NormKind::Rms | NormKind::RmsUnitOffset => {
+                fast::rms_norm(x, self.weight.as_ref(), self.eps)?
+            }
+            NormKind::Layer | NormKind::LayerUnitOffset | NormKind::LayerPlain => {
+                fast::layer_norm(x, self.weight.as_ref(), self.bias.as_ref(), self.eps)?
+            }
+        })
     }
 }

@@ -3,12 +3,9 @@
 //! Paper: Su et al., "Rotary position embedding" (2021). Reference: `mlx_lm.models.rope_utils`. Plain and linearly scaled
 //! embeddings use MLX's `base` path, all others its `freqs` path: the two differ in the last bits.
 
-use mlx_rs::{
-    Array, fast,
-    ops::{arange, select},
-};
+use mlx_rs::{Array, fast, ops::concatenate};
 
-use super::Result;
+use super::{MlxError, Result, periods, scalar, single};
 
 /// A rotary position embedding, as data.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +39,18 @@ pub enum RopeScaling {
         /// The factor.
         factor: f32,
     },
+    /// A base that grows with the sequence once that is longer than the trained length.
+    Dynamic {
+        /// How fast it grows.
+        factor: f64,
+        /// The trained length, in tokens.
+        trained: i32,
+    },
+    /// A base multiplied by `alpha ^ (dims / (dims - 2))` (Hunyuan).
+    Alpha {
+        /// The factor.
+        alpha: f64,
+    },
     /// Low frequencies divided by a factor, with a smooth passage (Llama 3.1).
     Llama3 {
         /// The factor.
@@ -53,6 +62,33 @@ pub enum RopeScaling {
         /// The trained length, in tokens.
         original: f32,
     },
+    /// Low frequencies divided by a factor, with a ramp between two numbers of turns (YaRN).
+    Yarn {
+        /// The factor.
+        factor: f32,
+        /// The trained length, in tokens.
+        original: f64,
+        /// Turns within it from which a pair is left alone.
+        fast: f64,
+        /// Turns within it up to which a pair is scaled in full.
+        slow: f64,
+        /// What rotated dimensions are multiplied by.
+        amplitude: f32,
+    },
+    /// Each pair's period multiplied by a factor of its own (`LongRoPE`).
+    Long {
+        /// The factors, one a pair.
+        factors: Vec<f32>,
+        /// What rotated dimensions are multiplied by.
+        amplitude: f32,
+    },
+    /// Only the first `rotated` dimensions turn, but pairs lie as if all did (Gemma 4).
+    Proportional {
+        /// Dimensions that turn.
+        rotated: i32,
+        /// What periods are multiplied by.
+        factor: f32,
+    },
 }
 
 /// A rotary position embedding, ready to be applied.
@@ -60,11 +96,19 @@ pub struct RotaryEmbedding {
     dims: i32,
     traditional: bool,
     frequencies: Frequencies,
+    /// What rotated dimensions are multiplied by, where that is not one.
+    amplitude: Option<f32>,
 }
 
 enum Frequencies {
     /// Powers of `theta`, positions multiplied by `scale`.
     Base { theta: f32, scale: f32 },
+    /// The same with a base that grows; see [`RopeScaling::Dynamic`].
+    Growing {
+        theta: f64,
+        factor: f64,
+        trained: i32,
+    },
     /// One period a pair: `[dims / 2]`, float32.
     Periods(Array),
 }
@@ -76,22 +120,20 @@ impl RotaryEmbedding {
     ///
     /// When MLX refuses.
     pub fn new(rope: &Rope) -> Result<Self> {
-        let base = |scale| Frequencies::Base {
-            theta: rope.theta,
-            scale,
-        };
         Ok(Self {
             dims: rope.dims,
             traditional: matches!(rope.pairs, Pairs::Interleaved),
-            frequencies: match rope.scaling {
-                RopeScaling::None => base(1.0),
-                RopeScaling::Linear { factor } => base(1.0 / factor),
-                RopeScaling::Llama3 {
-                    factor,
-                    low,
-                    high,
-                    original,
-                } => Frequencies::Periods(llama3_periods(rope, factor, low, high, original)?),
+            frequencies: Frequencies::new(rope)?,
+            amplitude: match rope.scaling {
+                RopeScaling::Yarn { amplitude, .. } | RopeScaling::Long { amplitude, .. } => {
+                    Some(amplitude).filter(|amplitude| (amplitude - 1.0).abs() > 0.0)
+                }
+                RopeScaling::None
+                | RopeScaling::Linear { .. }
+                | RopeScaling::Dynamic { .. }
+                | RopeScaling::Alpha { .. }
+                | RopeScaling::Llama3 { .. }
+                | RopeScaling::Proportional { .. } => None,
             },
         })
     }
@@ -104,10 +146,23 @@ impl RotaryEmbedding {
     pub fn forward(&self, x: &Array, offset: i32) -> Result<Array> {
         let (theta, scale, periods) = match &self.frequencies {
             Frequencies::Base { theta, scale } => (Some(*theta), *scale, None),
+            Frequencies::Growing {
+                theta,
+                factor,
+                trained,
+            } => {
+                let length = f64::from((x.dim(-2) + offset).max(*trained));
+                let growth = factor * length / f64::from(*trained) - (factor - 1.0);
+                (Some(grown(*theta, growth, self.dims)), 1.0, None)
+            }
             Frequencies::Periods(periods) => (None, 1.0, Some(periods)),
         };
+        let amplified = match self.amplitude {
+            Some(amplitude) => Some(self.amplified(x, amplitude)?),
+            None => None,
+        };
         Ok(fast::rope(
-            x,
+            amplified.as_ref().unwrap_or(x),
             self.dims,
             self.traditional,
             theta,
@@ -116,32 +171,74 @@ impl RotaryEmbedding {
             periods,
         )?)
     }
+
+    /// `x` with its rotated dimensions multiplied by `amplitude`.
+    fn amplified(&self, x: &Array, amplitude: f32) -> Result<Array> {
+        let amplitude = scalar(amplitude, x);
+        if self.dims == x.dim(-1) {
+            return Ok(x.multiply(amplitude)?);
+        }
+        let parts = x.split_at_indices(&[self.dims], -1)?;
+        let [rotated, rest] = parts.as_slice() else {
+            return Err(MlxError::new("a head did not split into two"));
+        };
+        Ok(concatenate(&[&rotated.multiply(amplitude)?, rest], -1)?)
+    }
 }
 
-fn float(value: f32) -> Array {
-    Array::from_slice(&[value], &[])
+impl Frequencies {
+    fn new(rope: &Rope) -> Result<Self> {
+        let Rope { dims, theta, .. } = *rope;
+        Ok(match &rope.scaling {
+            RopeScaling::None => Self::Base { theta, scale: 1.0 },
+            RopeScaling::Linear { factor } => Self::Base {
+                theta,
+                scale: 1.0 / factor,
+            },
+            RopeScaling::Dynamic { factor, trained } => Self::Growing {
+                theta: f64::from(theta),
+                factor: *factor,
+                trained: *trained,
+            },
+            RopeScaling::Alpha { alpha } => {
+                let theta = grown(f64::from(theta), *alpha, dims);
+                Self::Periods(periods::plain(theta, dims, dims)?)
+            }
+            RopeScaling::Llama3 {
+                factor,
+                low,
+                high,
+                original,
+            } => {
+                let plain = periods::plain(theta, dims, dims)?;
+                Self::Periods(periods::llama3(&plain, *factor, *low, *high, *original)?)
+            }
+            RopeScaling::Yarn {
+                factor,
+                original,
+                fast,
+                slow,
+                ..
+            } => {
+                let yarn = periods::Yarn {
+                    factor: *factor,
+                    original: *original,
+                    fast: *fast,
+                    slow: *slow,
+                };
+                Self::Periods(periods::yarn(theta, dims, &yarn)?)
+            }
+            RopeScaling::Long { factors, .. } => {
+                Self::Periods(periods::long(theta, dims, factors)?)
+            }
+            RopeScaling::Proportional { rotated, factor } => {
+                Self::Periods(periods::proportional(theta, *rotated, dims, *factor)?)
+            }
+        })
+    }
 }
 
-fn llama3_periods(rope: &Rope, factor: f32, low: f32, high: f32, original: f32) -> Result<Array> {
-    let exponents = arange::<i32, i32>(0, rope.dims, 2)?.divide(Array::from_int(rope.dims))?;
-    let periods = float(rope.theta).power(exponents)?;
-    let wavelengths = float(2.0 * std::f32::consts::PI).multiply(&periods)?;
-    let (longest, shortest) = (float(original / low), float(original / high));
-    let scaled = select(
-        wavelengths.gt(&longest)?,
-        periods.multiply(float(factor))?,
-        &periods,
-    )?;
-    let between = wavelengths
-        .gt(&shortest)?
-        .logical_and(wavelengths.lt(&longest)?)?;
-    let smooth = float(original)
-        .divide(&wavelengths)?
-        .subtract(float(low))?
-        .divide(float(high - low))?;
-    let blend = float(1.0)
-        .subtract(&smooth)?
-        .divide(float(factor))?
-        .add(&smooth)?;
-    Ok(select(between, scaled.divide(blend)?, scaled)?)
+/// A base for sequences `growth` times as long: `theta · growth ^ (dims / (dims - 2))`.
+fn grown(theta: f64, growth: f64, dims: i32) -> f32 {
+    single(theta * growth.powf(f64::from(dims) / f64::from(dims - 2)))
 }

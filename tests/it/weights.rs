@@ -107,11 +107,13 @@ pub(crate) fn write(
     for line in list.lines() {
         let mut words = line.split(' ');
         let name = words.next().unwrap();
-        let shape: Vec<i32> = words.map(|word| word.parse().unwrap()).collect();
+        let is_dense = line.ends_with(" dense");
+        let sizes = words.filter(|word| *word != "dense");
+        let shape: Vec<i32> = sizes.map(|word| word.parse().unwrap()).collect();
         let dense = numbers(name, &shape).as_dtype(variant.dtype).unwrap();
         let name = rename(name);
         match (variant.packing, name.strip_suffix(".weight")) {
-            (Some(packing), Some(path)) if is_packed(&shape, packing) => {
+            (Some(packing), Some(path)) if !is_dense && is_packed(&shape, packing) => {
                 let (weight, scales, biases) = ffi::quantize(&dense, packing).unwrap();
                 tensors.push((name.clone(), weight));
                 tensors.push((format!("{path}.scales"), scales));

@@ -20,6 +20,7 @@ import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 from mlx_lm.generate import generate_step
 from mlx_lm.models.cache import make_prompt_cache
+from mlx_lm.models.switch_layers import SwitchLinear
 from mlx_lm.utils import _get_classes, load_model
 
 # Prompt lengths: one token, two, a chunk, one more, past a window of 8, and up to where a cache grows a step.
@@ -32,6 +33,12 @@ VARIANTS = {
     "bfloat16": (mx.bfloat16, None),
     "4bit": (mx.float32, dict(group_size=32, bits=4)),
 }
+# On a CPU, MLX multiplies by dense matrices of experts in float32 alone: mixtures show bfloat16 packed.
+MIXTURE = {
+    "float32": VARIANTS["float32"],
+    "8bit-bfloat16": (mx.bfloat16, dict(group_size=32, bits=8)),
+    "4bit": VARIANTS["4bit"],
+}
 # What one family has to show for all: every other way to pack.
 EXTRA = {
     "llama": {
@@ -41,7 +48,27 @@ EXTRA = {
         "mxfp8": (mx.float32, dict(group_size=32, bits=8, mode="mxfp8")),
         "nvfp4": (mx.float32, dict(group_size=16, bits=4, mode="nvfp4")),
     },
+    # These have arithmetic of their own in float16.
+    "cohere2": {"float16": (mx.float16, None)},
+    "gemma2": {"float16": (mx.float16, None)},
+    "mixtral": {
+        "mxfp4": (mx.float32, dict(group_size=32, bits=4, mode="mxfp4")),
+        "mxfp8": (mx.float32, dict(group_size=32, bits=8, mode="mxfp8")),
+        "nvfp4": (mx.float32, dict(group_size=16, bits=4, mode="nvfp4")),
+    },
 }
+
+
+gather_qmm = mx.gather_qmm
+
+
+def gather_qmm_without_global_scale(*arrays, global_scale=None, **how):
+    """mlx-lm passes a `global_scale` of none, of which this MLX knows nothing."""
+    assert global_scale is None
+    return gather_qmm(*arrays, **how)
+
+
+mx.gather_qmm = gather_qmm_without_global_scale
 
 
 def prompt(length, vocabulary):
@@ -65,21 +92,33 @@ def weights(name, shape):
     with np.errstate(over="ignore"):
         bits = splitmix(np.arange(np.prod(shape), dtype=np.uint64) + np.uint64(seed))
     uniform = ((bits >> np.uint64(40)).astype(np.float32) / np.float32(2**23)) - np.float32(1)
-    if len(shape) == 1:
-        values = uniform * np.float32(0.25)
-        if name.endswith("norm.weight"):
-            values = values + np.float32(1)
-    else:
-        values = uniform * np.float32(0.25)
+    values = uniform * np.float32(0.25)
+    if name.endswith("norm.weight"):
+        values = values + np.float32(1)
     return mx.array(values.reshape(shape))
 
 
-def build(config, dtype, quantization):
+def skeleton(config):
     model_class, args_class = _get_classes(config)
-    model = model_class(args_class.from_dict(config))
+    return model_class(args_class.from_dict(config))
+
+
+def variants(name, config):
+    """Which ways to store a model a fixture shows."""
+    is_mixture = any(isinstance(module, SwitchLinear) for module in skeleton(config).modules())
+    return {**(MIXTURE if is_mixture else VARIANTS), **EXTRA.get(name, {})}
+
+
+def build(config, dtype, quantization):
+    model = skeleton(config)
     if config["model_type"] == "gemma3_text":
         model.sanitize({})
     names = [(name, list(value.shape)) for name, value in tree_flatten(model.parameters())]
+    never_packed = {
+        name
+        for name, shape in names
+        if len(shape) > 1 and name.endswith(".weight") and not can_be_packed(model, name)
+    }
     made = [(name, weights(name, shape).astype(dtype)) for name, shape in names]
     model.update(tree_unflatten(made))
     if quantization:
@@ -90,11 +129,17 @@ def build(config, dtype, quantization):
         )
     model.eval()
     mx.eval(model.parameters())
-    return model, names
+    return model, [(name, shape, name in never_packed) for name, shape in names]
+
+
+def can_be_packed(model, name):
+    """Whether the tensor `name` belongs to a module that mlx-lm can pack."""
+    modules = dict(model.named_modules())
+    return hasattr(modules[name.rpartition(".")[0]], "to_quantized")
 
 
 def packs(path, module, quantization):
-    """Whether a module is packed: all that can be, but routers, which stay exact."""
+    """Whether a module is packed: all that can be."""
     weight = getattr(module, "weight", None)
     can = hasattr(module, "to_quantized") and weight is not None
     return can and weight.shape[-1] % quantization["group_size"] == 0
@@ -142,7 +187,7 @@ def tiny(folder, names):
             continue
         config = json.loads((target / "config.json").read_text())
         expected = {}
-        for variant, how in {**VARIANTS, **EXTRA.get(target.name, {})}.items():
+        for variant, how in variants(target.name, config).items():
             model, tensors = build(config, *how)
             for key, value in answers(model, config).items():
                 narrow = key == "scores" and "float32" not in variant and "bfloat16" in variant
@@ -150,7 +195,10 @@ def tiny(folder, names):
         mx.save_safetensors(
             str(target / "expected.safetensors"), expected, {"mlx_lm": mlx_lm.__version__}
         )
-        lines = [" ".join([name] + [str(n) for n in shape]) for name, shape in tensors]
+        lines = [
+            " ".join([name] + [str(n) for n in shape] + ["dense"] * is_dense)
+            for name, shape, is_dense in tensors
+        ]
         (target / "tensors.txt").write_text("\n".join(lines) + "\n")
         size = (target / "expected.safetensors").stat().st_size
         print(target.name, len(tensors), "tensors", size, "bytes")

@@ -10,6 +10,9 @@ use crate::files;
 
 /// The Cargo configuration that links against the set-up in `folder`.
 ///
+/// `rpath` and `blas` are for the build script of the harness, which alone is linked with them: flags for everything
+/// would have everything built twice. The tests in the documentation have no build script, and get flags.
+///
 /// OpenBLAS is linked by the program itself, so the loader looks there before it looks where `libmlx` would have its
 /// `cblas_*` from. The program never calls them, so the linker must be told to keep the library.
 pub(super) fn render(folder: &Path, platform: Platform, blas: Blas) -> String {
@@ -17,11 +20,10 @@ pub(super) fn render(folder: &Path, platform: Platform, blas: Blas) -> String {
     let archive = quoted("native=", &folder.join("lib"));
     let libmlx = quoted("native=", &folder.join("wheel/mlx/lib"));
     let bindings = quoted("", &folder.join("lib"));
-    let rpath = quoted("link-arg=-Wl,-rpath,", &folder.join("wheel/mlx/lib"));
+    let rpath = quoted("", &folder.join("wheel/mlx/lib"));
+    let flags = quoted("link-arg=-Wl,-rpath,", &folder.join("wheel/mlx/lib"));
     let openblas = match blas {
-        Blas::Linked(library) => {
-            format!(r#", "-C", "link-arg=-Wl,--push-state,--no-as-needed,{library},--pop-state""#)
-        }
+        Blas::Linked(library) => format!("blas = \"{library}\"\n"),
         Blas::Bundled => String::new(),
     };
     format!(
@@ -31,10 +33,10 @@ pub(super) fn render(folder: &Path, platform: Platform, blas: Blas) -> String {
 rustc-link-search = [{archive}, {libmlx}]
 rustc-link-lib = ["static=mlxc", "dylib=mlx", "dylib=stdc++"]
 rustc-env = {{ OUT_DIR = {bindings} }}
-
+rpath = {rpath}
+{openblas}
 [target.{triple}]
-rustflags = ["-C", {rpath}{openblas}]
-rustdocflags = ["-C", {rpath}{openblas}]
+rustdocflags = ["-C", {flags}]
 "#
     )
 }
@@ -67,10 +69,11 @@ mod tests {
 rustc-link-search = ["native=/a \"b\"/lib", "native=/a \"b\"/wheel/mlx/lib"]
 rustc-link-lib = ["static=mlxc", "dylib=mlx", "dylib=stdc++"]
 rustc-env = { OUT_DIR = "/a \"b\"/lib" }
+rpath = "/a \"b\"/wheel/mlx/lib"
+blas = "-lopenblas"
 
 [target.x86_64-unknown-linux-gnu]
-rustflags = ["-C", "link-arg=-Wl,-rpath,/a \"b\"/wheel/mlx/lib", "-C", "link-arg=-Wl,--push-state,--no-as-needed,-lopenblas,--pop-state"]
-rustdocflags = ["-C", "link-arg=-Wl,-rpath,/a \"b\"/wheel/mlx/lib", "-C", "link-arg=-Wl,--push-state,--no-as-needed,-lopenblas,--pop-state"]
+rustdocflags = ["-C", "link-arg=-Wl,-rpath,/a \"b\"/wheel/mlx/lib"]
 "#;
 
     #[test]
@@ -86,11 +89,10 @@ rustdocflags = ["-C", "link-arg=-Wl,-rpath,/a \"b\"/wheel/mlx/lib", "-C", "link-
     #[test]
     fn without_openblas_only_the_path_of_libmlx_is_left() {
         let text = render(Path::new("/m"), Platform::Aarch64, Blas::Bundled);
-        let flags = r#"["-C", "link-arg=-Wl,-rpath,/m/wheel/mlx/lib"]"#;
-        let end = format!(
-            "\n[target.aarch64-unknown-linux-gnu]\nrustflags = {flags}\nrustdocflags = {flags}\n"
-        );
-        assert!(text.ends_with(&end), "{text}");
+        assert!(!text.contains("blas"), "{text}");
+        let end = "\n[target.aarch64-unknown-linux-gnu]\n\
+                   rustdocflags = [\"-C\", \"link-arg=-Wl,-rpath,/m/wheel/mlx/lib\"]\n";
+        assert!(text.ends_with(end), "{text}");
     }
 
     #[test]

@@ -26,9 +26,6 @@ use crate::workspace::Workspace;
 const METAL_MISSING: &str =
     "install Xcode, then run `xcodebuild -downloadComponent MetalToolchain`";
 
-/// Environment variables that make Cargo forget the flags of every configuration file.
-const FLAG_VARIABLES: [&str; 2] = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"];
-
 /// Why MLX was not set up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MlxError {
@@ -38,9 +35,6 @@ pub(crate) enum MlxError {
     /// The system is neither Linux nor macOS.
     #[error("MLX is set up on Linux and macOS only, not on `{0}`")]
     System(&'static str),
-    /// A variable would erase the flags that find MLX.
-    #[error("`{0}` is set, and would replace the flags that find MLX: unset it and try again")]
-    Flags(&'static str),
     /// The crate that carries mlx-c does not look as expected.
     #[error("the sources of mlx-c are missing from the `mlx-sys` crate")]
     NoSources,
@@ -81,12 +75,6 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<(), MlxError> {
     }
     if !cfg!(target_os = "linux") {
         return Err(MlxError::System(std::env::consts::OS));
-    }
-    let set = FLAG_VARIABLES
-        .into_iter()
-        .find(|name| std::env::var_os(name).is_some());
-    if let Some(name) = set {
-        return Err(MlxError::Flags(name));
     }
     setup::ensure(workspace)
 }

@@ -1,0 +1,49 @@
+//! Gemma: Llama with norms by `1 + weight`, token vectors multiplied by the root of their width, and an exact GELU.
+//!
+//! Reference: `mlx_lm.models.gemma`. As there, `rope_scaling` is passed over and the head is always tied.
+
+use super::{
+    Architecture, Family, llama,
+    recipe::{EmbeddingScale, FeedForward, Layer, Recipe},
+};
+use crate::{
+    checkpoint::LoadError,
+    nn::{Activation, NormKind, single},
+};
+
+pub(super) const FAMILY: Family = Family {
+    model_types: &["gemma"],
+    architecture: Architecture::Decoder(|checkpoint| {
+        let config: llama::Config = checkpoint.config()?;
+        let config = plain(config);
+        let layer = Layer {
+            feed_forward: FeedForward::Gated {
+                activation: Activation::Gelu,
+                inner: config.intermediate_size,
+            },
+            ..llama::layer(&config)?
+        };
+        recipe(&config, layer)
+    }),
+};
+
+/// What Gemma reads of Llama's configuration.
+pub(super) fn plain(config: llama::Config) -> llama::Config {
+    llama::Config {
+        rope_scaling: None,
+        layer_types: None,
+        tie_word_embeddings: true,
+        ..config
+    }
+}
+
+/// Gemma, of layers that are all the same.
+pub(super) fn recipe(config: &llama::Config, layer: Layer) -> Result<Recipe, LoadError> {
+    let root = f64::from(config.hidden_size).sqrt();
+    Ok(Recipe {
+        embedding_scale: EmbeddingScale::Times(single(root)),
+        layers: vec![layer; config.num_hidden_layers],
+        norm: NormKind::RmsUnitOffset,
+        ..llama::recipe(config)?
+    })
+}

@@ -1,0 +1,56 @@
+//! Gemma 2: Gemma with four norms a block, and scores bent below a cap, in attention as at the head.
+//!
+//! Reference: `mlx_lm.models.gemma2`. As there, every layer sees everything, whatever `sliding_window` says.
+
+use serde::Deserialize;
+
+use super::{
+    Architecture, Family, gemma, llama,
+    recipe::{Attention, FeedForward, Kernel, Layer, Recipe, Scores, Wiring},
+};
+use crate::{checkpoint::LoadError, nn::Activation};
+
+pub(super) const FAMILY: Family = Family {
+    model_types: &["gemma2"],
+    architecture: Architecture::Decoder(|checkpoint| {
+        recipe(&gemma::plain(checkpoint.config()?), &checkpoint.config()?)
+    }),
+};
+
+/// The keys that Gemma 2 adds, with the reference's defaults.
+#[derive(Deserialize)]
+#[serde(default)]
+struct Config {
+    attn_logit_softcapping: f32,
+    final_logit_softcapping: f32,
+    query_pre_attn_scalar: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            attn_logit_softcapping: 50.0,
+            final_logit_softcapping: 30.0,
+            query_pre_attn_scalar: 144.0,
+        }
+    }
+}
+
+fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
+    let layer = Layer {
+        attention: Attention {
+            scale: llama::inverse_root(own.query_pre_attn_scalar),
+            kernel: Kernel::Capped(own.attn_logit_softcapping),
+            ..llama::attention(config)?
+        },
+        feed_forward: FeedForward::Gated {
+            activation: Activation::GeluTanh,
+            inner: config.intermediate_size,
+        },
+        wiring: Wiring::Sandwich,
+    };
+    Ok(Recipe {
+        scores: Scores::Capped(own.final_logit_softcapping),
+        ..gemma::recipe(config, layer)?
+    })
+}

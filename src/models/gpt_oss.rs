@@ -1,0 +1,161 @@
+//! gpt-oss: windows in every other layer, learned attention sinks, and experts with biases and a clipped gate.
+//!
+//! Reference: `mlx_lm.models.gpt_oss`. As there, the head is never tied and `truncate` of the scaling is passed over.
+
+use mlx_rs::{Array, Dtype, ops::indexing::TryIndexOp};
+use serde::Deserialize;
+
+use super::{
+    Architecture, Family, llama, mixtral,
+    recipe::{Choice, FeedForward, Kernel, Mixture, Recipe, Router},
+};
+use crate::{
+    checkpoint::{Checkpoint, LoadError},
+    nn::{self, Activation},
+};
+
+pub(super) const FAMILY: Family = Family {
+    model_types: &["gpt_oss"],
+    architecture: Architecture::Decoder(|checkpoint| {
+        adopt(checkpoint)?;
+        recipe(checkpoint.config()?, &checkpoint.config()?)
+    }),
+};
+
+/// The keys that only this family reads, with the reference's defaults.
+#[derive(Deserialize)]
+#[serde(default)]
+struct Config {
+    num_local_experts: i32,
+    num_experts_per_tok: i32,
+    head_dim: i32,
+    rope_theta: f32,
+    sliding_window: i32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            num_local_experts: 128,
+            num_experts_per_tok: 4,
+            head_dim: 64,
+            rope_theta: 150_000.0,
+            sliding_window: 128,
+        }
+    }
+}
+
+fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
+    let alternating = || {
+        let kinds = ["sliding_attention", "full_attention"].map(str::to_owned);
+        kinds.into_iter().cycle().take(config.num_hidden_layers)
+    };
+    let config = llama::Config {
+        head_dim: Some(own.head_dim),
+        rope_theta: Some(own.rope_theta),
+        rope_traditional: false,
+        tie_word_embeddings: false,
+        sliding_window: Some(own.sliding_window),
+        layer_types: Some(match config.layer_types {
+            Some(ref types) => types.clone(),
+            None => alternating().collect(),
+        }),
+        ..config
+    };
+    let mut recipe = llama::recipe(&config)?;
+    for layer in &mut recipe.layers {
+        layer.attention.kernel = Kernel::FusedWithSinks;
+        layer.feed_forward = FeedForward::Mixture(Box::new(mixture(own, config.intermediate_size)));
+    }
+    Ok(recipe)
+}
+
+fn mixture(own: &Config, inner: i32) -> Mixture {
+    let base = mixtral::mixture(own.num_local_experts, own.num_experts_per_tok, inner);
+    Mixture {
+        router: Router {
+            choice: Choice::Ascending,
+            ..base.router
+        },
+        activation: Activation::ClippedSilu,
+        ..base
+    }
+}
+
+/// Brings the names and layouts of the original into ours.
+fn adopt(checkpoint: &Checkpoint<'_>) -> Result<(), LoadError> {
+    checkpoint.rename(|name| {
+        let name = name.replace(".mlp.router.", ".mlp.gate.");
+        let name = name.replace(".mlp.experts.", ".mlp.switch_mlp.");
+        let name = name.replace("_proj_blocks", "_proj.weight");
+        let name = name.replace("_proj_scales", "_proj.scales");
+        Some(name.replace("_proj_bias", "_proj.bias"))
+    });
+    for name in checkpoint.names() {
+        if !name.contains(".mlp.switch_mlp.") {
+            continue;
+        }
+        checkpoint.transform(&name, in_words)?;
+        let Some((path, part)) = name.split_once("gate_up_proj.") else {
+            continue;
+        };
+        if let Some(whole) = checkpoint.take(&name) {
+            checkpoint.insert(format!("{path}gate_proj.{part}"), every_other(&whole, 0)?);
+            checkpoint.insert(format!("{path}up_proj.{part}"), every_other(&whole, 1)?);
+        }
+    }
+    Ok(())
+}
+
+/// Blocks of bytes, `[experts, rows, groups, 16]`, as the words that MLX packs into; anything else as it is.
+fn in_words(tensor: Array) -> nn::Result<Array> {
+    if tensor.dtype() == Dtype::Uint8 && tensor.ndim() == 4 {
+        Ok(tensor.view::<u32>()?.flatten(-2, -1)?)
+    } else {
+        Ok(tensor)
+    }
+}
+
+/// The rows `start`, `start + 2` and so on of each expert.
+fn every_other(whole: &Array, start: i32) -> nn::Result<Array> {
+    let mut shape = whole.shape().to_vec();
+    if let Some(rows) = shape.get_mut(1) {
+        *rows /= 2;
+    }
+    shape.insert(2.min(shape.len()), 2);
+    Ok(whole
+        .reshape(&shape)?
+        .try_index((.., .., start))?
+        .contiguous()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn even_rows_are_the_gate() {
+        let whole = Array::from_slice(&[0, 1, 2, 3, 4, 5, 6, 7], &[1, 4, 2]);
+        let part = |start| {
+            let rows = every_other(&whole, start).unwrap();
+            assert_eq!(rows.shape(), [1, 2, 2]);
+            rows.try_as_slice::<i32>().unwrap().to_vec()
+        };
+        assert_eq!(part(0), [0, 1, 4, 5]);
+        assert_eq!(part(1), [2, 3, 6, 7]);
+        let bias = Array::from_slice(&[0, 1, 2, 3], &[1, 4]);
+        let bias = every_other(&bias, 1).unwrap();
+        assert_eq!(bias.try_as_slice::<i32>().unwrap(), [1, 3]);
+    }
+
+    #[test]
+    fn blocks_of_bytes_become_words() {
+        let mut bytes = [0u8; 32];
+        (bytes[0], bytes[5], bytes[31]) = (1, 2, 3);
+        let blocks = Array::from_slice(&bytes, &[1, 1, 2, 16]);
+        let words = in_words(blocks).unwrap();
+        assert_eq!(words.shape(), [1, 1, 8]);
+        let expected = [1, 0x200, 0, 0, 0, 0, 0, 0x0300_0000];
+        assert_eq!(words.try_as_slice::<u32>().unwrap(), expected);
+    }
+}

@@ -1,0 +1,132 @@
+//! The feed-forward half of a block of which each token meets only a few experts.
+//!
+//! Below the block lie `gate`, the router; `switch_mlp`, the experts; `shared_experts`, what every token meets, and
+//! `shared_expert_gate`. Families bring other names to these.
+
+use mlx_rs::{Array, ops::sigmoid};
+
+use super::{
+    feed_forward::FeedForward,
+    recipe::{self, Shared, Weighted},
+    router::{Chosen, Routing},
+};
+use crate::{
+    checkpoint::{Checkpoint, LoadError, Scope},
+    nn::{self, Experts, Linear},
+};
+
+/// A mixture of experts, with its weights.
+pub(super) struct Mixture {
+    router: Routing,
+    experts: Experts,
+    weighted: Weighted,
+    shared: Option<SharedExperts>,
+}
+
+/// What every token meets.
+struct SharedExperts {
+    experts: FeedForward,
+    /// Of one output.
+    gate: Option<Linear>,
+}
+
+impl Mixture {
+    /// Takes every tensor below `scope` that `recipe` asks for; the residual stream is `width` wide.
+    pub(super) fn load(
+        scope: &Scope<'_>,
+        width: i32,
+        recipe: &recipe::Mixture,
+    ) -> Result<Self, LoadError> {
+        let &recipe::Mixture {
+            ref router,
+            experts,
+            inner,
+            activation,
+            weighted,
+            shared,
+        } = recipe;
+        let always = |inner| {
+            let gated = recipe::FeedForward::Gated { activation, inner };
+            FeedForward::load(&scope.at("shared_experts"), width, &gated)
+        };
+        Ok(Self {
+            router: Routing::load(scope, router, experts, width)?,
+            experts: Experts::load(&scope.at("switch_mlp"), (experts, inner), width, activation)?,
+            weighted,
+            shared: match shared {
+                Shared::None => None,
+                Shared::Always { inner } => Some(SharedExperts {
+                    experts: always(inner)?,
+                    gate: None,
+                }),
+                Shared::Gated { inner } => Some(SharedExperts {
+                    experts: always(inner)?,
+                    gate: Some(Linear::load(&scope.at("shared_expert_gate"), 1, width)?),
+                }),
+            },
+        })
+    }
+
+    /// Shows each position of `x` (`[batch, n, width]`) to its experts and sums what they say.
+    pub(super) fn forward(&self, x: &Array) -> nn::Result<Array> {
+        let Chosen { experts, weights } = self.router.forward(x)?;
+        let y = match self.weighted {
+            Weighted::Output => {
+                let y = self.experts.forward(x, &experts)?;
+                let summed = y.multiply(weights.expand_dims(-1)?)?.sum_axis(-2, false)?;
+                summed.as_dtype(y.dtype())?
+            }
+            Weighted::Input => {
+                let heard = x.multiply(&weights)?;
+                self.experts
+                    .forward(&heard, &experts)?
+                    .squeeze_axes(&[-2])?
+            }
+        };
+        match &self.shared {
+            None => Ok(y),
+            Some(shared) => Ok(y.add(shared.forward(x)?)?),
+        }
+    }
+}
+
+impl SharedExperts {
+    fn forward(&self, x: &Array) -> nn::Result<Array> {
+        let y = self.experts.forward(x)?;
+        match &self.gate {
+            None => Ok(y),
+            Some(gate) => Ok(sigmoid(gate.forward(x)?)?.multiply(y)?),
+        }
+    }
+}
+
+/// What the projections of an expert are called: by the file, and by [`Mixture`].
+pub(super) type Projections = [(&'static str, &'static str); 3];
+
+/// The usual names.
+pub(super) const PROJECTIONS: Projections = [
+    ("gate_proj", "gate_proj"),
+    ("up_proj", "up_proj"),
+    ("down_proj", "down_proj"),
+];
+
+/// Stacks `count` experts that lie one by one at `experts` of each block, where they do.
+///
+/// # Errors
+///
+/// When one is missing, or differs from the first in shape.
+pub(super) fn stack_experts(
+    checkpoint: &Checkpoint<'_>,
+    layers: usize,
+    count: i32,
+    projections: Projections,
+) -> Result<(), LoadError> {
+    for layer in 0..layers {
+        let mixture = format!("model.layers.{layer}.mlp");
+        for (from, into) in projections {
+            let each = (0..count).map(|expert| format!("{mixture}.experts.{expert}.{from}"));
+            checkpoint.stack(each, &format!("{mixture}.switch_mlp.{into}"))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! `OLMo` 3: `OLMo` 2 where three of four layers see a window, and only the fourth scales its positions.
+//!
+//! Reference: `mlx_lm.models.olmo3`.
+
+use serde::Deserialize;
+
+use super::{
+    Architecture, Family, llama, olmo2,
+    recipe::{Attention, Layer, Recipe},
+};
+use crate::checkpoint::LoadError;
+
+pub(super) const FAMILY: Family = Family {
+    model_types: &["olmo3"],
+    architecture: Architecture::Decoder(|checkpoint| {
+        recipe(checkpoint.config()?, &checkpoint.config()?)
+    }),
+};
+
+/// The key whose default differs from Llama's.
+#[derive(Deserialize)]
+struct Config {
+    #[serde(default)]
+    tie_word_embeddings: bool,
+}
+
+fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
+    let sees_all: Vec<bool> = match &config.layer_types {
+        Some(types) => types.iter().map(|kind| kind == "full_attention").collect(),
+        None => (1..=config.num_hidden_layers)
+            .map(|number| number.is_multiple_of(4))
+            .collect(),
+    };
+    let scaled = llama::Config {
+        layer_types: None,
+        rope_traditional: false,
+        tie_word_embeddings: own.tie_word_embeddings,
+        ..config
+    };
+    let full = olmo2::layer(&scaled)?;
+    let reach = llama::window(scaled.sliding_window)?;
+    let base = llama::recipe(&scaled)?;
+    let plain = llama::Config {
+        rope_scaling: None,
+        ..scaled
+    };
+    let near = Layer {
+        attention: Attention {
+            reach,
+            ..olmo2::layer(&plain)?.attention
+        },
+        ..full.clone()
+    };
+    let layers = sees_all
+        .into_iter()
+        .map(|sees_all| if sees_all { full.clone() } else { near.clone() });
+    Ok(Recipe {
+        layers: layers.collect(),
+        ..base
+    })
+}

@@ -1,0 +1,83 @@
+//! Phi 3: Llama with fused projections, and rotary positions on a part of each head.
+//!
+//! Reference: `mlx_lm.models.phi3`. As there, `head_dim` and `sliding_window` are passed over, and so is any scaling
+//! but `linear`, `longrope` and `su`.
+
+use serde::Deserialize;
+
+use super::{
+    Architecture, Family, llama, positions,
+    recipe::{Attention, FeedForward, Layer, Projections, Recipe},
+};
+use crate::{
+    checkpoint::LoadError,
+    nn::{Activation, Pairs, Rope, RopeScaling},
+};
+
+pub(super) const FAMILY: Family = Family {
+    model_types: &["phi3"],
+    architecture: Architecture::Decoder(|checkpoint| {
+        recipe(checkpoint.config()?, &checkpoint.config()?)
+    }),
+};
+
+/// The keys that Phi 3 adds.
+#[derive(Deserialize)]
+struct Config {
+    partial_rotary_factor: Option<f64>,
+    original_max_position_embeddings: Option<f64>,
+    #[serde(default)]
+    tie_word_embeddings: bool,
+}
+
+fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
+    let scaling = scaling(&config, own)?;
+    let config = llama::Config {
+        head_dim: None,
+        rope_scaling: None,
+        layer_types: None,
+        tie_word_embeddings: own.tie_word_embeddings,
+        ..config
+    };
+    let attention = llama::attention(&config)?;
+    let rope = attention.rope.as_ref().map(|rope| Rope {
+        dims: positions::part(attention.head_dim, own.partial_rotary_factor.unwrap_or(1.0)),
+        pairs: match scaling {
+            RopeScaling::Long { .. } => Pairs::Halves,
+            _ => rope.pairs,
+        },
+        scaling: scaling.clone(),
+        ..rope.clone()
+    });
+    let layer = Layer {
+        attention: Attention {
+            projections: Projections::Fused,
+            rope,
+            ..attention
+        },
+        feed_forward: FeedForward::GatedFused {
+            activation: Activation::Silu,
+            inner: config.intermediate_size,
+        },
+        ..llama::layer(&config)?
+    };
+    Ok(Recipe {
+        layers: vec![layer; config.num_hidden_layers],
+        ..llama::recipe(&config)?
+    })
+}
+
+fn scaling(config: &llama::Config, own: &Config) -> Result<RopeScaling, LoadError> {
+    let Some(asked) = &config.rope_scaling else {
+        return Ok(RopeScaling::None);
+    };
+    let trained = config.max_position_embeddings.unwrap_or(131_072);
+    match asked.kind() {
+        "longrope" | "su" => {
+            let original = own.original_max_position_embeddings.unwrap_or(4096.0);
+            asked.long(original, trained)
+        }
+        "linear" => positions::scaling(Some(asked), 0, None),
+        _ => Ok(RopeScaling::None),
+    }
+}

@@ -1,0 +1,93 @@
+//! Phi 3.5 `MoE`: layer norms, biases everywhere, and experts chosen one after the other.
+//!
+//! Reference: `mlx_lm.models.phimoe`. As there, any `rope_scaling` is read as `LongRoPE`, whatever its type.
+
+use serde::Deserialize;
+
+use super::{
+    Architecture, Family, llama, mixtral, mixture,
+    recipe::{Attention, Choice, ExpertWeights, FeedForward, Layer, Mixture, Recipe, Router},
+};
+use crate::{
+    checkpoint::LoadError,
+    nn::{NormKind, Rope, RopeScaling},
+};
+
+pub(super) const FAMILY: Family = Family {
+    model_types: &["phimoe"],
+    architecture: Architecture::Decoder(|checkpoint| {
+        let config: llama::Config = checkpoint.config()?;
+        let own: Config = checkpoint.config()?;
+        checkpoint.rename(|name| Some(name.replace(".block_sparse_moe.", ".mlp.")));
+        let (layers, experts) = (config.num_hidden_layers, own.num_local_experts);
+        mixture::stack_experts(checkpoint, layers, experts, mixtral::PROJECTIONS)?;
+        recipe(&config, &own)
+    }),
+};
+
+/// The keys that only this family reads, with the reference's defaults.
+#[derive(Deserialize)]
+#[serde(default)]
+struct Config {
+    num_local_experts: i32,
+    num_experts_per_tok: i32,
+    max_position_embeddings: i32,
+    original_max_position_embeddings: f64,
+    router_jitter_noise: f32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            num_local_experts: 16,
+            num_experts_per_tok: 2,
+            max_position_embeddings: 131_072,
+            original_max_position_embeddings: 4096.0,
+            router_jitter_noise: 0.01,
+        }
+    }
+}
+
+fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
+    let scaling = match &config.rope_scaling {
+        None => RopeScaling::None,
+        Some(long) => long.long(
+            own.original_max_position_embeddings,
+            own.max_position_embeddings,
+        )?,
+    };
+    let config = llama::Config {
+        head_dim: None,
+        layer_types: None,
+        rope_scaling: None,
+        rope_traditional: false,
+        tie_word_embeddings: false,
+        ..*config
+    };
+    let (experts, chosen) = (own.num_local_experts, own.num_experts_per_tok);
+    let base = mixtral::mixture(experts, chosen, config.intermediate_size);
+    let mixture = Mixture {
+        router: Router {
+            choice: Choice::Successive {
+                jitter: own.router_jitter_noise,
+            },
+            weights: ExpertWeights::Scores,
+            ..base.router
+        },
+        ..base
+    };
+    let base = llama::attention(&config)?;
+    let layer = Layer {
+        attention: Attention {
+            rope: base.rope.map(|rope| Rope { scaling, ..rope }),
+            ..base
+        },
+        feed_forward: FeedForward::Mixture(Box::new(mixture)),
+        ..llama::layer(&config)?
+    };
+    Ok(Recipe {
+        layers: vec![layer; config.num_hidden_layers],
+        norm: NormKind::Layer,
+        ..llama::recipe(&config)?
+    })
+}

@@ -1,0 +1,146 @@
+//! What tells one mixture of experts from another, as data.
+
+use crate::nn::Activation;
+
+/// A feed-forward half of which each token meets only a few experts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mixture {
+    /// How experts are chosen.
+    pub router: Router,
+    /// How many experts there are.
+    pub experts: i32,
+    /// Width between the projections of an expert.
+    pub inner: i32,
+    /// The gates' activation, of shared experts too.
+    pub activation: Activation,
+    /// Where an expert's weight takes effect.
+    pub weighted: Weighted,
+    /// What every token meets besides.
+    pub shared: Shared,
+}
+
+/// Where an expert's weight takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weighted {
+    /// On what it says: `Σ w · f(x)`.
+    Output,
+    /// On what it hears: `Σ f(w · x)`, for one expert a token (Llama 4).
+    Input,
+}
+
+/// What every token meets besides its experts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shared {
+    /// Nothing.
+    None,
+    /// A gated half of its own, added.
+    Always {
+        /// Width between its projections.
+        inner: i32,
+    },
+    /// The same times `σ(gate(x))`, one number a token.
+    Gated {
+        /// Width between its projections.
+        inner: i32,
+    },
+}
+
+/// How experts are chosen and weighted: scores, a choice by them, and weights of what was chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Router {
+    /// Experts a token.
+    pub chosen: i32,
+    /// The element type of what the logits are computed from.
+    pub logits: Precision,
+    /// What logits are made into.
+    pub scores: ExpertScores,
+    /// How the best are found.
+    pub choice: Choice,
+    /// What the scores of the chosen are made into.
+    pub weights: ExpertWeights,
+    /// What weights are multiplied by, where it is not one.
+    pub scale: Option<f32>,
+    /// The element type in which weights meet what experts say.
+    pub precision: Precision,
+    /// Whether all this is one compiled graph.
+    pub fusion: Fusion,
+}
+
+/// In which element type something is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// That of the model.
+    Model,
+    /// Single.
+    Float32,
+}
+
+/// What logits are made into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpertScores {
+    /// Nothing else.
+    Logits,
+    /// Their softmax over all experts.
+    Softmax(Precision),
+    /// `σ` of each, in float32.
+    Sigmoid,
+}
+
+/// How the best are found. The order in which experts are chosen is that in which they are summed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Choice {
+    /// At the end of an ascending partition.
+    Ascending,
+    /// At the head of a descending partition.
+    Descending,
+    /// The same after a learned correction, `gate.e_score_correction_bias`, has been added; weights do without it.
+    Corrected(Groups),
+    /// One after the other, each scored by a softmax over those within a band of the best left (Phi 3.5 `MoE`).
+    Successive {
+        /// Half the relative width of the band.
+        jitter: f32,
+    },
+}
+
+/// Groups of experts, of which only the best are considered; a group is as good as its two best experts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Groups {
+    /// How many there are.
+    pub count: i32,
+    /// How many are considered.
+    pub considered: i32,
+}
+
+impl Groups {
+    /// One, of all experts.
+    pub const ONE: Self = Self {
+        count: 1,
+        considered: 1,
+    };
+}
+
+/// What the scores of the chosen are made into.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ExpertWeights {
+    /// Nothing else.
+    Scores,
+    /// Their softmax.
+    Softmax(Precision),
+    /// Each by their sum.
+    Shares,
+    /// Each by their sum and this.
+    SharesOfSumPlus(f32),
+    /// Each by their sum, or by this where it is larger.
+    SharesOfAtLeast(f32),
+    /// `σ` of each, in float32.
+    Sigmoid,
+}
+
+/// Whether a computation is one compiled graph: fused arithmetic differs in the last bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fusion {
+    /// Step by step.
+    None,
+    /// Compiled.
+    Compiled,
+}

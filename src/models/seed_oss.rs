@@ -1,0 +1,17 @@
+//! Seed-OSS: Llama with biases on queries, keys and values, which `Linear` finds by itself.
+//!
+//! Reference: `mlx_lm.models.seed_oss`.
+
+use super::{Architecture, Family, llama};
+
+pub(super) const FAMILY: Family = Family {
+    model_types: &["seed_oss"],
+    architecture: Architecture::Decoder(|checkpoint| {
+        let config = llama::Config {
+            layer_types: None,
+            ..checkpoint.config()?
+        };
+        llama::discard_unused(checkpoint, config.tie_word_embeddings);
+        llama::recipe(&config)
+    }),
+};

@@ -1,0 +1,54 @@
+//! `SmolLM3`: Llama where some layers know nothing of positions.
+//!
+//! Reference: `mlx_lm.models.smollm3`.
+
+use serde::Deserialize;
+
+use super::{
+    Architecture, Family, llama,
+    recipe::{Attention, Layer, Recipe},
+};
+use crate::checkpoint::LoadError;
+
+pub(super) const FAMILY: Family = Family {
+    model_types: &["smollm3"],
+    architecture: Architecture::Decoder(|checkpoint| {
+        let config: llama::Config = checkpoint.config()?;
+        llama::discard_unused(checkpoint, config.tie_word_embeddings);
+        recipe(&config, checkpoint.config()?)
+    }),
+};
+
+/// The keys that `SmolLM3` adds.
+#[derive(Deserialize)]
+struct Config {
+    no_rope_layer_interval: Option<usize>,
+    /// A one for each layer that encodes positions.
+    no_rope_layers: Option<Vec<u32>>,
+}
+
+fn recipe(config: &llama::Config, own: Config) -> Result<Recipe, LoadError> {
+    let interval = own.no_rope_layer_interval.unwrap_or(4);
+    let encodes = own.no_rope_layers.unwrap_or_else(|| {
+        let regular = |index: usize| u32::from(!(index + 1).is_multiple_of(interval));
+        (0..config.num_hidden_layers).map(regular).collect()
+    });
+    if encodes.len() != config.num_hidden_layers {
+        return Err(LoadError::Unsupported {
+            what: format!("`no_rope_layers` of {} layers", encodes.len()),
+        });
+    }
+    let recipe = llama::recipe(config)?;
+    let layers = recipe.layers.into_iter().zip(encodes);
+    let layers = layers.map(|(layer, encodes)| Layer {
+        attention: Attention {
+            rope: layer.attention.rope.filter(|_| encodes != 0),
+            ..layer.attention
+        },
+        ..layer
+    });
+    Ok(Recipe {
+        layers: layers.collect(),
+        ..recipe
+    })
+}
