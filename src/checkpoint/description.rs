@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{
     LoadError,
+    foreign::Method,
     gguf::{self, Gguf},
     locate::{Format, Location},
 };
@@ -29,9 +30,10 @@ impl Description {
         match location.format {
             Format::Safetensors => {
                 let config = read_json(&location.path, "config.json")?;
-                let config = config.ok_or_else(|| LoadError::NoConfig {
+                let mut config = config.ok_or_else(|| LoadError::NoConfig {
                     path: location.path.clone(),
                 })?;
+                complete(&mut config, &location.path)?;
                 // As mlx-lm: a broken `generation_config.json` says nothing.
                 let generation = read_json(&location.path, "generation_config.json");
                 Ok(Self {
@@ -61,6 +63,14 @@ impl Description {
     /// `config.json`, or what a GGUF file says in its place.
     pub fn config(&self) -> &Value {
         &self.config
+    }
+
+    /// How another program has packed the weights; none where MLX has, or nobody.
+    pub(super) fn foreign_method(&self) -> Result<Option<Method>, LoadError> {
+        match self.config.get("quantization") {
+            None | Some(Value::Null) => Method::of(&self.config),
+            Some(_) => Ok(None),
+        }
     }
 
     /// `generation_config.json`, where there is one.
@@ -106,6 +116,23 @@ impl Description {
             .and_then(Value::as_str)
             .ok_or(LoadError::NoArchitecture)
     }
+}
+
+/// Puts what is said of packing elsewhere where readers look for it.
+fn complete(config: &mut Value, folder: &Path) -> Result<(), LoadError> {
+    let key = "quantization_config";
+    if config.get(key).is_some() {
+        return Ok(());
+    }
+    let nested = config.get("text_config").and_then(|text| text.get(key));
+    let found = match nested.cloned() {
+        Some(nested) => Some(nested),
+        None => read_json(folder, "hf_quant_config.json")?,
+    };
+    if let (Some(found), Some(config)) = (found, config.as_object_mut()) {
+        config.insert(key.to_owned(), found);
+    }
+    Ok(())
 }
 
 /// Reads a JSON file of `folder`; none where it does not exist.

@@ -1,6 +1,7 @@
 //! A model on disk: its configuration, and its tensors, each of which is taken exactly once.
 
 mod description;
+mod foreign;
 pub mod gguf;
 mod inventory;
 pub mod locate;
@@ -201,6 +202,9 @@ impl<'a> Checkpoint<'a> {
             (Some(gguf), None) => gguf.tensors()?,
             (Some(gguf), Some(dtype)) => gguf.tensors_as(dtype)?,
         };
+        if let Some(method) = description.foreign_method()? {
+            method.adopt(&mut tensors)?;
+        }
         let mut quantizations = stored.clone();
         if let Some(dtype) = options.dtype {
             tensors::cast(&mut tensors, dtype)?;

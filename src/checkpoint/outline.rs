@@ -99,8 +99,13 @@ impl<'a> Checkpoint<'a> {
     ///
     /// When a shard is unreadable or cut.
     pub fn outlined(description: &'a Description) -> Result<Self, LoadError> {
+        let mut outlines = description.outlines()?;
+        // A method that is not read leaves them as they are; what is in the way is said when a model is loaded.
+        if let Ok(Some(method)) = description.foreign_method() {
+            method.adopt_outlines(&mut outlines);
+        }
         Ok(Self {
-            outlines: description.outlines()?.into(),
+            outlines: outlines.into(),
             // How a foreign method packs does not show in outlines.
             quantizations: Quantizations::of(description.config())
                 .unwrap_or_default()

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use mlx_rs::{Array, Dtype, error::Exception};
 use serde_json::{Map, Value};
 
-use super::{LoadError, Outlines, outline};
+use super::{LoadError, Outlines, foreign::Method, outline};
 use crate::ffi::{self, MlxError, Packing};
 
 /// How one matrix is packed.
@@ -163,7 +163,11 @@ impl Quantizations {
     /// Reads `quantization` of a configuration.
     pub(super) fn of(config: &Value) -> Result<Self, LoadError> {
         let Some(Value::Object(entries)) = config.get("quantization") else {
-            return Self::of_exporter(config);
+            let method = Method::of(config)?;
+            return Ok(Self {
+                general: method.and_then(Method::general),
+                modules: BTreeMap::new(),
+            });
         };
         let mut modules = BTreeMap::new();
         for (path, entry) in entries {
@@ -176,30 +180,6 @@ impl Quantizations {
         Ok(Self {
             general: Some(Quantization::parse(entries)?),
             modules,
-        })
-    }
-
-    /// Reads what other exporters say; of their encodings those that MLX has too are known.
-    fn of_exporter(config: &Value) -> Result<Self, LoadError> {
-        let Some(method) = config
-            .get("quantization_config")
-            .and_then(|q| q.get("quant_method"))
-        else {
-            return Ok(Self::default());
-        };
-        let mode = match method.as_str() {
-            Some("mxfp4") => Mode::Mxfp4,
-            Some("mxfp8") => Mode::Mxfp8,
-            _ => return Err(unsupported(format!("`quant_method` `{method}`"))),
-        };
-        let (group_size, bits) = mode.defaults();
-        Ok(Self {
-            general: Some(Quantization {
-                group_size,
-                bits,
-                mode,
-            }),
-            modules: BTreeMap::new(),
         })
     }
 
@@ -373,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_foreign_method_is_refused_by_name() {
-        let error = Quantizations::of(&json!({"quantization_config": {"quant_method": "awq"}}));
-        assert!(error.unwrap_err().to_string().contains("awq"));
+        let error = Quantizations::of(&json!({"quantization_config": {"quant_method": "bitnet"}}));
+        assert!(error.unwrap_err().to_string().contains("bitnet"));
     }
 }
