@@ -199,16 +199,24 @@ pub struct Packing<'a> {
     pub mode: &'a str,
 }
 
-/// `x Wᵀ` with a packed `W`, in any of MLX's encodings.
+/// Which way round a packed matrix is multiplied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Product {
+    /// `x Wᵀ`, as projections are.
+    Transposed,
+    /// `x W`.
+    Plain,
+}
+
+/// `x Wᵀ` or `x W` with a packed `W`, in any of MLX's encodings.
 ///
 /// # Errors
 ///
 /// When MLX refuses shapes, types or the encoding.
 pub fn quantized_matmul(
     x: &Array,
-    weight: &Array,
-    scales: &Array,
-    biases: Option<&Array>,
+    (weight, scales, biases): (&Array, &Array, Option<&Array>),
+    product: Product,
     packing: Packing<'_>,
 ) -> Result<Array, Exception> {
     let stream = Stream::thread_local_or_default();
@@ -223,7 +231,7 @@ pub fn quantized_matmul(
             weight.as_ptr(),
             scales.as_ptr(),
             biases.map_or(none, Array::as_ptr),
-            true,
+            product == Product::Transposed,
             optional(packing.group_size),
             optional(packing.bits),
             mode.as_ptr(),

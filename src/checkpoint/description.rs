@@ -9,6 +9,7 @@ use super::{
     foreign::Method,
     gguf::{self, Gguf},
     locate::{Format, Location},
+    python_json,
 };
 
 /// What a checkpoint says of itself before any weight is read.
@@ -135,7 +136,7 @@ fn complete(config: &mut Value, folder: &Path) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// Reads a JSON file of `folder`; none where it does not exist.
+/// Reads a JSON file of `folder`, as Python writes it; none where it does not exist.
 fn read_json(folder: &Path, file: &'static str) -> Result<Option<Value>, LoadError> {
     let path = folder.join(file);
     let text = match fs::read_to_string(&path) {
@@ -143,7 +144,7 @@ fn read_json(folder: &Path, file: &'static str) -> Result<Option<Value>, LoadErr
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(LoadError::Read { path, source }),
     };
-    serde_json::from_str(&text)
+    python_json::parse(&text)
         .map(Some)
         .map_err(|source| LoadError::Json { file, source })
 }

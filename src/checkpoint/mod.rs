@@ -6,6 +6,7 @@ pub mod gguf;
 mod inventory;
 pub mod locate;
 mod outline;
+pub(crate) mod python_json;
 mod quantization;
 mod reshape;
 mod safetensors;

@@ -1,6 +1,6 @@
 //! Self-attention of a decoder, built to a recipe.
 
-use mlx_rs::{Array, Dtype, fast};
+use mlx_rs::{Array, Dtype, fast, ops::sigmoid};
 
 use super::{
     cache::KeysValues,
@@ -34,6 +34,16 @@ pub(super) struct SelfAttention {
 enum Projected {
     Separate { q: Linear, k: Linear, v: Linear },
     Fused(Linear),
+    Gated { q: Linear, k: Linear, v: Linear },
+}
+
+/// What is projected from a position.
+struct Inputs {
+    q: Array,
+    k: Array,
+    v: Array,
+    /// What the mixed values are multiplied by, before the sigmoid.
+    gate: Option<Array>,
 }
 
 /// The norms of queries and keys; see [`QkNorm`].
@@ -55,6 +65,10 @@ enum Place {
 }
 
 enum QkWeight {
+    /// By the root mean square alone.
+    None {
+        eps: f32,
+    },
     Shared(Norm),
     /// `[heads, head_dim]`.
     EachHead {
@@ -81,6 +95,11 @@ impl SelfAttention {
             projections: match attention.projections {
                 Projections::Separate => Projected::Separate {
                     q: linear("q_proj", heads * head_dim, recipe.width)?,
+                    k: linear("k_proj", kv_heads * head_dim, recipe.width)?,
+                    v: linear("v_proj", kv_heads * head_dim, recipe.width)?,
+                },
+                Projections::Gated => Projected::Gated {
+                    q: linear("q_proj", 2 * heads * head_dim, recipe.width)?,
                     k: linear("k_proj", kv_heads * head_dim, recipe.width)?,
                     v: linear("v_proj", kv_heads * head_dim, recipe.width)?,
                 },
@@ -122,7 +141,7 @@ impl SelfAttention {
         let &[batch, length, _] = x.shape() else {
             return Err(MlxError::new("hidden states take three axes"));
         };
-        let (q, k, v) = self.project(x)?;
+        let Inputs { q, k, v, gate } = self.project(x)?;
         let (q, k) = self.normalized(Place::Whole, q, k)?;
         let by_head = |x: Array, heads| x.reshape(&[batch, length, heads, -1]);
         let (q, k) = (by_head(q, self.heads)?, by_head(k, self.kv_heads)?);
@@ -143,13 +162,28 @@ impl SelfAttention {
             .mix(&q, &k, &v, mask)?
             .transpose_axes(&[0, 2, 1, 3])?
             .reshape(&[batch, length, -1])?;
-        self.o.forward(&mixed)
+        match gate {
+            None => self.o.forward(&mixed),
+            Some(gate) => self.o.forward(&mixed.multiply(sigmoid(gate)?)?),
+        }
     }
 
-    /// Queries, keys and values, each `[batch, n, heads · head_dim]`.
-    fn project(&self, x: &Array) -> nn::Result<(Array, Array, Array)> {
+    /// Queries, keys, values and gates, each `[batch, n, heads · head_dim]`.
+    fn project(&self, x: &Array) -> nn::Result<Inputs> {
+        let inputs = |q, k, v, gate| Inputs { q, k, v, gate };
         match &self.projections {
-            Projected::Separate { q, k, v } => Ok((q.forward(x)?, k.forward(x)?, v.forward(x)?)),
+            Projected::Separate { q, k, v } => {
+                Ok(inputs(q.forward(x)?, k.forward(x)?, v.forward(x)?, None))
+            }
+            Projected::Gated { q, k, v } => {
+                let flat = |part: Array| part.flatten(-2, -1);
+                let by_head = [x.dim(0), x.dim(1), self.heads, -1];
+                let halves = q.forward(x)?.reshape(&by_head)?.split_equal(2, -1)?;
+                let [q, gate] = <[Array; 2]>::try_from(halves)
+                    .map_err(|_| MlxError::new("a projection did not split into two"))?;
+                let (k, v) = (k.forward(x)?, v.forward(x)?);
+                Ok(inputs(flat(q)?, k, v, Some(flat(gate)?)))
+            }
             Projected::Fused(qkv) => {
                 let ends = [
                     self.heads * self.head_dim,
@@ -157,7 +191,7 @@ impl SelfAttention {
                 ];
                 let parts = qkv.forward(x)?.split_at_indices(&ends, -1)?;
                 <[Array; 3]>::try_from(parts)
-                    .map(|[q, k, v]| (q, k, v))
+                    .map(|[q, k, v]| inputs(q, k, v, None))
                     .map_err(|_| MlxError::new("a projection did not split into three"))
             }
         }
@@ -199,8 +233,8 @@ impl QkNorms {
         let place = match attention.qk_norm {
             QkNorm::None => return Ok(None),
             QkNorm::Whole => Place::Whole,
-            QkNorm::PerHead | QkNorm::EachHead => Place::ByHead,
-            QkNorm::PerHeadAfterRope => Place::Rotated,
+            QkNorm::PerHead | QkNorm::PerHeadPlain | QkNorm::EachHead => Place::ByHead,
+            QkNorm::PerHeadAfterRope | QkNorm::PerHeadPlainAfterRope(_) => Place::Rotated,
         };
         let load = |name, heads| {
             let scope = scope.at(name);
@@ -213,6 +247,8 @@ impl QkNorms {
                     let eps = recipe.eps;
                     QkWeight::EachHead { weight, eps }
                 }
+                QkNorm::PerHeadPlain => QkWeight::None { eps: recipe.eps },
+                QkNorm::PerHeadPlainAfterRope(eps) => QkWeight::None { eps },
                 QkNorm::None | QkNorm::PerHead | QkNorm::PerHeadAfterRope => {
                     QkWeight::Shared(shared(head_dim)?)
                 }
@@ -229,6 +265,7 @@ impl QkNorms {
 impl QkWeight {
     fn forward(&self, x: &Array) -> nn::Result<Array> {
         match self {
+            Self::None { eps } => Ok(fast::rms_norm(x, None, *eps)?),
             Self::Shared(norm) => norm.forward(x),
             Self::EachHead { weight, eps } => {
                 Ok(weight.multiply(fast::layer_norm(x, None, None, *eps)?)?)

@@ -80,6 +80,7 @@ impl Model for Decoder {
         }
         let mut masks = Masks::default();
         for (block, cache) in self.blocks.iter().zip(cache.layers_mut()) {
+            let cache = cache.keys_values()?;
             let mask = masks.of(block.attention.kernel, cache, tokens.dim(1))?;
             x = block.forward(&x, &mask, cache)?;
         }
@@ -115,10 +116,11 @@ impl Decoder {
 
 /// The masks of one forward pass: layers with the same reach and kernel share theirs.
 #[derive(Default)]
-struct Masks(Vec<(Reach, Kernel, Mask)>);
+pub(super) struct Masks(Vec<(Reach, Kernel, Mask)>);
 
 impl Masks {
-    fn of(&mut self, kernel: Kernel, cache: &KeysValues, n: i32) -> nn::Result<Mask> {
+    /// The mask of `n` new tokens for a layer with this kernel and cache.
+    pub(super) fn of(&mut self, kernel: Kernel, cache: &KeysValues, n: i32) -> nn::Result<Mask> {
         let key = (cache.reach(), kernel);
         let known = self.0.iter().find(|(reach, of, _)| (*reach, *of) == key);
         if let Some((_, _, mask)) = known {
@@ -191,14 +193,14 @@ impl Block {
     }
 
     fn forward(&self, x: &Array, mask: &Mask, cache: &mut KeysValues) -> nn::Result<Array> {
-        let read = normalized(self.before_attention.as_ref(), x.clone())?;
+        let read = input(self.before_attention.as_ref(), x)?;
         let attended = self.attention.forward(&read, mask, cache)?;
         if let Order::SideBySide = self.order {
             let fed = self.feed_forward.forward(&read)?;
             return self.add(x, &attended.add(fed)?);
         }
         let x = self.add(x, &normalized(self.after_attention.as_ref(), attended)?)?;
-        let read = normalized(self.before_feed_forward.as_ref(), x.clone())?;
+        let read = input(self.before_feed_forward.as_ref(), &x)?;
         let fed = self.feed_forward.forward(&read)?;
         self.add(&x, &normalized(self.after_feed_forward.as_ref(), fed)?)
     }
@@ -214,6 +216,14 @@ impl Block {
             }
             Residual::Add | Residual::AddClipped => Ok(x.add(half)?),
         }
+    }
+}
+
+/// What a half of a block reads of the stream `x`.
+fn input(norm: Option<&Norm>, x: &Array) -> nn::Result<Array> {
+    match norm {
+        None => Ok(x.clone()),
+        Some(norm) => norm.forward(x),
     }
 }
 

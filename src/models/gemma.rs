@@ -14,8 +14,7 @@ use crate::{
 pub(super) const FAMILY: Family = Family {
     model_types: &["gemma"],
     architecture: Architecture::Decoder(|checkpoint| {
-        let config: llama::Config = checkpoint.config()?;
-        let config = plain(config);
+        let config = plain(&checkpoint.config()?);
         let layer = Layer {
             feed_forward: FeedForward::Gated {
                 activation: Activation::Gelu,
@@ -28,12 +27,12 @@ pub(super) const FAMILY: Family = Family {
 };
 
 /// What Gemma reads of Llama's configuration.
-pub(super) fn plain(config: llama::Config) -> llama::Config {
+pub(super) fn plain(config: &llama::Config) -> llama::Config {
     llama::Config {
         rope_scaling: None,
         layer_types: None,
         tie_word_embeddings: true,
-        ..config
+        ..*config
     }
 }
 

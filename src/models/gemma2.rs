@@ -13,7 +13,7 @@ use crate::{checkpoint::LoadError, nn::Activation};
 pub(super) const FAMILY: Family = Family {
     model_types: &["gemma2"],
     architecture: Architecture::Decoder(|checkpoint| {
-        recipe(&gemma::plain(checkpoint.config()?), &checkpoint.config()?)
+        recipe(&gemma::plain(&checkpoint.config()?), &checkpoint.config()?)
     }),
 };
 

@@ -14,7 +14,7 @@ pub(super) const FAMILY: Family = Family {
     model_types: &["glm4"],
     architecture: Architecture::Decoder(|checkpoint| {
         checkpoint.rename(canonical);
-        recipe(checkpoint.config()?, &checkpoint.config()?)
+        recipe(&checkpoint.config()?, &checkpoint.config()?)
     }),
 };
 
@@ -38,13 +38,13 @@ fn canonical(name: &str) -> Option<String> {
     Some(format!("{block}.{norm}.weight"))
 }
 
-fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
+fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let config = llama::Config {
         rope_traditional: own.rope_traditional.unwrap_or(true),
         rope_scaling: None,
         layer_types: None,
         tie_word_embeddings: false,
-        ..config
+        ..*config
     };
     let layer = glm::layer(&config)?;
     let dims = positions::part(layer.attention.head_dim, own.partial_rotary_factor);

@@ -22,7 +22,7 @@ pub(super) const FAMILY: Family = Family {
             let query = name.replace(".query_layernorm.", ".q_norm.");
             Some(query.replace(".key_layernorm.", ".k_norm."))
         });
-        recipe(checkpoint.config()?, &own)
+        recipe(&checkpoint.config()?, &own)
     }),
 };
 
@@ -34,7 +34,7 @@ struct Config {
     tie_word_embeddings: bool,
 }
 
-fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
+fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let asked = config.rope_scaling.as_ref();
     let alpha = asked.and_then(|asked| asked.alpha).unwrap_or(1.0);
     let config = llama::Config {
@@ -42,7 +42,7 @@ fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
         rope_scaling: None,
         layer_types: None,
         tie_word_embeddings: own.tie_word_embeddings,
-        ..config
+        ..*config
     };
     let attention = llama::attention(&config)?;
     let scaling = RopeScaling::Alpha { alpha };

@@ -1,4 +1,4 @@
-//! `InternLM` 3: Llama, with another default or two.
+//! InternLM 3: Llama, with another default or two.
 //!
 //! Reference: `mlx_lm.models.internlm3`. As there, `head_dim` is passed over.
 

@@ -1,4 +1,4 @@
-//! `MiMo`: Llama with biases on queries, keys and values, and layers that guess further tokens, which are dropped.
+//! MiMo: Llama with biases on queries, keys and values, and layers that guess further tokens, which are dropped.
 //!
 //! Reference: `mlx_lm.models.mimo`. As there, `head_dim` is passed over, and a head is its own unless it is said to be
 //! tied.

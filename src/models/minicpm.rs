@@ -1,4 +1,4 @@
-//! `MiniCPM`: Llama with multipliers for token vectors and residuals, and a divisor before the head.
+//! MiniCPM: Llama with multipliers for token vectors and residuals, and a divisor before the head.
 //!
 //! Reference: `mlx_lm.models.minicpm`. As there, `head_dim` is passed over; a checkpoint without a head uses the
 //! embedding table.
@@ -20,7 +20,7 @@ pub(super) const FAMILY: Family = Family {
     }),
 };
 
-/// The keys that `MiniCPM` adds, or whose default differs from Llama's.
+/// The keys that MiniCPM adds, or whose default differs from Llama's.
 #[derive(Deserialize)]
 struct Config {
     dim_model_base: f64,

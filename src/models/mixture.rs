@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     checkpoint::{Checkpoint, LoadError, Scope},
-    nn::{self, Experts, Linear},
+    nn::{self, Experts, Linear, MlxError},
 };
 
 /// A mixture of experts, with its weights.
@@ -45,10 +45,8 @@ impl Mixture {
             weighted,
             shared,
         } = recipe;
-        let always = |inner| {
-            let gated = recipe::FeedForward::Gated { activation, inner };
-            FeedForward::load(&scope.at("shared_experts"), width, &gated)
-        };
+        let half = |half| FeedForward::load(&scope.at("shared_experts"), width, &half);
+        let always = |inner| half(recipe::FeedForward::Gated { activation, inner });
         Ok(Self {
             router: Routing::load(scope, router, experts, width)?,
             experts: Experts::load(&scope.at("switch_mlp"), (experts, inner), width, activation)?,
@@ -57,6 +55,10 @@ impl Mixture {
                 Shared::None => None,
                 Shared::Always { inner } => Some(SharedExperts {
                     experts: always(inner)?,
+                    gate: None,
+                }),
+                Shared::Fused { inner } => Some(SharedExperts {
+                    experts: half(recipe::FeedForward::GatedFused { activation, inner })?,
                     gate: None,
                 }),
                 Shared::Gated { inner } => Some(SharedExperts {
@@ -127,6 +129,40 @@ pub(super) fn stack_experts(
             let each = (0..count).map(|expert| format!("{mixture}.experts.{expert}.{from}"));
             checkpoint.stack(each, &format!("{mixture}.switch_mlp.{into}"))?;
         }
+    }
+    Ok(())
+}
+
+/// Gives the experts of each of `mixtures` our names and layout where a file has them as bare `experts.gate_up_proj`
+/// (`[experts, width, 2 · inner]`, the gate first) and `experts.down_proj`.
+///
+/// # Errors
+///
+/// When one of the two is missing, or cannot be halved.
+pub(super) fn adopt_transposed(
+    checkpoint: &Checkpoint<'_>,
+    mixtures: impl IntoIterator<Item = String>,
+) -> Result<(), LoadError> {
+    for mixture in mixtures {
+        let turned = |x: Array| x.swap_axes(-1, -2).map_err(MlxError::from);
+        let whole = format!("{mixture}.experts.gate_up_proj");
+        let Some(gate_up) = checkpoint.take(&whole) else {
+            continue;
+        };
+        let gate_up = turned(gate_up)?;
+        let inner = gate_up.dim(1) / 2;
+        checkpoint.insert(whole.clone(), gate_up);
+        let halves = ["gate_proj", "up_proj"].map(|part| {
+            let path = format!("{mixture}.switch_mlp.{part}.weight");
+            (path, inner)
+        });
+        checkpoint.split(&whole, 1, &halves)?;
+        let name = format!("{mixture}.experts.down_proj");
+        let down = checkpoint.take(&name).ok_or(LoadError::Missing { name })?;
+        checkpoint.insert(
+            format!("{mixture}.switch_mlp.down_proj.weight"),
+            turned(down)?,
+        );
     }
     Ok(())
 }

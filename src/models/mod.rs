@@ -5,45 +5,70 @@ mod cache;
 mod cohere;
 mod cohere2;
 mod decoder;
+mod deepseek_v2;
+mod deepseek_v3;
 mod dots1;
 mod ernie4_5;
 mod ernie4_5_moe;
 mod exaone4;
 mod exceptions;
+mod falcon_h1;
 mod feed_forward;
 mod footprint;
+mod gated_delta;
 mod gemma;
 mod gemma2;
 mod gemma3;
+mod gemma3n;
+mod gemma4;
 mod glm;
 mod glm4;
 mod glm4_moe;
+mod glm4_moe_lite;
 mod gpt_oss;
 mod granite;
 mod granitemoe;
+mod granitemoehybrid;
 mod helium;
 mod hunyuan_v1_dense;
+mod hybrid;
 mod internlm3;
+mod latent;
+mod latent_mixture;
+mod lending;
+mod lfm2;
+mod lfm2_moe;
 mod llama;
+mod llama4_text;
+mod mamba2;
 mod mimo;
 mod minicpm;
+mod minicpm3;
 mod minimax;
 mod mixtral;
 mod mixture;
+mod nemotron_h;
 mod olmo2;
 mod olmo3;
 mod olmoe;
+mod per_layer;
 mod phi3;
 mod phimoe;
 mod positions;
 mod qwen2;
 mod qwen2_moe;
 mod qwen3;
+mod qwen3_5;
+mod qwen3_5_moe;
 mod qwen3_moe;
+mod qwen3_next;
+mod qwen3_vl_moe;
 pub mod recipe;
 mod router;
 mod seed_oss;
+mod short_convolution;
 mod smollm3;
+mod state_space;
 
 pub use cache::Cache;
 pub use exceptions::Exceptions;
@@ -90,33 +115,49 @@ pub struct Family {
 pub enum Architecture {
     /// A decoder, described.
     Decoder(fn(&Checkpoint<'_>) -> Result<Recipe, LoadError>),
+    /// Anything else, built.
+    Other(fn(&Checkpoint<'_>) -> Result<Box<dyn Model>, LoadError>),
 }
 
 /// Every family, in the order of their files.
 pub const FAMILIES: &[Family] = &[
     cohere::FAMILY,
     cohere2::FAMILY,
+    deepseek_v2::FAMILY,
+    deepseek_v3::FAMILY,
     dots1::FAMILY,
     ernie4_5::FAMILY,
     ernie4_5_moe::FAMILY,
     exaone4::FAMILY,
+    falcon_h1::FAMILY,
     gemma::FAMILY,
     gemma2::FAMILY,
     gemma3::FAMILY,
+    gemma3n::FAMILY,
+    gemma4::FAMILY,
+    gemma4::WRAPPED,
     glm::FAMILY,
     glm4::FAMILY,
     glm4_moe::FAMILY,
+    glm4_moe_lite::FAMILY,
     gpt_oss::FAMILY,
     granite::FAMILY,
     granitemoe::FAMILY,
+    granitemoehybrid::FAMILY,
     helium::FAMILY,
     hunyuan_v1_dense::FAMILY,
     internlm3::FAMILY,
+    lfm2::FAMILY,
+    lfm2_moe::FAMILY,
     llama::FAMILY,
+    llama4_text::FAMILY,
+    mamba2::FAMILY,
     mimo::FAMILY,
     minicpm::FAMILY,
+    minicpm3::FAMILY,
     minimax::FAMILY,
     mixtral::FAMILY,
+    nemotron_h::FAMILY,
     olmo2::FAMILY,
     olmo3::FAMILY,
     olmoe::FAMILY,
@@ -125,7 +166,11 @@ pub const FAMILIES: &[Family] = &[
     qwen2::FAMILY,
     qwen2_moe::FAMILY,
     qwen3::FAMILY,
+    qwen3_5::FAMILY,
+    qwen3_5_moe::FAMILY,
     qwen3_moe::FAMILY,
+    qwen3_next::FAMILY,
+    qwen3_vl_moe::FAMILY,
     seed_oss::FAMILY,
     smollm3::FAMILY,
 ];
@@ -156,6 +201,7 @@ pub fn load(checkpoint: Checkpoint<'_>) -> Result<(Box<dyn Model>, Parameters), 
         Architecture::Decoder(recipe) => {
             Box::new(Decoder::load(&recipe(&checkpoint)?, &checkpoint)?)
         }
+        Architecture::Other(build) => build(&checkpoint)?,
     };
     Ok((model, checkpoint.finish()?))
 }

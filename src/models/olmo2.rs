@@ -1,4 +1,4 @@
-//! `OLMo` 2: Llama that normalizes after each half, and queries and keys with all heads together.
+//! OLMo 2: Llama that normalizes after each half, and queries and keys with all heads together.
 //!
 //! Reference: `mlx_lm.models.olmo2`.
 

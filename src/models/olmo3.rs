@@ -1,4 +1,4 @@
-//! `OLMo` 3: `OLMo` 2 where three of four layers see a window, and only the fourth scales its positions.
+//! OLMo 3: OLMo 2 where three of four layers see a window, and only the fourth scales its positions.
 //!
 //! Reference: `mlx_lm.models.olmo3`.
 

@@ -17,7 +17,7 @@ use crate::{
 pub(super) const FAMILY: Family = Family {
     model_types: &["phi3"],
     architecture: Architecture::Decoder(|checkpoint| {
-        recipe(checkpoint.config()?, &checkpoint.config()?)
+        recipe(&checkpoint.config()?, &checkpoint.config()?)
     }),
 };
 
@@ -30,21 +30,22 @@ struct Config {
     tie_word_embeddings: bool,
 }
 
-fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
-    let scaling = scaling(&config, own)?;
+fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
+    let scaling = scaling(config, own)?;
     let config = llama::Config {
         head_dim: None,
         rope_scaling: None,
         layer_types: None,
         tie_word_embeddings: own.tie_word_embeddings,
-        ..config
+        ..*config
     };
     let attention = llama::attention(&config)?;
     let rope = attention.rope.as_ref().map(|rope| Rope {
         dims: positions::part(attention.head_dim, own.partial_rotary_factor.unwrap_or(1.0)),
-        pairs: match scaling {
-            RopeScaling::Long { .. } => Pairs::Halves,
-            _ => rope.pairs,
+        pairs: if matches!(scaling, RopeScaling::Long { .. }) {
+            Pairs::Halves
+        } else {
+            rope.pairs
         },
         scaling: scaling.clone(),
         ..rope.clone()

@@ -5,12 +5,12 @@
 use serde::Deserialize;
 
 use super::{
-    Architecture, Family, llama, mixtral, mixture,
+    Architecture, Family, llama, mixtral, mixture, positions,
     recipe::{Attention, Choice, ExpertWeights, FeedForward, Layer, Mixture, Recipe, Router},
 };
 use crate::{
     checkpoint::LoadError,
-    nn::{NormKind, Rope, RopeScaling},
+    nn::{NormKind, Rope, RopeScaling, single},
 };
 
 pub(super) const FAMILY: Family = Family {
@@ -34,6 +34,12 @@ struct Config {
     max_position_embeddings: i32,
     original_max_position_embeddings: f64,
     router_jitter_noise: f32,
+    rope_scaling: Option<Amplitude>,
+}
+
+#[derive(Deserialize)]
+struct Amplitude {
+    long_mscale: f64,
 }
 
 impl Default for Config {
@@ -44,18 +50,13 @@ impl Default for Config {
             max_position_embeddings: 131_072,
             original_max_position_embeddings: 4096.0,
             router_jitter_noise: 0.01,
+            rope_scaling: None,
         }
     }
 }
 
 fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
-    let scaling = match &config.rope_scaling {
-        None => RopeScaling::None,
-        Some(long) => long.long(
-            own.original_max_position_embeddings,
-            own.max_position_embeddings,
-        )?,
-    };
+    let scaling = own.scaling(config.rope_scaling.as_ref())?;
     let config = llama::Config {
         head_dim: None,
         layer_types: None,
@@ -90,4 +91,23 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
         norm: NormKind::Layer,
         ..llama::recipe(&config)?
     })
+}
+
+impl Config {
+    /// `LongRoPE` with the amplitude that the configuration names, where it does.
+    fn scaling(&self, asked: Option<&positions::Scaling>) -> Result<RopeScaling, LoadError> {
+        let Some(asked) = asked else {
+            return Ok(RopeScaling::None);
+        };
+        let original = self.original_max_position_embeddings;
+        let scaling = asked.long(original, self.max_position_embeddings)?;
+        let named = self.rope_scaling.as_ref().map(|own| own.long_mscale);
+        Ok(match (scaling, named) {
+            (RopeScaling::Long { factors, .. }, Some(named)) if named != 0.0 => RopeScaling::Long {
+                factors,
+                amplitude: single(named),
+            },
+            (scaling, _) => scaling,
+        })
+    }
 }

@@ -63,7 +63,7 @@ pub enum Scores {
     Over(f32),
     /// They are bent below a cap: `cap · tanh(score / cap)` (Gemma 2).
     Capped(f32),
-    /// The head reads the stream divided by a number (`MiniCPM`).
+    /// The head reads the stream divided by a number (MiniCPM).
     OfStreamOver(f32),
 }
 
@@ -160,10 +160,12 @@ pub enum Projections {
     Separate,
     /// By `qkv_proj`, queries first.
     Fused,
+    /// By `q_proj`, `k_proj` and `v_proj`, the first of which also makes a gate for each head: `out(mixed · σ(gate))`.
+    Gated,
 }
 
 /// Which queries and keys are normalized.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum QkNorm {
     /// None.
     None,
@@ -173,6 +175,10 @@ pub enum QkNorm {
     PerHeadAfterRope,
     /// All heads together (OLMo 2).
     Whole,
+    /// Each head on its own by its root mean square, and nothing learned.
+    PerHeadPlain,
+    /// The same after positions were encoded, with this added to the mean square (Llama 4).
+    PerHeadPlainAfterRope(f32),
     /// Each head on its own by mean and variance, with a weight of its own (Cohere).
     EachHead,
 }
@@ -199,4 +205,6 @@ pub enum Reach {
     Full,
     /// This many tokens, its own included.
     Window(i32),
+    /// To the beginning of its own chunk of this many tokens.
+    Chunk(i32),
 }

@@ -89,8 +89,10 @@ impl Routing {
 
 fn correction(scope: &Scope<'_>, choice: Choice, experts: i32) -> Result<Option<Array>, LoadError> {
     match choice {
-        Choice::Ascending | Choice::Descending | Choice::Successive { .. } => Ok(None),
-        Choice::Corrected(_) => {
+        Choice::Ascending | Choice::Descending | Choice::Grouped(_) | Choice::Successive { .. } => {
+            Ok(None)
+        }
+        Choice::Corrected(_) | Choice::CorrectedAscending => {
             let correction = scope.take_shaped("e_score_correction_bias", &[experts])?;
             scope.record(&correction, correction.size());
             Ok(Some(correction))
@@ -116,6 +118,7 @@ impl Router {
             ExpertScores::Logits => logits.clone(),
             ExpertScores::Softmax(precision) => softmax(logits, precision)?,
             ExpertScores::Sigmoid => sigmoid(logits.as_dtype(Dtype::Float32)?)?,
+            ExpertScores::SigmoidInModel => sigmoid(logits)?,
         };
         let (experts, scores) = self.choose(&scores, correction)?;
         let weights = self.weights.of(&scores)?;
@@ -134,20 +137,35 @@ impl Router {
     ) -> Result<(Array, Array), Exception> {
         let k = self.chosen;
         let experts = match self.choice {
-            Choice::Ascending => argpartition_axis(scores, -k, -1)?.try_index((.., .., -k..))?,
+            Choice::Ascending => last(scores, k)?,
+            Choice::CorrectedAscending => match correction {
+                Some(correction) => last(&scores.as_dtype(Dtype::Float32)?.add(correction)?, k)?,
+                None => last(scores, k)?,
+            },
             Choice::Descending => best(scores, k)?,
+            Choice::Grouped(groups) => {
+                let scores = groups.restrict(scores, |grouped| grouped.max_axis(-1, true))?;
+                let experts = best(&scores, k)?;
+                let scores = scores.take_along_axis(&experts, -1)?;
+                return Ok((experts, scores));
+            }
             Choice::Corrected(groups) => {
                 let corrected = match correction {
                     Some(correction) => scores.add(correction)?,
                     None => scores.clone(),
                 };
-                best(&groups.restrict(corrected)?, k)?
+                best(&groups.restrict(&corrected, two_best)?, k)?
             }
             Choice::Successive { jitter } => return successive(scores, k, jitter),
         };
         let scores = scores.take_along_axis(&experts, -1)?;
         Ok((experts, scores))
     }
+}
+
+/// The `chosen` best of `scores`, at the end of an ascending partition.
+fn last(scores: &Array, chosen: i32) -> Result<Array, Exception> {
+    argpartition_axis(scores, -chosen, -1)?.try_index((.., .., -chosen..))
 }
 
 /// The `chosen` best of `scores`, at the head of a descending partition.
@@ -163,20 +181,28 @@ fn softmax(x: &Array, precision: Precision) -> Result<Array, Exception> {
 }
 
 impl Groups {
-    /// `scores` with those of groups that are out of the question set to zero.
-    fn restrict(self, scores: Array) -> Result<Array, Exception> {
+    /// `scores` with those of all but the best groups set to zero; `quality` says how good each group is.
+    fn restrict(
+        self,
+        scores: &Array,
+        quality: impl Fn(&Array) -> Result<Array, Exception>,
+    ) -> Result<Array, Exception> {
         let dropped = self.count - self.considered;
         if dropped < 1 {
-            return Ok(scores);
+            return Ok(scores.clone());
         }
-        let grouped = unflatten(&scores, -1, &[self.count, -1])?;
-        let quality = topk_axis(&grouped, 2, -1)?.sum_axis(-1, true)?;
-        let worst =
-            argpartition_axis(quality, dropped - 1, -2)?.try_index((.., .., ..dropped, ..))?;
+        let grouped = unflatten(scores, -1, &[self.count, -1])?;
+        let order = argpartition_axis(quality(&grouped)?, dropped - 1, -2)?;
+        let worst = order.try_index((.., .., ..dropped, ..))?;
         grouped
             .put_along_axis(worst, scalar(0.0, &grouped), -2)?
             .flatten(-2, -1)
     }
+}
+
+/// How good a group is by its two best experts.
+fn two_best(grouped: &Array) -> Result<Array, Exception> {
+    topk_axis(grouped, 2, -1)?.sum_axis(-1, true)
 }
 
 impl ExpertWeights {

@@ -1,4 +1,4 @@
-//! `SmolLM3`: Llama where some layers know nothing of positions.
+//! SmolLM3: Llama where some layers know nothing of positions.
 //!
 //! Reference: `mlx_lm.models.smollm3`.
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     Architecture, Family, llama,
-    recipe::{Attention, Layer, Recipe},
+    recipe::{Attention, Layer, Reach, Recipe},
 };
 use crate::checkpoint::LoadError;
 
@@ -19,7 +19,7 @@ pub(super) const FAMILY: Family = Family {
     }),
 };
 
-/// The keys that `SmolLM3` adds.
+/// The keys that SmolLM3 adds.
 #[derive(Deserialize)]
 struct Config {
     no_rope_layer_interval: Option<usize>,
@@ -39,6 +39,12 @@ fn recipe(config: &llama::Config, own: Config) -> Result<Recipe, LoadError> {
         });
     }
     let recipe = llama::recipe(config)?;
+    let mut reaches = recipe.layers.iter().map(|layer| layer.attention.reach);
+    if reaches.any(|reach| reach != Reach::Full) {
+        return Err(LoadError::Unsupported {
+            what: "a smollm3 with windows".to_owned(),
+        });
+    }
     let layers = recipe.layers.into_iter().zip(encodes);
     let layers = layers.map(|(layer, encodes)| Layer {
         attention: Attention {

@@ -1,4 +1,4 @@
-//! Activations of feed-forward blocks, each compiled once a thread.
+//! Activations and gates, each compiled once a thread.
 //!
 //! Reference: `mlx_lm.models.activations` and `mlx.nn.layers.activations`. Compilation boundaries are
 //! theirs, since fused and unfused arithmetic differ in the last bits.
@@ -6,13 +6,13 @@
 use std::cell::RefCell;
 
 use mlx_rs::{
-    Array,
+    Array, Dtype,
     error::Exception,
     ops::{erf, maximum, minimum, sigmoid, tanh},
     transforms::compile::compile,
 };
 
-use super::{Result, scalar};
+use super::{Result, scalar, single};
 
 /// The bend of a feed-forward block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,18 +23,22 @@ pub enum Activation {
     Gelu,
     /// `½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))`, the usual approximation of GELU.
     GeluTanh,
+    /// The same, compiled as one with the product that follows (Gemma 4).
+    GegluTanh,
     /// `max(x, 0)²`.
     ReluSquared,
     /// `x · σ(1.702 x)` of `x` clipped above 7; what it gates is clipped to ±7 and has one added (gpt-oss).
     ClippedSilu,
 }
 
-type Unary = Box<dyn for<'a> FnMut(&'a Array) -> std::result::Result<Array, Exception>>;
-type Binary =
+pub(super) type Unary = Box<dyn for<'a> FnMut(&'a Array) -> std::result::Result<Array, Exception>>;
+pub(super) type Binary =
     Box<dyn for<'a> FnMut((&'a Array, &'a Array)) -> std::result::Result<Array, Exception>>;
 
 thread_local! {
     static SWIGLU: RefCell<Binary> = RefCell::new(Box::new(compile(swiglu, true)));
+    static GEGLU_TANH: RefCell<Binary> = RefCell::new(Box::new(compile(geglu_tanh, true)));
+    static SWIGLU_FLOAT32: RefCell<Binary> = RefCell::new(Box::new(compile(swiglu_float32, true)));
     static CLIPPED_SWIGLU: RefCell<Binary> = RefCell::new(Box::new(compile(clipped_swiglu, true)));
     static SILU: RefCell<Unary> = RefCell::new(Box::new(compile(silu, true)));
     static GELU: RefCell<Unary> = RefCell::new(Box::new(compile(gelu, true)));
@@ -51,6 +55,7 @@ impl Activation {
     pub fn gate(self, gate: &Array, up: &Array) -> Result<Array> {
         match self {
             Self::Silu => Ok(SWIGLU.with_borrow_mut(|swiglu| swiglu((gate, up)))?),
+            Self::GegluTanh => Ok(GEGLU_TANH.with_borrow_mut(|geglu| geglu((gate, up)))?),
             Self::ClippedSilu => Ok(CLIPPED_SWIGLU.with_borrow_mut(|swiglu| swiglu((gate, up)))?),
             Self::Gelu | Self::GeluTanh | Self::ReluSquared => {
                 Ok(self.forward(gate)?.multiply(up)?)
@@ -67,13 +72,28 @@ impl Activation {
         let compiled = match self {
             Self::Silu => &SILU,
             Self::Gelu => &GELU,
-            Self::GeluTanh => &GELU_TANH,
+            Self::GeluTanh | Self::GegluTanh => &GELU_TANH,
             Self::ReluSquared => &RELU_SQUARED,
             // One is added to what it gates.
             Self::ClippedSilu => return self.gate(x, &scalar(0.0, x)),
         };
         Ok(compiled.with_borrow_mut(|activation| activation(x))?)
     }
+}
+
+/// `silu(gate) · x`, computed in float32 and answered in the element type of `x`.
+///
+/// # Errors
+///
+/// When the shapes do not agree.
+pub fn gate_in_float32(gate: &Array, x: &Array) -> Result<Array> {
+    Ok(SWIGLU_FLOAT32.with_borrow_mut(|swiglu| swiglu((gate, x)))?)
+}
+
+fn swiglu_float32((gate, x): (&Array, &Array)) -> std::result::Result<Array, Exception> {
+    silu(&gate.as_dtype(Dtype::Float32)?)?
+        .multiply(x.as_dtype(Dtype::Float32)?)?
+        .as_dtype(x.dtype())
 }
 
 fn silu(x: &Array) -> std::result::Result<Array, Exception> {
@@ -100,13 +120,17 @@ fn clipped_swiglu((gate, up): (&Array, &Array)) -> std::result::Result<Array, Ex
     up.add(scalar(1.0, &up))?.multiply(gate.multiply(share)?)
 }
 
-fn gelu_tanh(x: &Array) -> std::result::Result<Array, Exception> {
+pub(super) fn gelu_tanh(x: &Array) -> std::result::Result<Array, Exception> {
     let cubed = x.power(scalar(3.0, x))?;
     let inner = x.add(scalar(0.044_715, x).multiply(cubed)?)?;
-    let bent = tanh(scalar((2.0 / std::f32::consts::PI).sqrt(), x).multiply(inner)?)?;
+    let bent = tanh(scalar(single((2.0 / std::f64::consts::PI).sqrt()), x).multiply(inner)?)?;
     scalar(0.5, x)
         .multiply(x)?
         .multiply(scalar(1.0, x).add(bent)?)
+}
+
+fn geglu_tanh((gate, up): (&Array, &Array)) -> std::result::Result<Array, Exception> {
+    gelu_tanh(gate)?.multiply(up)
 }
 
 #[cfg(test)]

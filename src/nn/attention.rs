@@ -98,8 +98,8 @@ pub fn capped_attention(
     Ok(mixed.reshape(&[batch, heads, n, -1])?)
 }
 
-/// The lowest finite number of the element type of `like`. Shape `[]`.
-fn lowest(like: &Array) -> Array {
+/// The lowest finite number of the element type of `like`, which no softmax lets through. Shape `[]`.
+pub fn lowest(like: &Array) -> Array {
     if like.dtype() == Dtype::Bfloat16 {
         Array::from_slice(&[bf16::MIN], &[])
     } else if like.dtype() == Dtype::Float16 {
@@ -136,6 +136,19 @@ pub fn causal_mask(n: i32, offset: i32, window: i32) -> Result<Array> {
     let past = queries.ge(&keys)?;
     let near = queries.lt(keys.add(Array::from_int(window))?)?;
     Ok(past.logical_and(near)?)
+}
+
+/// The mask `[n, offset + n - oldest]` of chunks: query `i` sees key `oldest <= j <= i` of its own chunk.
+///
+/// # Errors
+///
+/// When MLX refuses.
+pub fn chunk_mask(n: i32, offset: i32, oldest: i32, chunk: i32) -> Result<Array> {
+    let queries = arange::<i32, i32>(offset, offset + n, 1)?.expand_dims(1)?;
+    let keys = arange::<i32, i32>(oldest, offset + n, 1)?.expand_dims(0)?;
+    let of = |positions: &Array| positions.floor_divide(Array::from_int(chunk));
+    let past = queries.ge(&keys)?;
+    Ok(of(&queries)?.eq(of(&keys)?)?.logical_and(past)?)
 }
 
 /// Positions of `n` queries after `offset` tokens, `[n, 1]`, and of all keys, `[1, offset + n]`.

@@ -17,9 +17,9 @@ use crate::{
 /// Pairs of token and expert from which on sorting pays.
 const SORTED_FROM: usize = 64;
 
-/// Gated experts: `down(activation(gate(x)) · up(x))`, each its own.
+/// Experts, each its own: `down(activation(gate(x)) · up(x))`, or `down(activation(up(x)))` without a gate.
 pub struct Experts {
-    gate: Stack,
+    gate: Option<Stack>,
     up: Stack,
     down: Stack,
     activation: Activation,
@@ -39,9 +39,29 @@ impl Experts {
     ) -> std::result::Result<Self, LoadError> {
         let stack = |name, outputs, inputs| Stack::load(&scope.at(name), count, outputs, inputs);
         Ok(Self {
-            gate: stack("gate_proj", inner, width)?,
+            gate: Some(stack("gate_proj", inner, width)?),
             up: stack("up_proj", inner, width)?,
             down: stack("down_proj", width, inner)?,
+            activation,
+        })
+    }
+
+    /// The same without gates, from `fc1` and `fc2`.
+    ///
+    /// # Errors
+    ///
+    /// When a tensor is missing or of another shape.
+    pub fn load_plain(
+        scope: &Scope<'_>,
+        (count, inner): (i32, i32),
+        width: i32,
+        activation: Activation,
+    ) -> std::result::Result<Self, LoadError> {
+        let stack = |name, outputs, inputs| Stack::load(&scope.at(name), count, outputs, inputs);
+        Ok(Self {
+            gate: None,
+            up: stack("fc1", inner, width)?,
+            down: stack("fc2", width, inner)?,
             activation,
         })
     }
@@ -65,8 +85,12 @@ impl Experts {
 
     fn pass(&self, x: &Array, experts: &Array, order: Order) -> Result<Array> {
         let up = self.up.forward(x, experts, order)?;
-        let gate = self.gate.forward(x, experts, order)?;
-        let hidden = self.activation.gate(&gate, &up)?;
+        let hidden = match &self.gate {
+            Some(gate) => self
+                .activation
+                .gate(&gate.forward(x, experts, order)?, &up)?,
+            None => self.activation.forward(&up)?,
+        };
         self.down.forward(&hidden, experts, order)
     }
 }

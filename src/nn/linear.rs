@@ -5,7 +5,7 @@ use mlx_rs::{Array, ops::addmm};
 use super::{MlxError, Result};
 use crate::{
     checkpoint::{LoadError, Quantization, Scope},
-    ffi,
+    ffi::{self, Product},
 };
 
 /// A matrix `[outputs, inputs]`, or a stack of them, `[experts, outputs, inputs]`.
@@ -66,7 +66,7 @@ impl Weight {
 }
 
 impl Packed {
-    fn apply(&self, x: &Array) -> Result<Array> {
+    pub(super) fn apply(&self, x: &Array) -> Result<Array> {
         Ok(match (&self.biases, self.quantization) {
             (Some(biases), how) => mlx_rs::ops::quantized_matmul(
                 x,
@@ -78,7 +78,8 @@ impl Packed {
                 how.bits,
             )?,
             (None, how) => {
-                ffi::quantized_matmul(x, &self.weight, &self.scales, None, how.packing())?
+                let packed = (&self.weight, &self.scales, None);
+                ffi::quantized_matmul(x, packed, Product::Transposed, how.packing())?
             }
         })
     }

@@ -5,18 +5,32 @@
 
 mod activation;
 mod attention;
+mod convolution;
 mod experts;
+mod gated_delta;
+mod latent;
 mod linear;
 mod norm;
 mod periods;
 mod rope;
+mod soft_cap;
+mod sparse_gelu;
+mod state_space;
 
-pub use activation::Activation;
-pub use attention::{Mask, attention, attention_with_sinks, capped_attention, causal_mask};
+pub use activation::{Activation, gate_in_float32};
+pub use attention::{
+    Mask, attention, attention_with_sinks, capped_attention, causal_mask, chunk_mask, lowest,
+};
+pub use convolution::{CausalConvolution, Tail};
 pub use experts::Experts;
+pub use gated_delta::{GatedDelta, Reading};
+pub use latent::{HeadwiseLinear, attention_with};
 pub use linear::{Embedding, Linear};
-pub use norm::{Norm, NormKind};
+pub use norm::{Norm, NormKind, unweighted_norm};
 pub use rope::{Pairs, Rope, RopeScaling, RotaryEmbedding};
+pub use soft_cap::SoftCap;
+pub use sparse_gelu::SparseGelu;
+pub use state_space::{Precision, StateSpace, Step};
 
 pub use crate::ffi::MlxError;
 

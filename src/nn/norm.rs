@@ -82,3 +82,12 @@ impl Norm {
         })
     }
 }
+
+/// Normalizes the last axis of `x` by its root mean square, without a weight.
+///
+/// # Errors
+///
+/// When MLX refuses.
+pub fn unweighted_norm(x: &Array, eps: f32) -> Result<Array> {
+    Ok(fast::rms_norm(x, None, eps)?)
+}

@@ -75,7 +75,7 @@ pub enum RopeScaling {
         /// What rotated dimensions are multiplied by.
         amplitude: f32,
     },
-    /// Each pair's period multiplied by a factor of its own (`LongRoPE`).
+    /// Each pair's period multiplied by a factor of its own (LongRoPE).
     Long {
         /// The factors, one a pair.
         factors: Vec<f32>,

@@ -9,7 +9,8 @@ use std::{
 use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
-use super::{TextError, python_json};
+use super::TextError;
+use crate::checkpoint::python_json;
 
 /// The special tokens that have a name, as templates call them.
 const NAMED_TOKENS: [&str; 7] = [

@@ -4,7 +4,6 @@ mod chat;
 pub mod config;
 mod detokenize;
 mod prompt;
-mod python_json;
 #[cfg(test)]
 mod samples;
 mod stop;

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use mlx_rs::{Array, Dtype};
 use serde_json::Value;
 
-use super::{LoadError, Mode, Quantization};
+use super::{Checkpoint, LoadError, Mode, Quantization};
 use crate::ffi::MlxError;
 
 type Tensors = BTreeMap<String, Array>;
@@ -75,6 +75,29 @@ impl Method {
             Self::Compressed(how) => adopt_compressed(tensors, how),
             Self::Fp8 => fp8::dequantize(tensors),
         }
+    }
+}
+
+impl Checkpoint<'_> {
+    /// Makes eight-bit floats with a scale for every square of 128, `weight_scale_inv`, bfloat16: for families whose
+    /// checkpoints may not say so.
+    ///
+    /// # Errors
+    ///
+    /// When scales come without a weight, or do not cover it.
+    pub fn unpack_blocks(&self) -> Result<(), LoadError> {
+        fp8::dequantize(&mut self.tensors.borrow_mut())
+    }
+
+    /// Renames four-bit integers around 8, `weight_packed` with `weight_scale`, to what they are: MLX's own packing
+    /// with a bias of `-8 · scale`.
+    ///
+    /// # Errors
+    ///
+    /// When a part is missing.
+    pub fn adopt_packed_integers(&self) -> Result<(), LoadError> {
+        let how = general(Mode::Affine, Some(32));
+        adopt_compressed(&mut self.tensors.borrow_mut(), how)
     }
 }
 

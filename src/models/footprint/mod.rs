@@ -182,6 +182,7 @@ fn described(
 ) -> Result<Option<Recipe>, LoadError> {
     match family(description.model_type()?)?.architecture {
         Architecture::Decoder(recipe) => recipe(checkpoint).map(Some),
+        Architecture::Other(_) => Ok(None),
     }
 }
 

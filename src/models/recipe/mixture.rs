@@ -38,7 +38,12 @@ pub enum Shared {
         /// Width between its projections.
         inner: i32,
     },
-    /// The same times `σ(gate(x))`, one number a token.
+    /// The same with gate and up in one projection.
+    Fused {
+        /// Width between its projections.
+        inner: i32,
+    },
+    /// A gated half times `σ(gate(x))`, one number a token.
     Gated {
         /// Width between its projections.
         inner: i32,
@@ -84,6 +89,8 @@ pub enum ExpertScores {
     Softmax(Precision),
     /// `σ` of each, in float32.
     Sigmoid,
+    /// `σ` of each, in the element type of the model.
+    SigmoidInModel,
 }
 
 /// How the best are found. The order in which experts are chosen is that in which they are summed.
@@ -93,8 +100,13 @@ pub enum Choice {
     Ascending,
     /// At the head of a descending partition.
     Descending,
-    /// The same after a learned correction, `gate.e_score_correction_bias`, has been added; weights do without it.
+    /// The same among the best groups; a group is as good as its best expert (DeepSeek V2).
+    Grouped(Groups),
+    /// The same with groups as good as their two best experts together, after a learned correction,
+    /// `gate.e_score_correction_bias`, has been added; weights do without it.
     Corrected(Groups),
+    /// The same of all experts, at the end of an ascending partition (LFM 2).
+    CorrectedAscending,
     /// One after the other, each scored by a softmax over those within a band of the best left (Phi 3.5 `MoE`).
     Successive {
         /// Half the relative width of the band.
@@ -102,7 +114,7 @@ pub enum Choice {
     },
 }
 
-/// Groups of experts, of which only the best are considered; a group is as good as its two best experts.
+/// Groups of experts, of which only the best are considered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Groups {
     /// How many there are.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Reads `text`; a number that JSON has no form for becomes `null`.
-pub(super) fn parse(text: &str) -> Result<Value, serde_json::Error> {
+pub(crate) fn parse(text: &str) -> Result<Value, serde_json::Error> {
     serde_json::from_str(text)
         .or_else(|error| serde_json::from_str(&without_odd_numbers(text)).map_err(|_| error))
 }

@@ -1,7 +1,7 @@
-//! What a sequence leaves behind: keys and values, growing in steps or turning in a ring.
+//! Keys and values of one layer, growing in steps or turning in a ring.
 //!
-//! Reference: `mlx_lm.models.cache`. Growth and ring order show in the last bits of what attention sums, so both
-//! are the reference's.
+//! Reference: `mlx_lm.models.cache`, `KVCache` and `RotatingKVCache`. Growth and ring order show in the last bits of
+//! what attention sums, so both are the reference's.
 
 use mlx_rs::{
     Array,
@@ -12,73 +12,58 @@ use mlx_rs::{
     },
 };
 
-use super::recipe::Reach;
-use crate::nn::{self, Mask, MlxError, causal_mask};
+use crate::{
+    models::recipe::Reach,
+    nn::{self, Mask, MlxError, causal_mask, chunk_mask},
+};
 
 /// Rows that a cache grows by.
 const STEP: i32 = 256;
 
-/// The state of one sequence, a part for each layer.
-pub struct Cache {
-    layers: Vec<KeysValues>,
-}
-
-impl Cache {
-    /// An empty cache for layers that reach this far back.
-    pub fn new(layers: impl IntoIterator<Item = Reach>) -> Self {
-        Self {
-            layers: layers.into_iter().map(KeysValues::new).collect(),
-        }
-    }
-
-    /// Every array that it holds, for evaluation.
-    pub fn arrays(&self) -> impl Iterator<Item = &Array> {
-        self.layers.iter().flat_map(KeysValues::arrays)
-    }
-
-    /// The part of each layer, in order.
-    pub(super) fn layers_mut(&mut self) -> &mut [KeysValues] {
-        &mut self.layers
-    }
-}
-
 /// Keys and values of one layer, each `[batch, kv_heads, rows, dim]`.
-pub(super) struct KeysValues {
+pub(in crate::models) struct KeysValues {
     reach: Reach,
     rows: Option<(Array, Array)>,
     /// Tokens read so far.
     offset: i32,
-    /// Where the next row is written; of a growing cache the same as `offset`.
+    /// Tokens that were dropped from the front of a growing cache.
+    dropped: i32,
+    /// Where the next row is written; of a growing cache behind all that it holds.
     next: i32,
 }
 
 impl KeysValues {
-    fn new(reach: Reach) -> Self {
+    pub(super) fn new(reach: Reach) -> Self {
         Self {
             reach,
             rows: None,
             offset: 0,
+            dropped: 0,
             next: 0,
         }
     }
 
-    fn arrays(&self) -> impl Iterator<Item = &Array> {
+    pub(super) fn arrays(&self) -> impl Iterator<Item = &Array> {
         self.rows.iter().flat_map(|(keys, values)| [keys, values])
     }
 
     /// Tokens read so far.
-    pub(super) fn offset(&self) -> i32 {
+    pub(in crate::models) fn offset(&self) -> i32 {
         self.offset
     }
 
     /// How far back its queries see.
-    pub(super) fn reach(&self) -> Reach {
+    pub(in crate::models) fn reach(&self) -> Reach {
         self.reach
     }
 
     /// Which keys the next `n` queries may see.
-    pub(super) fn mask(&self, n: i32) -> nn::Result<Mask> {
+    pub(in crate::models) fn mask(&self, n: i32) -> nn::Result<Mask> {
         match self.reach {
+            Reach::Chunk(chunk) => {
+                let oldest = self.dropped.max(self.offset - chunk);
+                chunk_mask(n, self.offset, oldest, chunk).map(Mask::Allowed)
+            }
             _ if n == 1 => Ok(Mask::All),
             Reach::Full => Ok(Mask::Causal),
             Reach::Window(window) => {
@@ -93,13 +78,34 @@ impl KeysValues {
     }
 
     /// Adds the keys and values of new tokens and returns all that attention may look at.
-    pub(super) fn update(&mut self, keys: &Array, values: &Array) -> nn::Result<(Array, Array)> {
+    pub(in crate::models) fn update(
+        &mut self,
+        keys: &Array,
+        values: &Array,
+    ) -> nn::Result<(Array, Array)> {
         let n = keys.dim(2);
         match self.reach {
             Reach::Full => self.grow_and_write(keys, values, n),
+            Reach::Chunk(chunk) => {
+                self.drop_all_but(chunk)?;
+                self.grow_and_write(keys, values, n)
+            }
             Reach::Window(window) if n == 1 => self.turn_and_write(keys, values, window),
             Reach::Window(window) => self.append_in_order(keys, values, n, window),
         }
+    }
+
+    /// Keeps the newest rows of a growing cache.
+    fn drop_all_but(&mut self, newest: i32) -> nn::Result<()> {
+        let held = self.offset - self.dropped;
+        let surplus = held - newest;
+        if surplus > 0
+            && let Some(rows) = self.rows.take()
+        {
+            self.rows = Some(from(&first(&rows, held)?, surplus)?);
+            self.dropped += surplus;
+        }
+        Ok(())
     }
 
     fn grow_and_write(
@@ -108,20 +114,21 @@ impl KeysValues {
         values: &Array,
         n: i32,
     ) -> nn::Result<(Array, Array)> {
-        let end = self.offset + n;
+        let written = self.offset - self.dropped;
+        let end = written + n;
         let rows = match self.rows.take() {
             Some((k, v)) if end <= k.dim(2) => (k, v),
             held => {
                 let added = (STEP + n - 1) / STEP * STEP;
                 // A partly filled step is cut first, so that the buffer grows by whole steps from here.
                 let held = match held {
-                    Some(held) if self.offset % STEP != 0 => Some(first(&held, self.offset)?),
+                    Some(held) if written % STEP != 0 => Some(first(&held, written)?),
                     held => held,
                 };
                 extended(held, keys, values, added)?
             }
         };
-        self.write(rows, keys, values, self.offset, n)?;
+        self.write(rows, keys, values, written, n)?;
         self.visible()
     }
 
@@ -210,10 +217,11 @@ impl KeysValues {
         Ok(())
     }
 
-    /// The rows that were written.
-    fn visible(&self) -> nn::Result<(Array, Array)> {
+    /// The rows that were written, for a layer that borrows them.
+    pub(in crate::models) fn visible(&self) -> nn::Result<(Array, Array)> {
+        let written = self.offset - self.dropped;
         match &self.rows {
-            Some(rows) if self.offset < rows.0.dim(2) => first(rows, self.offset),
+            Some(rows) if written < rows.0.dim(2) => first(rows, written),
             Some(rows) => Ok(rows.clone()),
             None => Err(MlxError::new("the cache holds nothing")),
         }
@@ -302,6 +310,20 @@ mod tests {
         assert_eq!(seen(&mut cache, 1, 2), [0.0, 1.0, 2.0]);
         assert_eq!(seen(&mut cache, 3, 1), [0.0, 1.0, 2.0, 3.0]);
         assert_eq!(seen(&mut cache, 4, 1), [4.0, 1.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn a_chunked_cache_drops_what_no_chunk_needs() {
+        let mut cache = KeysValues::new(Reach::Chunk(4));
+        assert_eq!(seen(&mut cache, 0, 6), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        let Mask::Allowed(allowed) = cache.mask(1).unwrap() else {
+            panic!("a chunk hides keys even from one query");
+        };
+        // Query 6 of keys 2 to 6: its chunk begins at 4.
+        let (t, f) = (true, false);
+        assert_eq!(allowed.try_as_slice::<bool>().unwrap(), [f, f, t, t, t]);
+        assert_eq!(seen(&mut cache, 6, 1), [2.0, 3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(seen(&mut cache, 7, 2), [3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
     }
 
     #[test]

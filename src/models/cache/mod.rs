@@ -1,0 +1,106 @@
+//! What a sequence leaves behind, a part for each layer.
+
+mod keys_values;
+mod state;
+
+pub(super) use keys_values::KeysValues;
+pub(super) use state::State;
+
+use mlx_rs::Array;
+
+use super::recipe::Reach;
+use crate::nn::{self, MlxError};
+
+/// The state of one sequence, a part for each layer.
+pub struct Cache {
+    layers: Vec<LayerCache>,
+}
+
+impl Cache {
+    /// An empty cache for layers of self-attention that reach this far back.
+    pub fn new(layers: impl IntoIterator<Item = Reach>) -> Self {
+        Self::of(layers.into_iter().map(LayerCache::attention))
+    }
+
+    /// A cache of these parts.
+    pub(super) fn of(layers: impl IntoIterator<Item = LayerCache>) -> Self {
+        Self {
+            layers: layers.into_iter().collect(),
+        }
+    }
+
+    /// Every array that it holds, for evaluation.
+    pub fn arrays(&self) -> impl Iterator<Item = &Array> {
+        let mut arrays = Vec::new();
+        for layer in &self.layers {
+            layer.collect(&mut arrays);
+        }
+        arrays.into_iter()
+    }
+
+    /// The part of each layer, in order.
+    pub(super) fn layers_mut(&mut self) -> &mut [LayerCache] {
+        &mut self.layers
+    }
+}
+
+/// What one layer keeps of a sequence.
+pub(super) enum LayerCache {
+    /// Nothing: it looks at one position only.
+    Nothing,
+    /// Keys and values of its self-attention.
+    KeysValues(KeysValues),
+    /// The state of its recurrence.
+    State(State),
+    /// A part for each of several that the layer has side by side.
+    List(Vec<LayerCache>),
+}
+
+impl LayerCache {
+    /// An empty part for self-attention that reaches this far back.
+    pub(super) fn attention(reach: Reach) -> Self {
+        Self::KeysValues(KeysValues::new(reach))
+    }
+
+    /// The keys and values of a layer that keeps them.
+    pub(super) fn keys_values(&mut self) -> nn::Result<&mut KeysValues> {
+        match self {
+            Self::KeysValues(rows) => Ok(rows),
+            Self::Nothing | Self::State(_) | Self::List(_) => {
+                Err(MlxError::new("the layer keeps no keys and values"))
+            }
+        }
+    }
+
+    /// The state of a layer that keeps one.
+    pub(super) fn recurrence(&mut self) -> nn::Result<&mut State> {
+        match self {
+            Self::State(state) => Ok(state),
+            Self::Nothing | Self::KeysValues(_) | Self::List(_) => {
+                Err(MlxError::new("the layer keeps no state"))
+            }
+        }
+    }
+
+    /// One part of a layer that keeps several.
+    pub(super) fn part(&mut self, index: usize) -> nn::Result<&mut Self> {
+        let part = match self {
+            Self::List(parts) => parts.get_mut(index),
+            Self::Nothing | Self::KeysValues(_) | Self::State(_) => None,
+        };
+        part.ok_or_else(|| MlxError::new("the layer keeps fewer parts"))
+    }
+
+    fn collect<'a>(&'a self, arrays: &mut Vec<&'a Array>) {
+        match self {
+            Self::Nothing => {}
+            Self::KeysValues(rows) => arrays.extend(rows.arrays()),
+            Self::State(state) => arrays.extend(state.arrays()),
+            Self::List(parts) => {
+                for part in parts {
+                    part.collect(arrays);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! DeepSeek V2: latent attention that keeps keys and values in full, and experts chosen by softmax.
+//!
+//! Reference: `mlx_lm.models.deepseek_v2`. As there, positions are always scaled by YaRN, whatever `rope_scaling` calls
+//! itself, and weights of experts do not add up to one.
+
+use super::{
+    Architecture, Family,
+    deepseek_v3::Config,
+    latent::{Form, LatentDecoder},
+    mixture,
+    recipe::{Choice, ExpertScores, ExpertWeights, Fusion, Groups, Precision, Router},
+};
+use crate::checkpoint::LoadError;
+
+pub(super) const FAMILY: Family = Family {
+    model_types: &["deepseek_v2"],
+    architecture: Architecture::Other(|checkpoint| {
+        let mut config: Config = checkpoint.config()?;
+        match &mut config.rope_scaling {
+            None => {
+                return Err(LoadError::Unsupported {
+                    what: "a deepseek_v2 without `rope_scaling`".to_owned(),
+                });
+            }
+            Some(scaling) => {
+                scaling.r#type = None;
+                scaling.rope_type = Some("yarn".to_owned());
+            }
+        }
+        let experts = config.n_routed_experts.unwrap_or(0);
+        mixture::stack_experts(
+            checkpoint,
+            config.num_hidden_layers,
+            experts,
+            mixture::PROJECTIONS,
+        )?;
+        let latent = config.latent(1e-6, Form::Expanded)?;
+        let recipe = config.recipe(latent, router)?;
+        Ok(Box::new(LatentDecoder::load(&recipe, checkpoint)?))
+    }),
+};
+
+fn router(config: &Config) -> Result<Router, LoadError> {
+    let chosen = config.num_experts_per_tok;
+    let choice = match (
+        config.topk_method.as_deref(),
+        config.n_group,
+        config.topk_group,
+    ) {
+        (Some("group_limited_greedy"), Some(count), Some(considered)) => {
+            Choice::Grouped(Groups { count, considered })
+        }
+        (Some("group_limited_greedy"), ..) => {
+            return Err(LoadError::Unsupported {
+                what: "`group_limited_greedy` without `n_group` and `topk_group`".to_owned(),
+            });
+        }
+        _ => Choice::Descending,
+    };
+    Ok(Router {
+        chosen: chosen.ok_or_else(|| LoadError::Unsupported {
+            what: "experts without `num_experts_per_tok`".to_owned(),
+        })?,
+        logits: Precision::Model,
+        scores: ExpertScores::Softmax(Precision::Model),
+        choice,
+        weights: ExpertWeights::Scores,
+        scale: Some(config.routed_scaling_factor.unwrap_or(1.0)),
+        precision: Precision::Model,
+        fusion: Fusion::None,
+    })
+}

@@ -1,0 +1,243 @@
+//! Falcon H1: a state-space recurrence and self-attention side by side in every block.
+//!
+//! Reference: `mlx_lm.models.falcon_h1`. As there, multipliers are folded into weights only of a checkpoint that was
+//! not converted, which shows in the shape of its convolutions; values get none, and `key_multiplier` is passed over.
+
+use mlx_rs::{
+    Array,
+    ops::{broadcast_to, concatenate},
+};
+use serde::Deserialize;
+
+use super::{
+    Architecture, Family,
+    feed_forward::FeedForward,
+    hybrid::{Factor, Frame, Hybrid, Mixer, channels_last},
+    llama,
+    positions::{Scaling, scaling},
+    recipe::{self, Attention, Head, Kernel, Projections, QkNorm, Reach},
+    state_space::{Gating, Shape, StateSpaceMixer},
+};
+use crate::{
+    checkpoint::{Checkpoint, LoadError},
+    nn::{self, Activation, Pairs, Precision, Rope, single},
+};
+
+pub(super) const FAMILY: Family = Family {
+    model_types: &["falcon_h1"],
+    architecture: Architecture::Other(|checkpoint| {
+        let config: Config = checkpoint.config()?;
+        fold_multipliers(checkpoint, &config)?;
+        Ok(Box::new(load(checkpoint, &config)?))
+    }),
+};
+
+/// The keys that this family reads, with the reference's defaults.
+#[derive(Deserialize)]
+#[serde(default)]
+struct Config {
+    attention_in_multiplier: f32,
+    attention_out_multiplier: f32,
+    embedding_multiplier: f64,
+    head_dim: i32,
+    hidden_size: i32,
+    intermediate_size: i32,
+    lm_head_multiplier: f64,
+    mamba_d_conv: i32,
+    mamba_d_head: i32,
+    mamba_d_ssm: i32,
+    mamba_d_state: i32,
+    mamba_n_groups: i32,
+    mamba_n_heads: i32,
+    mamba_norm_before_gate: bool,
+    mamba_rms_norm: bool,
+    max_position_embeddings: i32,
+    mlp_multipliers: [f32; 2],
+    num_attention_heads: i32,
+    num_hidden_layers: usize,
+    num_key_value_heads: i32,
+    rms_norm_eps: f32,
+    rope_traditional: bool,
+    rope_scaling: Option<Scaling>,
+    rope_theta: f32,
+    ssm_in_multiplier: f32,
+    ssm_multipliers: [f32; 5],
+    ssm_out_multiplier: f32,
+    vocab_size: i32,
+    tie_word_embeddings: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            attention_in_multiplier: 1.0,
+            attention_out_multiplier: 0.9375,
+            embedding_multiplier: 5.656_854_249_492_381,
+            head_dim: 64,
+            hidden_size: 1024,
+            intermediate_size: 2048,
+            lm_head_multiplier: 0.039_062_5,
+            mamba_d_conv: 4,
+            mamba_d_head: 64,
+            mamba_d_ssm: 1536,
+            mamba_d_state: 128,
+            mamba_n_groups: 1,
+            mamba_n_heads: 24,
+            mamba_norm_before_gate: false,
+            mamba_rms_norm: false,
+            max_position_embeddings: 131_072,
+            mlp_multipliers: [0.883_883_5, 0.585_937_5],
+            num_attention_heads: 8,
+            num_hidden_layers: 36,
+            num_key_value_heads: 2,
+            rms_norm_eps: 1e-5,
+            rope_traditional: false,
+            rope_scaling: None,
+            rope_theta: 1e11,
+            ssm_in_multiplier: 1.25,
+            ssm_multipliers: [0.353_553_4, 0.25, 0.353_553_4, 0.5, 0.353_553_4],
+            ssm_out_multiplier: 0.235_702_26,
+            vocab_size: 32_784,
+            tie_word_embeddings: true,
+        }
+    }
+}
+
+fn load(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<Hybrid, LoadError> {
+    let frame = config.frame();
+    let (shape, attention) = (config.recurrence(), config.attention()?);
+    let feed_forward = recipe::FeedForward::Gated {
+        activation: Activation::Silu,
+        inner: config.intermediate_size,
+    };
+    let mut halves = Vec::new();
+    for index in 0..config.num_hidden_layers {
+        let scope = checkpoint.root().at("model.layers").at(index);
+        let mixer = StateSpaceMixer::load(&scope.at("mamba"), &shape)?;
+        let attention = frame.attention(&scope.at("self_attn"), &attention)?;
+        let mixer = Mixer::Parallel(mixer, attention);
+        halves.push(frame.half(&scope.at("input_layernorm"), mixer)?);
+        let fed = FeedForward::load(&scope.at("feed_forward"), config.hidden_size, &feed_forward)?;
+        halves.push(frame.half(&scope.at("pre_ff_layernorm"), Mixer::FeedForward(fed))?);
+    }
+    Hybrid::load(&frame, halves, checkpoint)
+}
+
+impl Config {
+    fn frame(&self) -> Frame {
+        let of_tied = single(self.lm_head_multiplier / self.embedding_multiplier);
+        let (head, scores) = if self.tie_word_embeddings {
+            (Head::Tied, Factor::Times(of_tied))
+        } else {
+            (Head::Separate, Factor::One)
+        };
+        Frame {
+            vocabulary: self.vocab_size,
+            width: self.hidden_size,
+            eps: self.rms_norm_eps,
+            root: "",
+            embedding: "model.embed_tokens",
+            norm: "model.final_layernorm",
+            head,
+            tokens: Factor::One,
+            scores,
+        }
+    }
+
+    fn recurrence(&self) -> Shape {
+        Shape {
+            width: self.hidden_size,
+            heads: self.mamba_n_heads,
+            head_dim: self.mamba_d_ssm / self.mamba_n_heads.max(1),
+            groups: self.mamba_n_groups,
+            memory: self.mamba_d_state,
+            kernel: self.mamba_d_conv,
+            limits: (0.0, f32::INFINITY),
+            through: Precision::Stored,
+            gating: match (self.mamba_rms_norm, self.mamba_norm_before_gate) {
+                (false, _) => Gating::Plain,
+                (true, true) => Gating::AfterNorm(self.rms_norm_eps),
+                (true, false) => Gating::BeforeNorm(self.rms_norm_eps),
+            },
+        }
+    }
+
+    fn attention(&self) -> Result<Attention, LoadError> {
+        Ok(Attention {
+            heads: self.num_attention_heads,
+            kv_heads: self.num_key_value_heads,
+            head_dim: self.head_dim,
+            scale: llama::inverse_root(f64::from(self.head_dim)),
+            projections: Projections::Separate,
+            qk_norm: QkNorm::None,
+            rope: Some(Rope {
+                dims: self.head_dim,
+                theta: self.rope_theta,
+                pairs: if self.rope_traditional {
+                    Pairs::Interleaved
+                } else {
+                    Pairs::Halves
+                },
+                scaling: scaling(
+                    self.rope_scaling.as_ref(),
+                    self.head_dim,
+                    Some(self.max_position_embeddings),
+                )?,
+            }),
+            reach: Reach::Full,
+            kernel: Kernel::Fused,
+        })
+    }
+
+    /// What the weight `name` is multiplied by when a checkpoint is converted.
+    fn multiplier(&self, name: &str) -> Option<f32> {
+        let [gate, down] = self.mlp_multipliers;
+        let queries_and_keys = self.attention_in_multiplier;
+        [
+            ("embed_tokens", single(self.embedding_multiplier)),
+            ("lm_head", single(self.lm_head_multiplier)),
+            ("q_proj", queries_and_keys),
+            ("k_proj", queries_and_keys),
+            ("o_proj", self.attention_out_multiplier),
+            ("out_proj", self.ssm_out_multiplier),
+            ("gate_proj", gate),
+            ("down_proj", down),
+        ]
+        .into_iter()
+        .find(|(part, _)| name.ends_with(&format!("{part}.weight")))
+        .map(|(_, multiplier)| multiplier)
+    }
+
+    /// What the rows of `in_proj` are multiplied by: `[rows, 1]`, in the element type of `like`.
+    fn input_multipliers(&self, like: &Array) -> nn::Result<Array> {
+        let (inner, shared) = (self.mamba_d_ssm, self.mamba_n_groups * self.mamba_d_state);
+        let sizes = [inner, inner, shared, shared, self.mamba_n_heads];
+        let parts = sizes
+            .into_iter()
+            .zip(self.ssm_multipliers)
+            .map(|(size, multiplier)| broadcast_to(nn::scalar(multiplier, like), &[size]))
+            .collect::<Result<Vec<_>, _>>()?;
+        let rows = concatenate(&parts, 0)?.expand_dims(1)?;
+        Ok(nn::scalar(self.ssm_in_multiplier, like).multiply(rows)?)
+    }
+}
+
+/// Does what a conversion does, where the convolutions show that there was none.
+fn fold_multipliers(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<(), LoadError> {
+    let first = checkpoint.shape("model.layers.0.mamba.conv1d.weight");
+    if !matches!(first.as_deref(), Some([_, middle, last]) if last > middle) {
+        return Ok(());
+    }
+    for name in checkpoint.names() {
+        if name.ends_with("in_proj.weight") {
+            checkpoint.transform(&name, |weight| {
+                Ok(weight.multiply(config.input_multipliers(&weight)?)?)
+            })?;
+        } else if let Some(multiplier) = config.multiplier(&name) {
+            checkpoint.transform(&name, |weight| {
+                Ok(weight.multiply(nn::scalar(multiplier, &weight))?)
+            })?;
+        }
+    }
+    channels_last(checkpoint, "conv1d.weight")
+}

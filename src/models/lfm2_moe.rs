@@ -1,0 +1,97 @@
+//! LFM 2 with mixtures behind its first layers.
+//!
+//! Reference: `mlx_lm.models.lfm2_moe`.
+
+use serde::Deserialize;
+
+use super::{
+    Architecture, Family,
+    feed_forward::FeedForward,
+    lfm2, mixtral, mixture,
+    recipe::{self, Choice, ExpertScores, ExpertWeights, Mixture, Router},
+};
+use crate::{checkpoint::Checkpoint, checkpoint::LoadError, nn::Activation};
+
+pub(super) const FAMILY: Family = Family {
+    model_types: &["lfm2_moe"],
+    architecture: Architecture::Other(|checkpoint| {
+        let config: lfm2::Config = checkpoint.config()?;
+        let own: Config = checkpoint.config()?;
+        bring_into_form(checkpoint, &config, &own)?;
+        let dense = recipe::FeedForward::Gated {
+            activation: Activation::Silu,
+            inner: own.intermediate_size,
+        };
+        let sparse = recipe::FeedForward::Mixture(Box::new(own.mixture()));
+        let model = lfm2::load(checkpoint, &config, |scope, index| {
+            let half = if index < own.num_dense_layers {
+                &dense
+            } else {
+                &sparse
+            };
+            FeedForward::load(scope, config.hidden_size, half)
+        })?;
+        Ok(Box::new(model))
+    }),
+};
+
+#[derive(Deserialize)]
+struct Config {
+    intermediate_size: i32,
+    moe_intermediate_size: i32,
+    num_experts: i32,
+    num_experts_per_tok: i32,
+    norm_topk_prob: bool,
+    use_expert_bias: bool,
+    num_dense_layers: usize,
+    routed_scaling_factor: Option<f32>,
+}
+
+impl Config {
+    fn mixture(&self) -> Mixture {
+        let base = mixtral::mixture(
+            self.num_experts,
+            self.num_experts_per_tok,
+            self.moe_intermediate_size,
+        );
+        Mixture {
+            router: Router {
+                scores: ExpertScores::SigmoidInModel,
+                choice: if self.use_expert_bias {
+                    Choice::CorrectedAscending
+                } else {
+                    Choice::Ascending
+                },
+                weights: if self.norm_topk_prob {
+                    ExpertWeights::SharesOfSumPlus(1e-6)
+                } else {
+                    ExpertWeights::Scores
+                },
+                scale: Some(self.routed_scaling_factor.unwrap_or(1.0)),
+                ..base.router
+            },
+            ..base
+        }
+    }
+}
+
+fn bring_into_form(
+    checkpoint: &Checkpoint<'_>,
+    config: &lfm2::Config,
+    own: &Config,
+) -> Result<(), LoadError> {
+    lfm2::bring_into_form(checkpoint)?;
+    checkpoint.rename(|name| {
+        let mixture = name.strip_suffix(".expert_bias")?;
+        Some(format!("{mixture}.gate.e_score_correction_bias"))
+    });
+    for index in own.num_dense_layers..config.num_hidden_layers {
+        let mixture = format!("model.layers.{index}.feed_forward");
+        for (from, into) in mixture::PROJECTIONS {
+            let each =
+                (0..own.num_experts).map(|expert| format!("{mixture}.experts.{expert}.{from}"));
+            checkpoint.stack(each, &format!("{mixture}.switch_mlp.{into}"))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,300 @@
+//! Qwen 3 Next: gated delta networks, gated self-attention in every fourth layer, and mixtures.
+//!
+//! Reference: `mlx_lm.models.qwen3_next`. As there, `layer_types` is passed over for the interval, and what a checkpoint
+//! holds is only brought into form where its experts lie one by one.
+
+use serde::Deserialize;
+
+use super::{
+    Architecture, Family,
+    feed_forward::FeedForward,
+    gated_delta::{GatedDeltaMixer, Inputs, Shape},
+    hybrid::{Factor, Frame, Hybrid, Mixer, channels_last},
+    llama, mixtral, mixture,
+    positions::{Scaling, part, scaling},
+    recipe::{
+        self, Attention, Choice, ExpertScores, ExpertWeights, Head, Kernel, Mixture, Precision,
+        Projections, QkNorm, Reach, Router, Shared,
+    },
+};
+use crate::{
+    checkpoint::{Checkpoint, LoadError},
+    nn::{self, Activation, Pairs, Rope},
+};
+
+pub(super) const FAMILY: Family = Family {
+    model_types: &["qwen3_next"],
+    architecture: Architecture::Other(|checkpoint| {
+        let config: Config = checkpoint.config()?;
+        let own: Layout = checkpoint.config()?;
+        let rope: Positions = checkpoint.config()?;
+        bring_into_form(checkpoint, &config)?;
+        let is_sparse = |index: usize| {
+            !own.mlp_only_layers.contains(&index)
+                && (index + 1).is_multiple_of(own.decoder_sparse_step)
+        };
+        let rope = config.rope(
+            rope.rope_theta,
+            rope.partial_rotary_factor,
+            rope.rope_scaling.as_ref(),
+        )?;
+        let place = Place {
+            root: "",
+            inputs: Inputs::ByHead,
+            weights: ExpertWeights::Scores,
+        };
+        Ok(Box::new(load(
+            checkpoint, &config, place, &rope, is_sparse,
+        )?))
+    }),
+};
+
+/// The keys that this family shares with Qwen 3.5, with that one's defaults.
+#[derive(Deserialize)]
+#[serde(default)]
+pub(super) struct Config {
+    hidden_size: i32,
+    pub(super) num_hidden_layers: usize,
+    intermediate_size: i32,
+    num_attention_heads: i32,
+    num_key_value_heads: i32,
+    head_dim: Option<i32>,
+    linear_num_value_heads: i32,
+    linear_num_key_heads: i32,
+    linear_key_head_dim: i32,
+    linear_value_head_dim: i32,
+    linear_conv_kernel_dim: i32,
+    num_experts: i32,
+    num_experts_per_tok: i32,
+    shared_expert_intermediate_size: i32,
+    pub(super) moe_intermediate_size: i32,
+    norm_topk_prob: Option<bool>,
+    rms_norm_eps: f32,
+    vocab_size: i32,
+    max_position_embeddings: i32,
+    tie_word_embeddings: bool,
+    full_attention_interval: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            hidden_size: 4096,
+            num_hidden_layers: 32,
+            intermediate_size: 14_336,
+            num_attention_heads: 32,
+            num_key_value_heads: 8,
+            head_dim: None,
+            linear_num_value_heads: 64,
+            linear_num_key_heads: 16,
+            linear_key_head_dim: 192,
+            linear_value_head_dim: 128,
+            linear_conv_kernel_dim: 4,
+            num_experts: 0,
+            num_experts_per_tok: 0,
+            shared_expert_intermediate_size: 0,
+            moe_intermediate_size: 0,
+            norm_topk_prob: None,
+            rms_norm_eps: 1e-6,
+            vocab_size: 151_936,
+            max_position_embeddings: 131_072,
+            tie_word_embeddings: false,
+            full_attention_interval: 4,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Layout {
+    decoder_sparse_step: usize,
+    mlp_only_layers: Vec<usize>,
+}
+
+#[derive(Deserialize)]
+struct Positions {
+    rope_theta: f32,
+    partial_rotary_factor: f64,
+    rope_scaling: Option<Scaling>,
+}
+
+/// Where and in which form a checkpoint has such a model.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// See [`Frame::root`].
+    pub(super) root: &'static str,
+    /// How the inputs of the delta rule are projected.
+    pub(super) inputs: Inputs,
+    /// What `norm_topk_prob` means where it is absent.
+    pub(super) weights: ExpertWeights,
+}
+
+/// The model whose layers are mixtures where `is_sparse` says so, if it has experts at all.
+pub(super) fn load(
+    checkpoint: &Checkpoint<'_>,
+    config: &Config,
+    place: Place,
+    rope: &Rope,
+    is_sparse: impl Fn(usize) -> bool,
+) -> Result<Hybrid, LoadError> {
+    let frame = config.frame(place.root);
+    let (shape, attention) = (config.recurrence(place.inputs), config.attention(rope));
+    let mut halves = Vec::new();
+    for index in 0..config.num_hidden_layers {
+        let scope = checkpoint
+            .root()
+            .at(place.root)
+            .at("model.layers")
+            .at(index);
+        let mixer = if (index + 1).is_multiple_of(config.full_attention_interval) {
+            Mixer::Attention(frame.attention(&scope.at("self_attn"), &attention)?)
+        } else {
+            Mixer::GatedDelta(GatedDeltaMixer::load(&scope.at("linear_attn"), &shape)?)
+        };
+        halves.push(frame.half(&scope.at("input_layernorm"), mixer)?);
+        let feed_forward = if config.num_experts > 0 && is_sparse(index) {
+            recipe::FeedForward::Mixture(Box::new(config.mixture(place)))
+        } else {
+            recipe::FeedForward::Gated {
+                activation: Activation::Silu,
+                inner: config.intermediate_size,
+            }
+        };
+        let fed = FeedForward::load(&scope.at("mlp"), config.hidden_size, &feed_forward)?;
+        halves.push(frame.half(
+            &scope.at("post_attention_layernorm"),
+            Mixer::FeedForward(fed),
+        )?);
+    }
+    Hybrid::load(&frame, halves, checkpoint)
+}
+
+impl Config {
+    fn frame(&self, root: &'static str) -> Frame {
+        Frame {
+            vocabulary: self.vocab_size,
+            width: self.hidden_size,
+            eps: self.rms_norm_eps,
+            root,
+            embedding: "model.embed_tokens",
+            norm: "model.norm",
+            head: if self.tie_word_embeddings {
+                Head::Tied
+            } else {
+                Head::Separate
+            },
+            tokens: Factor::One,
+            scores: Factor::One,
+        }
+    }
+
+    fn head_dim(&self) -> i32 {
+        self.head_dim
+            .unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
+    }
+
+    /// Positions of the leading `share` of each head.
+    pub(super) fn rope(
+        &self,
+        theta: f32,
+        share: f64,
+        asked: Option<&Scaling>,
+    ) -> Result<Rope, LoadError> {
+        let dims = part(self.head_dim(), share);
+        Ok(Rope {
+            dims,
+            theta,
+            pairs: Pairs::Halves,
+            scaling: scaling(asked, dims, Some(self.max_position_embeddings))?,
+        })
+    }
+
+    fn attention(&self, rope: &Rope) -> Attention {
+        Attention {
+            heads: self.num_attention_heads,
+            kv_heads: self.num_key_value_heads,
+            head_dim: self.head_dim(),
+            scale: llama::inverse_root(f64::from(self.head_dim())),
+            projections: Projections::Gated,
+            qk_norm: QkNorm::PerHead,
+            rope: Some(rope.clone()),
+            reach: Reach::Full,
+            kernel: Kernel::Fused,
+        }
+    }
+
+    fn recurrence(&self, inputs: Inputs) -> Shape {
+        Shape {
+            width: self.hidden_size,
+            key_heads: self.linear_num_key_heads,
+            heads: self.linear_num_value_heads,
+            key_dim: self.linear_key_head_dim,
+            value_dim: self.linear_value_head_dim,
+            kernel: self.linear_conv_kernel_dim,
+            eps: self.rms_norm_eps,
+            inputs,
+        }
+    }
+
+    fn mixture(&self, place: Place) -> Mixture {
+        let base = mixtral::mixture(
+            self.num_experts,
+            self.num_experts_per_tok,
+            self.moe_intermediate_size,
+        );
+        Mixture {
+            router: Router {
+                scores: ExpertScores::Softmax(Precision::Model),
+                choice: Choice::Ascending,
+                weights: match self.norm_topk_prob {
+                    Some(true) => ExpertWeights::Shares,
+                    Some(false) => ExpertWeights::Scores,
+                    None => place.weights,
+                },
+                ..base.router
+            },
+            shared: Shared::Gated {
+                inner: self.shared_expert_intermediate_size,
+            },
+            ..base
+        }
+    }
+}
+
+fn bring_into_form(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<(), LoadError> {
+    let are_single = |name: &String| name.ends_with(".mlp.experts.0.up_proj.weight");
+    if checkpoint.names().iter().any(are_single) {
+        let is_tied = config.tie_word_embeddings;
+        checkpoint.discard(|name| name.contains("mtp.") || (is_tied && name == "lm_head.weight"));
+        let (layers, experts) = (config.num_hidden_layers, config.num_experts);
+        mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
+        shift_norms(checkpoint)?;
+        channels_last(checkpoint, "conv1d.weight")?;
+    }
+    name_shared_experts(checkpoint);
+    Ok(())
+}
+
+/// Gives shared experts the name that mixtures have for them.
+pub(super) fn name_shared_experts(checkpoint: &Checkpoint<'_>) {
+    checkpoint.rename(|name| {
+        let is_one = name.contains(".shared_expert.");
+        is_one.then(|| name.replace(".shared_expert.", ".shared_experts."))
+    });
+}
+
+/// Adds one to the weights of norms, as converting does, but not to those of the delta rule.
+pub(super) fn shift_norms(checkpoint: &Checkpoint<'_>) -> Result<(), LoadError> {
+    let shifted = [
+        ".input_layernorm.weight",
+        ".post_attention_layernorm.weight",
+        "model.norm.weight",
+        ".q_norm.weight",
+        ".k_norm.weight",
+    ];
+    for name in checkpoint.names() {
+        if shifted.iter().any(|suffix| name.ends_with(suffix)) {
+            checkpoint.transform(&name, |weight| Ok(weight.add(nn::scalar(1.0, &weight))?))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! The mixer of Mamba 2: a convolution, a state-space recurrence and a gate.
+
+use mlx_rs::{Array, fast};
+use serde::Deserialize;
+
+use super::cache::State;
+use crate::{
+    checkpoint::{LoadError, Scope},
+    nn::{
+        self, Activation, CausalConvolution, Linear, MlxError, Norm, NormKind, Precision,
+        StateSpace, Step, Tail,
+    },
+};
+
+/// All that tells one such mixer from another.
+#[derive(Clone, Debug)]
+pub(super) struct Shape {
+    /// Width of the residual stream.
+    pub(super) width: i32,
+    /// Heads of the recurrence.
+    pub(super) heads: i32,
+    /// Dimensions of a head.
+    pub(super) head_dim: i32,
+    /// Groups of heads that read and write alike.
+    pub(super) groups: i32,
+    /// Size of a head's memory for each of its dimensions.
+    pub(super) memory: i32,
+    /// Positions that the convolution sees.
+    pub(super) kernel: i32,
+    /// Limits of a time step.
+    pub(super) limits: (f32, f32),
+    /// In which element type the way around the recurrence is weighed.
+    pub(super) through: Precision,
+    /// How the output is gated.
+    pub(super) gating: Gating,
+}
+
+/// `time_step_limit` of a configuration; what has no number, such as infinity, is absent.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) struct TimeStepLimit(Option<f32>, Option<f32>);
+
+impl From<TimeStepLimit> for (f32, f32) {
+    fn from(TimeStepLimit(least, most): TimeStepLimit) -> Self {
+        (least.unwrap_or(0.0), most.unwrap_or(f32::INFINITY))
+    }
+}
+
+/// How the output of the recurrence is gated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Gating {
+    /// Without a norm.
+    Plain,
+    /// Before a norm with this epsilon.
+    BeforeNorm(f32),
+    /// After a norm with this epsilon.
+    AfterNorm(f32),
+    /// Before a norm with this epsilon of every group by itself.
+    BeforeNormOfGroups(f32),
+}
+
+/// The mixer with its weights.
+pub(super) struct StateSpaceMixer {
+    shape: Shape,
+    input: Linear,
+    convolution: CausalConvolution,
+    recurrence: StateSpace,
+    gate: Gate,
+    output: Linear,
+}
+
+enum Gate {
+    Plain,
+    BeforeNorm(Norm),
+    AfterNorm(Norm),
+    BeforeNormOfGroups { weight: Array, eps: f32 },
+}
+
+impl Shape {
+    /// Width inside the mixer.
+    fn inner(&self) -> i32 {
+        self.heads * self.head_dim
+    }
+
+    /// Channels that are convolved.
+    fn channels(&self) -> i32 {
+        self.inner() + 2 * self.groups * self.memory
+    }
+}
+
+impl StateSpaceMixer {
+    /// Takes every tensor below `scope` that `shape` asks for.
+    pub(super) fn load(scope: &Scope<'_>, shape: &Shape) -> Result<Self, LoadError> {
+        let (inner, channels) = (shape.inner(), shape.channels());
+        let norm = |eps| Norm::load(&scope.at("norm"), NormKind::Rms, inner, eps);
+        let convolution = &scope.at("conv1d");
+        Ok(Self {
+            shape: shape.clone(),
+            input: Linear::load(
+                &scope.at("in_proj"),
+                inner + channels + shape.heads,
+                shape.width,
+            )?,
+            convolution: CausalConvolution::load(convolution, channels, shape.kernel, Tail::View)?,
+            recurrence: StateSpace::load(scope, shape.heads, shape.limits)?,
+            gate: match shape.gating {
+                Gating::Plain => Gate::Plain,
+                Gating::BeforeNorm(eps) => Gate::BeforeNorm(norm(eps)?),
+                Gating::AfterNorm(eps) => Gate::AfterNorm(norm(eps)?),
+                Gating::BeforeNormOfGroups(eps) => {
+                    let weight = scope.at("norm").take_shaped("weight", &[inner])?;
+                    scope.record(&weight, weight.size());
+                    Gate::BeforeNormOfGroups { weight, eps }
+                }
+            },
+            output: Linear::load(&scope.at("out_proj"), shape.width, inner)?,
+        })
+    }
+
+    /// Mixes `x` (`[batch, n, width]`) with what `state` holds and leaves the new state there.
+    pub(super) fn forward(&self, x: &Array, state: &mut State) -> nn::Result<Array> {
+        let &[batch, length, _] = x.shape() else {
+            return Err(MlxError::new("hidden states take three axes"));
+        };
+        let Shape {
+            heads,
+            groups,
+            memory,
+            ..
+        } = self.shape;
+        let (inner, channels) = (self.shape.inner(), self.shape.channels());
+        let projected = self.input.forward(x)?;
+        let [gate, mixed, time] = three(&projected, inner, inner + channels)?;
+        let convolved =
+            Activation::Silu.forward(&self.convolution.forward(&mixed, &mut state.window)?)?;
+        let [x, write, read] = three(&convolved, inner, inner + groups * memory)?;
+        let step = Step {
+            x: &x.reshape(&[batch, length, heads, -1])?,
+            write: &write.reshape(&[batch, length, groups, memory])?,
+            read: &read.reshape(&[batch, length, groups, memory])?,
+            time: &time,
+        };
+        let y = self
+            .recurrence
+            .forward(&step, &mut state.memory, self.shape.through)?;
+        let y = y.reshape(&[batch, length, inner])?;
+        self.output.forward(&self.gated(&y, &gate)?)
+    }
+
+    fn gated(&self, y: &Array, gate: &Array) -> nn::Result<Array> {
+        match &self.gate {
+            Gate::Plain => Activation::Silu.gate(gate, y),
+            Gate::BeforeNorm(norm) => norm.forward(&Activation::Silu.gate(gate, y)?),
+            Gate::AfterNorm(norm) => Activation::Silu.gate(gate, &norm.forward(y)?),
+            Gate::BeforeNormOfGroups { weight, eps } => {
+                let &[batch, length, inner] = y.shape() else {
+                    return Err(MlxError::new("hidden states take three axes"));
+                };
+                let groups = self.shape.groups;
+                let gated = Activation::Silu.gate(gate, y)?.reshape(&[
+                    batch,
+                    length,
+                    groups,
+                    inner / groups,
+                ])?;
+                let normalized = fast::rms_norm(&gated, None, *eps)?;
+                Ok(weight.multiply(normalized.flatten(-2, -1)?)?)
+            }
+        }
+    }
+}
+
+/// The three parts of the last axis of `x` between 0, `first`, `second` and its end.
+fn three(x: &Array, first: i32, second: i32) -> nn::Result<[Array; 3]> {
+    let parts = x.split_at_indices(&[first, second], -1)?;
+    <[Array; 3]>::try_from(parts).map_err(|_| MlxError::new("a split has three parts"))
+}
