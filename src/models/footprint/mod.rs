@@ -193,7 +193,7 @@ fn caches(recipe: &Recipe, element: Stored) -> Vec<CacheKind> {
         let attention = &layer.attention;
         let window = match attention.reach {
             Reach::Full => None,
-            Reach::Window(window) => Some(u64::from(window.unsigned_abs())),
+            Reach::Window(rows) | Reach::Chunk(rows) => Some(u64::from(rows.unsigned_abs())),
         };
         let numbers = 2 * u64::from((attention.kv_heads * attention.head_dim).unsigned_abs());
         let kind = kinds.entry(window).or_insert(CacheKind {
