@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::{Map, Value, json};
 
-use super::{ConvertError, unwritten};
+use super::{ConvertError, packing::Entry, unwritten};
 use crate::checkpoint::{
     Description, Quantization,
     gguf::{GgufError, TokenizerError, TokenizerParts},
@@ -64,12 +64,17 @@ impl WrittenConfig {
         true
     }
 
-    /// Names how one module is packed.
-    pub(super) fn note_module(&mut self, path: &str, how: Option<Quantization>) {
-        let packing = self.entries.get_mut("quantization");
-        if let (Some(how), Some(Value::Object(packing))) = (how, packing) {
-            packing.insert(path.to_owned(), entry(how));
-        }
+    /// Names how one module is packed, where it has to be named.
+    pub(super) fn note_module(&mut self, path: &str, how: Quantization, named: Entry) {
+        let Some(Value::Object(packing)) = self.entries.get_mut("quantization") else {
+            return;
+        };
+        let entry = match named {
+            Entry::General => return,
+            Entry::Full => entry(how),
+            Entry::Brief => json!({"group_size": how.group_size, "bits": how.bits}),
+        };
+        packing.insert(path.to_owned(), entry);
     }
 }
 

@@ -6,28 +6,26 @@
 mod files;
 mod packing;
 mod shards;
+mod work;
 
 pub use packing::{Packing, Recipe};
 
 use std::{
-    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
 
-use mlx_rs::{Array, Dtype};
 use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
-    checkpoint::{
-        Checkpoint, Description, Inventory, LoadError, LoadOptions, Quantization, gguf::GgufError,
-    },
-    ffi::{self, MlxError},
+    checkpoint::{Checkpoint, Description, Inventory, LoadError, LoadOptions, gguf::GgufError},
+    ffi::MlxError,
     models::{self, Exceptions},
     plan::ElementType,
 };
 use files::WrittenConfig;
+use work::Work;
 
 /// What is changed about a model.
 #[derive(Clone, Copy, Debug, Default)]
@@ -153,6 +151,11 @@ pub fn convert(
         });
     }
     let model_type = description.model_type()?;
+    if !Exceptions::takes_all(model_type) {
+        return Err(ConvertError::Load(LoadError::Unsupported {
+            what: format!("the conversion of a `{model_type}`, whose unused tensors others want"),
+        }));
+    }
     let checkpoint = Checkpoint::open(description, LoadOptions::default())?.recording();
     let general = checkpoint.general_quantization();
     let (model, mut parameters) = models::load(checkpoint)?;
@@ -255,114 +258,6 @@ fn moved(from: &Path, to: &Path) -> Result<(), ConvertError> {
         fs::remove_dir(to).map_err(unwritten(to))?;
     }
     fs::rename(from, to).map_err(unwritten(to))
-}
-
-/// A model on its way.
-struct Work {
-    config: WrittenConfig,
-    exceptions: Exceptions,
-    inventory: Inventory,
-}
-
-impl Work {
-    /// Casts every float that a family does not keep as it is.
-    fn cast(&mut self, dtype: Option<ElementType>) -> Result<(), ConvertError> {
-        let Some(dtype) = dtype.map(Dtype::from) else {
-            return Ok(());
-        };
-        for (name, tensor) in &mut self.inventory.tensors {
-            let is_float = matches!(
-                tensor.dtype(),
-                Dtype::Float32 | Dtype::Float16 | Dtype::Bfloat16
-            );
-            if is_float && !self.exceptions.is_exact(name) {
-                *tensor = tensor.as_dtype(dtype).map_err(failed(name))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes every packed module dense.
-    fn dequantize(&mut self) -> Result<(), ConvertError> {
-        for (path, how) in &mut self.inventory.modules {
-            let Some(packed) = how.take() else { continue };
-            let (name, [weight, scales, biases]) = parts(&mut self.inventory.tensors, path);
-            let (Some(weight), Some(scales)) = (weight, scales) else {
-                continue;
-            };
-            let dense = packed
-                .dequantize(&weight, &scales, biases.as_ref())
-                .map_err(failed(&name))?;
-            self.inventory.tensors.insert(name, dense);
-        }
-        self.config.forget_packing();
-        Ok(())
-    }
-
-    /// Packs every module that can be packed and is not.
-    fn pack(&mut self, packing: Packing) -> Result<(), ConvertError> {
-        let modules = &self.inventory.modules;
-        let rule = packing::Rule::new(packing, modules.keys().map(String::as_str))
-            .ok_or(ConvertError::NoDownProjection)?;
-        let is_whole = self.config.begin_packing(packing.general());
-        let mut packed = 0;
-        for (path, how) in &mut self.inventory.modules {
-            let name = format!("{path}.weight");
-            let Some(weight) = self.inventory.tensors.get(&name) else {
-                continue;
-            };
-            if how.is_some() || weight.dim(-1) % packing.group_size != 0 {
-                continue;
-            }
-            let Some(own) = rule.of(path, self.exceptions) else {
-                continue;
-            };
-            let own_entry = (!is_whole || own.is_special).then_some(own.how);
-            self.config.note_module(path, own_entry);
-            pack_module(&mut self.inventory.tensors, path, own.how)?;
-            *how = Some(own.how);
-            packed += 1;
-        }
-        if packed == 0 {
-            return Err(ConvertError::NothingToPack {
-                group_size: packing.group_size,
-            });
-        }
-        Ok(())
-    }
-}
-
-fn pack_module(
-    tensors: &mut BTreeMap<String, Array>,
-    path: &str,
-    how: Quantization,
-) -> Result<(), ConvertError> {
-    let (name, [Some(dense), ..]) = parts(tensors, path) else {
-        return Ok(());
-    };
-    let (weight, scales, biases) = ffi::quantize(&dense, how.packing()).map_err(failed(&name))?;
-    tensors.insert(name, weight);
-    tensors.insert(format!("{path}.scales"), scales);
-    if let Some(biases) = biases {
-        tensors.insert(format!("{path}.biases"), biases);
-    }
-    Ok(())
-}
-
-/// Removes weight, scales and biases of the module at `path`, and tells the name of its weight.
-fn parts(tensors: &mut BTreeMap<String, Array>, path: &str) -> (String, [Option<Array>; 3]) {
-    let name = format!("{path}.weight");
-    let parts =
-        ["weight", "scales", "biases"].map(|part| tensors.remove(&format!("{path}.{part}")));
-    (name, parts)
-}
-
-fn failed<E: Into<MlxError>>(name: &str) -> impl FnOnce(E) -> ConvertError {
-    let name = name.to_owned();
-    move |error| ConvertError::Tensor {
-        name,
-        source: error.into(),
-    }
 }
 
 #[cfg(test)]

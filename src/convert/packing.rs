@@ -58,8 +58,19 @@ impl Packing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Decision {
     pub(super) how: Quantization,
-    /// Whether the configuration has to name it.
-    pub(super) is_special: bool,
+    /// Whether and how the configuration has to name it.
+    pub(super) entry: Entry,
+}
+
+/// How a configuration names a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// Not at all where the whole model is packed so.
+    General,
+    /// With bits, group size and encoding.
+    Full,
+    /// With bits and group size; the encoding is then affine.
+    Brief,
 }
 
 /// What is decided of every module of a model.
@@ -93,6 +104,9 @@ impl Rule {
 
     /// How the module at `path` is packed; none where it stays dense.
     pub(super) fn of(&self, path: &str, exceptions: Exceptions) -> Option<Decision> {
+        if exceptions.is_dense(path) {
+            return None;
+        }
         let general = self.packing.general();
         if let (Some(recipe), Some((place, count))) = (self.packing.recipe, self.layers) {
             let index = path.split('.').nth(place).and_then(number).unwrap_or(0);
@@ -104,22 +118,20 @@ impl Rule {
             };
             return Some(Decision {
                 how: Quantization { bits, ..general },
-                is_special: true,
+                entry: Entry::Full,
             });
-        }
-        if exceptions.is_dense(path) {
-            return None;
         }
         let wide = Quantization {
             group_size: 64,
             bits: 8,
             mode: Mode::Affine,
         };
-        let is_special = exceptions.is_wide(path);
-        Some(Decision {
-            how: if is_special { wide } else { general },
-            is_special,
-        })
+        let (how, entry) = if exceptions.is_wide(path) {
+            (wide, Entry::Brief)
+        } else {
+            (general, Entry::General)
+        };
+        Some(Decision { how, entry })
     }
 }
 

@@ -8,7 +8,7 @@ pub struct Exceptions {
     /// Ends of the paths of modules that are packed with 8 bits in groups of 64, whatever the others are; or, after
     /// `*`, any part of them. Most are routers, whose choices small errors would turn.
     wide: &'static [&'static str],
-    /// Ends of the paths of modules that are never packed.
+    /// Ends of the paths of modules that are never packed: routers that the reference has no packed form of.
     dense: &'static [&'static str],
     /// Parts of the names of tensors that keep their type.
     exact: &'static [&'static str],
@@ -21,6 +21,11 @@ impl Exceptions {
             .iter()
             .find(|(names, _)| names.contains(&model_type))
             .map_or_else(Self::default, |(_, exceptions)| *exceptions)
+    }
+
+    /// Whether models with this `model_type` take every tensor that the reference does, used or not.
+    pub fn takes_all(model_type: &str) -> bool {
+        !matches!(model_type, "gemma3n" | "gemma3n_text" | "helium")
     }
 
     /// Whether the module at `path` is packed with 8 bits in groups of 64.
@@ -215,13 +220,22 @@ const TABLE: &[(&[&str], Exceptions)] = &[
             "mimo_v2_flash",
         ],
         Exceptions {
+            dense: &["mlp.gate"],
             exact: CORRECTION,
+            ..NONE
+        },
+    ),
+    (
+        &["deepseek_v2", "dots1"],
+        Exceptions {
+            dense: &["mlp.gate"],
             ..NONE
         },
     ),
     (
         &["nemotron_h"],
         Exceptions {
+            dense: &["mixer.gate"],
             exact: &["e_score_correction_bias", "A_log"],
             ..NONE
         },
@@ -238,6 +252,8 @@ mod tests {
         assert!(qwen.is_wide("model.layers.0.mlp.gate"));
         assert!(!qwen.is_wide("model.layers.0.mlp.switch_mlp.gate_proj"));
         assert!(Exceptions::of("step3p5").is_wide("model.layers.0.mlp.gate.gate"));
+        assert!(Exceptions::of("deepseek_v3").is_dense("model.layers.3.mlp.gate"));
+        assert!(!Exceptions::of("deepseek_v3").is_dense("model.layers.3.mlp.gate_proj"));
         assert!(!Exceptions::of("llama").is_wide("lm_head"));
         assert!(Exceptions::of("granite").is_wide("lm_head"));
         assert!(Exceptions::of("lfm2_moe").is_exact("model.layers.2.feed_forward.expert_bias"));
