@@ -5,6 +5,7 @@
 //! report     an outcome becomes a published line
 //! measure    a cell becomes an outcome: the child process, its stamps, the figures
 //! generate   the token loop
+//! convert    a model becomes a folder
 //! text       ids and text: tokenizer, chat template, stop tokens
 //! models     architectures, as recipes
 //! nn         inference-only layers
@@ -19,6 +20,7 @@
 
 pub mod checkpoint;
 pub mod cli;
+pub mod convert;
 pub mod ffi;
 pub mod generate;
 pub mod host;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{
     LoadError,
+    foreign::Method,
     gguf::{self, Gguf},
     locate::{Format, Location},
     python_json,
@@ -30,9 +31,10 @@ impl Description {
         match location.format {
             Format::Safetensors => {
                 let config = read_json(&location.path, "config.json")?;
-                let config = config.ok_or_else(|| LoadError::NoConfig {
+                let mut config = config.ok_or_else(|| LoadError::NoConfig {
                     path: location.path.clone(),
                 })?;
+                complete(&mut config, &location.path)?;
                 // As mlx-lm: a broken `generation_config.json` says nothing.
                 let generation = read_json(&location.path, "generation_config.json");
                 Ok(Self {
@@ -64,6 +66,14 @@ impl Description {
         &self.config
     }
 
+    /// How another program has packed the weights; none where MLX has, or nobody.
+    pub(super) fn foreign_method(&self) -> Result<Option<Method>, LoadError> {
+        match self.config.get("quantization") {
+            None | Some(Value::Null) => Method::of(&self.config),
+            Some(_) => Ok(None),
+        }
+    }
+
     /// `generation_config.json`, where there is one.
     pub fn generation_config(&self) -> Option<&Value> {
         self.generation_config.as_ref()
@@ -72,6 +82,28 @@ impl Description {
     /// The GGUF file, if it is one.
     pub fn gguf(&self) -> Option<&Gguf> {
         self.gguf.as_ref()
+    }
+
+    /// Tokens that the model was made to attend to, under the names that configurations use.
+    pub fn context_length(&self) -> Option<u32> {
+        let names = [
+            "max_position_embeddings",
+            "n_positions",
+            "max_sequence_length",
+            "seq_len",
+        ];
+        let length = self.count(&names)?;
+        u32::try_from(length).ok()
+    }
+
+    /// The first of `keys` that the configuration, or that of its text, has as a positive whole number.
+    pub fn count(&self, keys: &[&str]) -> Option<u64> {
+        let read = |section: &Value| {
+            keys.iter()
+                .filter_map(|key| section.get(key)?.as_u64())
+                .find(|count| *count > 0)
+        };
+        read(&self.config).or_else(|| read(self.config.get("text_config")?))
     }
 
     /// Its `model_type`.
@@ -85,6 +117,23 @@ impl Description {
             .and_then(Value::as_str)
             .ok_or(LoadError::NoArchitecture)
     }
+}
+
+/// Puts what is said of packing elsewhere where readers look for it.
+fn complete(config: &mut Value, folder: &Path) -> Result<(), LoadError> {
+    let key = "quantization_config";
+    if config.get(key).is_some() {
+        return Ok(());
+    }
+    let nested = config.get("text_config").and_then(|text| text.get(key));
+    let found = match nested.cloned() {
+        Some(nested) => Some(nested),
+        None => read_json(folder, "hf_quant_config.json")?,
+    };
+    if let (Some(found), Some(config)) = (found, config.as_object_mut()) {
+        config.insert(key.to_owned(), found);
+    }
+    Ok(())
 }
 
 /// Reads a JSON file of `folder`, as Python writes it; none where it does not exist.

@@ -2,9 +2,11 @@
 
 mod config;
 mod description;
-mod exporters;
+mod foreign;
 pub mod gguf;
+mod inventory;
 pub mod locate;
+mod outline;
 pub(crate) mod python_json;
 mod quantization;
 mod reshape;
@@ -12,7 +14,9 @@ mod safetensors;
 mod tensors;
 
 pub use description::Description;
+pub use inventory::Inventory;
 pub use locate::{Format, Location};
+pub use outline::{Outline, Outlines, Stored};
 pub use quantization::{Mode, Quantization};
 pub use tensors::{Parameters, Scope};
 
@@ -184,6 +188,8 @@ pub struct Checkpoint<'a> {
     stored: Quantizations,
     quantizations: RefCell<Quantizations>,
     tensors: RefCell<BTreeMap<String, Array>>,
+    /// In place of `tensors` where only headers were read.
+    outlines: RefCell<Outlines>,
     parameters: RefCell<Parameters>,
 }
 
@@ -200,6 +206,9 @@ impl<'a> Checkpoint<'a> {
             (Some(gguf), None) => gguf.tensors()?,
             (Some(gguf), Some(dtype)) => gguf.tensors_as(dtype)?,
         };
+        if let Some(method) = description.foreign_method()? {
+            method.adopt(&mut tensors)?;
+        }
         let mut quantizations = stored.clone();
         if let Some(dtype) = options.dtype {
             tensors::cast(&mut tensors, dtype)?;
@@ -208,13 +217,23 @@ impl<'a> Checkpoint<'a> {
             quantizations.dequantize(&mut tensors)?;
         }
         Ok(Self {
-            description,
-            part: RefCell::default(),
             stored,
             quantizations: RefCell::new(quantizations),
             tensors: RefCell::new(tensors),
-            parameters: RefCell::default(),
+            ..Self::empty(description)
         })
+    }
+
+    fn empty(description: &'a Description) -> Self {
+        Self {
+            description,
+            stored: Quantizations::default(),
+            part: RefCell::default(),
+            quantizations: RefCell::default(),
+            tensors: RefCell::default(),
+            outlines: RefCell::default(),
+            parameters: RefCell::default(),
+        }
     }
 
     /// What the checkpoint says of itself.
@@ -227,19 +246,25 @@ impl<'a> Checkpoint<'a> {
         self.quantizations.borrow().describe()
     }
 
-    /// The same of the files.
+    /// How a module is packed that the configuration says nothing else of; none where all are dense.
+    pub fn general_quantization(&self) -> Option<Quantization> {
+        self.quantizations.borrow().general()
+    }
+
+    /// How the weights are packed in the files, in words.
     pub fn stored_quantization(&self) -> Option<String> {
         self.stored.describe()
     }
 
     /// Whether the checkpoint still holds a tensor of this name.
     pub fn holds(&self, name: &str) -> bool {
-        self.tensors.borrow().contains_key(name)
+        self.tensors.borrow().contains_key(name) || self.outlines.borrow().contains_key(name)
     }
 
     /// Drops tensors that a family does without.
     pub fn discard(&self, unwanted: impl Fn(&str) -> bool) {
         self.tensors.borrow_mut().retain(|name, _| !unwanted(name));
+        self.outlines.borrow_mut().retain(|name, _| !unwanted(name));
     }
 
     /// The top of the tensor tree.

@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use mlx_rs::{Array, Dtype, error::Exception};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::LoadError;
+use super::{LoadError, Outlines, foreign::Method, outline};
 use crate::ffi::{self, MlxError, Packing};
 
 /// How one matrix is packed.
@@ -59,7 +59,7 @@ impl Mode {
     }
 
     /// Group size and bits where the configuration names only the mode.
-    fn defaults(self) -> (i32, i32) {
+    pub fn defaults(self) -> (i32, i32) {
         match self {
             Self::Affine => (64, 4),
             Self::Mxfp4 => (32, 4),
@@ -163,7 +163,11 @@ impl Quantizations {
     /// Reads `quantization` of a configuration.
     pub(super) fn of(config: &Value) -> Result<Self, LoadError> {
         let Some(Value::Object(entries)) = config.get("quantization") else {
-            return Self::of_exporter(config);
+            let method = Method::of(config)?;
+            return Ok(Self {
+                general: method.and_then(Method::general),
+                modules: BTreeMap::new(),
+            });
         };
         let mut modules = BTreeMap::new();
         for (path, entry) in entries {
@@ -176,33 +180,6 @@ impl Quantizations {
         Ok(Self {
             general: Some(Quantization::parse(entries)?),
             modules,
-        })
-    }
-
-    /// Reads what other exporters say; of their encodings those that MLX has too are known.
-    fn of_exporter(config: &Value) -> Result<Self, LoadError> {
-        let of = |key| config.get("quantization_config").and_then(|q| q.get(key));
-        let Some(method) = of("quant_method") else {
-            return Ok(Self::default());
-        };
-        let format = of("format").and_then(Value::as_str);
-        let (mode, (group_size, bits)) = match (method.as_str(), format) {
-            (Some("mxfp4"), _) => (Mode::Mxfp4, Mode::Mxfp4.defaults()),
-            (Some("mxfp8"), _) => (Mode::Mxfp8, Mode::Mxfp8.defaults()),
-            // Families that can unpack blocks do; of any other the scales are left over.
-            (Some("fp8"), _) if of("weight_block_size") != Some(&json!([32, 32])) => {
-                return Ok(Self::default());
-            }
-            (Some("compressed-tensors"), Some("pack-quantized")) => (Mode::Affine, (32, 4)),
-            _ => return Err(unsupported(format!("`quant_method` `{method}`"))),
-        };
-        Ok(Self {
-            general: Some(Quantization {
-                group_size,
-                bits,
-                mode,
-            }),
-            modules: BTreeMap::new(),
         })
     }
 
@@ -226,6 +203,16 @@ impl Quantizations {
             }
             _ => Ok(None),
         }
+    }
+
+    /// How the matrix at `path` is packed, of which only headers were read.
+    pub(super) fn of_outline(&self, path: &str, outlines: &Outlines) -> Option<Quantization> {
+        let own = match self.modules.get(path) {
+            None => outline::Entry::None,
+            Some(None) => outline::Entry::Dense,
+            Some(Some(how)) => outline::Entry::Packed(*how),
+        };
+        outline::packing(self.general, own, outlines, path)
     }
 
     /// Moves what is said of a module to where `new_name` puts its weight.
@@ -275,6 +262,11 @@ impl Quantizations {
         Ok(())
     }
 
+    /// How a module is packed that nothing else is said of.
+    pub(super) fn general(&self) -> Option<Quantization> {
+        self.general
+    }
+
     /// In words, such as `4-bit affine, group 64`; none where nothing is packed.
     pub(super) fn describe(&self) -> Option<String> {
         let Quantization {
@@ -297,6 +289,8 @@ fn unsupported(what: String) -> LoadError {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn tensors(words: i32, groups: i32) -> BTreeMap<String, Array> {
@@ -359,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_foreign_method_is_refused_by_name() {
-        let error = Quantizations::of(&json!({"quantization_config": {"quant_method": "awq"}}));
-        assert!(error.unwrap_err().to_string().contains("awq"));
+        let error = Quantizations::of(&json!({"quantization_config": {"quant_method": "bitnet"}}));
+        assert!(error.unwrap_err().to_string().contains("bitnet"));
     }
 }

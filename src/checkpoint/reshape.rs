@@ -8,24 +8,29 @@ use std::collections::BTreeMap;
 
 use mlx_rs::{Array, ops::stack};
 
-use super::{Checkpoint, LoadError};
+use super::{Checkpoint, LoadError, outline};
 use crate::ffi::MlxError;
 
 type Tensors = BTreeMap<String, Array>;
 
 /// What may follow the path of a module.
-const PARTS: [&str; 5] = ["", ".weight", ".scales", ".biases", ".bias"];
+pub(super) const PARTS: [&str; 5] = ["", ".weight", ".scales", ".biases", ".bias"];
 
 impl Checkpoint<'_> {
     /// Every tensor's name, sorted.
     pub fn names(&self) -> Vec<String> {
-        self.tensors.borrow().keys().cloned().collect()
+        let (tensors, outlines) = (self.tensors.borrow(), self.outlines.borrow());
+        tensors.keys().chain(outlines.keys()).cloned().collect()
     }
 
     /// The shape of the tensor `name`, where there is one.
     pub fn shape(&self, name: &str) -> Option<Vec<i32>> {
-        let tensors = self.tensors.borrow();
-        tensors.get(name).map(|tensor| tensor.shape().to_vec())
+        let (tensors, outlines) = (self.tensors.borrow(), self.outlines.borrow());
+        let outline = outlines.get(name).map(|outline| outline.shape.clone());
+        tensors
+            .get(name)
+            .map(|tensor| tensor.shape().to_vec())
+            .or(outline)
     }
 
     /// Gives every tensor the name that `new_name` answers; one for which it answers nothing keeps its own.
@@ -33,9 +38,17 @@ impl Checkpoint<'_> {
     /// What the configuration says of how a module is packed goes with its weight.
     pub fn rename(&self, new_name: impl Fn(&str) -> Option<String>) {
         self.quantizations.borrow_mut().rename(&new_name);
-        let tensors = self.tensors.take().into_iter();
-        let renamed = tensors.map(|(name, tensor)| (new_name(&name).unwrap_or(name), tensor));
-        self.tensors.replace(renamed.collect());
+        for (old, new) in self
+            .names()
+            .iter()
+            .filter_map(|old| Some((old, new_name(old)?)))
+        {
+            self.note(|inventory| inventory.note_renaming(old, &new));
+        }
+        self.tensors
+            .replace(renamed(self.tensors.take(), &new_name));
+        self.outlines
+            .replace(renamed(self.outlines.take(), &new_name));
     }
 
     /// Replaces each part of a name by the one beside it, wherever it occurs and in this order.
@@ -85,6 +98,7 @@ impl Checkpoint<'_> {
         into: &str,
     ) -> Result<(), LoadError> {
         let from: Vec<String> = from.into_iter().collect();
+        outline::stack(&mut self.outlines.borrow_mut(), &from, into);
         stacked(&mut self.tensors.borrow_mut(), &from, into)
     }
 
@@ -97,8 +111,18 @@ impl Checkpoint<'_> {
     ///
     /// When the sizes do not add up to what the module has.
     pub fn split(&self, from: &str, axis: i32, into: &[(String, i32)]) -> Result<(), LoadError> {
+        outline::split(&mut self.outlines.borrow_mut(), from, axis, into);
         split(&mut self.tensors.borrow_mut(), from, axis, into)
     }
+}
+
+fn renamed<T>(
+    held: BTreeMap<String, T>,
+    new_name: impl Fn(&str) -> Option<String>,
+) -> BTreeMap<String, T> {
+    let held = held.into_iter();
+    held.map(|(name, tensor)| (new_name(&name).unwrap_or(name), tensor))
+        .collect()
 }
 
 fn stacked(tensors: &mut Tensors, from: &[String], into: &str) -> Result<(), LoadError> {

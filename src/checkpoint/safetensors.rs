@@ -8,9 +8,9 @@ use std::{
 };
 
 use mlx_rs::Array;
-use safetensors::tensor::Metadata;
+use safetensors::{Dtype, tensor::Metadata};
 
-use super::LoadError;
+use super::{LoadError, Outline, Outlines, Stored};
 
 /// The longest header that the format allows, in bytes.
 const LONGEST_HEADER: u64 = 100_000_000;
@@ -27,6 +27,37 @@ pub(super) fn open(folder: &Path) -> Result<BTreeMap<String, Array>, LoadError> 
         tensors.extend(loaded);
     }
     Ok(tensors)
+}
+
+/// What the headers of `model*.safetensors` say of every tensor.
+pub(super) fn outlines(folder: &Path) -> Result<Outlines, LoadError> {
+    let mut outlines = Outlines::new();
+    for shard in shards(folder)? {
+        for (name, info) in check(&shard)?.tensors() {
+            let sides = info.shape.iter().map(|&side| i32::try_from(side));
+            let shape = sides.collect::<Result<_, _>>();
+            let shape = shape.map_err(|_| LoadError::Shard {
+                path: shard.clone(),
+                reason: format!("tensor `{name}` is larger than MLX can count"),
+            })?;
+            let element = stored(info.dtype);
+            outlines.insert(name, Outline { shape, element });
+        }
+    }
+    Ok(outlines)
+}
+
+fn stored(dtype: Dtype) -> Stored {
+    let bits = u32::try_from(dtype.bitsize()).unwrap_or(0);
+    let known = [
+        (Dtype::F32, Stored::Float32),
+        (Dtype::F16, Stored::Float16),
+        (Dtype::BF16, Stored::Bfloat16),
+        (Dtype::U32, Stored::Word),
+        (Dtype::U8, Stored::Byte),
+    ];
+    let found = known.iter().find(|(known, _)| *known == dtype);
+    found.map_or(Stored::Other(bits), |(_, stored)| *stored)
 }
 
 /// The shards of `folder`, by name.
@@ -55,8 +86,8 @@ fn shards(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
     Ok(shards)
 }
 
-/// Checks that a shard's header is sound and that the file is as long as it says.
-fn check(path: &Path) -> Result<(), LoadError> {
+/// Reads a shard's header, and checks that it is sound and that the file is as long as it says.
+fn check(path: &Path) -> Result<Metadata, LoadError> {
     let bad = |reason: String| LoadError::Shard {
         path: path.to_owned(),
         reason,
@@ -88,5 +119,5 @@ fn check(path: &Path) -> Result<(), LoadError> {
             "it has {size} bytes and should have {expected}"
         )));
     }
-    Ok(())
+    Ok(header)
 }

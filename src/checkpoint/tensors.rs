@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Display};
 
 use mlx_rs::{Array, Dtype};
 
-use super::{Checkpoint, LoadError, Quantization};
+use super::{Checkpoint, Inventory, LoadError, Quantization};
 use crate::{ffi::MlxError, plan::ElementType};
 
 /// What a model was made of, still to be evaluated.
@@ -14,6 +14,8 @@ pub struct Parameters {
     pub arrays: Vec<Array>,
     /// How many numbers they stand for; packed ones are counted unpacked, scales and biases of packing not at all.
     pub count: u64,
+    /// What was taken, where the checkpoint was told to keep count of it.
+    pub inventory: Option<Inventory>,
 }
 
 impl Parameters {
@@ -80,6 +82,8 @@ impl<'a> Scope<'a> {
                 found: tensor.shape().to_vec(),
             });
         }
+        self.checkpoint
+            .note(|inventory| inventory.note_tensor(&name, &tensor));
         Ok(Some(tensor))
     }
 
@@ -90,10 +94,14 @@ impl<'a> Scope<'a> {
     /// When its tensors fit no encoding.
     pub fn quantization(&self, inputs: i32) -> Result<Option<Quantization>, LoadError> {
         let tensors = self.checkpoint.tensors.borrow();
-        self.checkpoint
+        let how = self
+            .checkpoint
             .quantizations
             .borrow()
-            .of_module(&self.path, inputs, &tensors)
+            .of_module(&self.path, inputs, &tensors)?;
+        self.checkpoint
+            .note(|inventory| inventory.note_module(&self.path, how));
+        Ok(how)
     }
 
     /// Notes that the model holds `array`, which stands for `count` parameters.

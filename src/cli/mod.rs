@@ -2,6 +2,7 @@
 
 mod campaign;
 mod check;
+mod convert;
 mod generate;
 mod interrupt;
 mod list;
@@ -10,6 +11,7 @@ mod printer;
 mod progress;
 mod run;
 mod shared;
+mod show;
 mod system;
 mod table;
 mod worker;
@@ -59,8 +61,12 @@ enum Command {
     Run(run::Arguments),
     /// Lets a model answer, to see what it says
     Generate(generate::Arguments),
+    /// Writes a model as a folder that MLX's programs load, packed if asked
+    Convert(convert::Arguments),
     /// Lists the architectures that can be run, and the models in the local cache
     List(list::Arguments),
+    /// Shows what a model is and what it will take, before any weight is read
+    Show(show::Arguments),
     /// Checks that every line of a report fits its schema
     Check(check::Arguments),
     /// Tells which machine, system and MLX this is
@@ -76,7 +82,10 @@ pub fn run() -> Exit {
         Ok(arguments) => arguments,
         Err(answer) => return printer::answer(&answer),
     };
-    if matches!(arguments.command, Command::Generate(_) | Command::Worker(_)) {
+    if matches!(
+        arguments.command,
+        Command::Convert(_) | Command::Generate(_) | Command::Worker(_)
+    ) {
         mlx::prepare_process();
     }
     let quiet = if arguments.quiet {
@@ -88,7 +97,9 @@ pub fn run() -> Exit {
     match arguments.command {
         Command::Run(arguments) => run::run(&arguments, &printer),
         Command::Generate(arguments) => generate::run(&arguments, &printer),
+        Command::Convert(arguments) => convert::run(&arguments, &printer),
         Command::List(arguments) => list::run(&arguments, &printer),
+        Command::Show(arguments) => show::run(&arguments, &printer),
         Command::Check(arguments) => check::run(&arguments, &printer),
         Command::System(arguments) => system::run(&arguments, &printer),
         Command::Worker(arguments) => worker::run(&arguments, &printer),

@@ -22,7 +22,9 @@ Usage: mlxk-harness [OPTIONS] <COMMAND>
 Commands:
   run       Measures models and appends a line for each cell to a report
   generate  Lets a model answer, to see what it says
+  convert   Writes a model as a folder that MLX's programs load, packed if asked
   list      Lists the architectures that can be run, and the models in the local cache
+  show      Shows what a model is and what it will take, before any weight is read
   check     Checks that every line of a report fits its schema
   system    Tells which machine, system and MLX this is
   help      Print this message or the help of the given subcommand(s)

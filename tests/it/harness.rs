@@ -49,6 +49,13 @@ impl Harness {
         self
     }
 
+    /// More arguments.
+    pub(crate) fn more(mut self, arguments: &[&str]) -> Self {
+        self.arguments
+            .extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
     /// All of standard output.
     pub(crate) fn stdout(mut self, text: &str) -> Self {
         text.clone_into(&mut self.stdout);

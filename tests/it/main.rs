@@ -4,9 +4,13 @@
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod convert;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod memory;
 #[cfg(test)]
 mod parity;
 #[cfg(test)]

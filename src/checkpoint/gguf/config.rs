@@ -46,15 +46,13 @@ pub(super) fn config(keys: &Keys<'_>, rope_factors: Option<&[f32]>) -> Result<Va
     ];
     if let Some(config) = config.as_object_mut() {
         let more = more.into_iter().flatten().chain(special_ids(keys)?);
-        let gemma3 = if keys.architecture == Architecture::Gemma3 {
-            gemma3(keys)?
-        } else {
-            Vec::new()
+        let own = match keys.architecture {
+            Architecture::Gemma2 => gemma2(keys)?,
+            Architecture::Gemma3 => gemma3(keys)?,
+            Architecture::Phi3 => phi3(keys)?,
+            Architecture::Llama | Architecture::Qwen2 | Architecture::Qwen3 => Vec::new(),
         };
-        config.extend(
-            more.chain(gemma3)
-                .map(|(key, value)| (key.to_owned(), value)),
-        );
+        config.extend(more.chain(own).map(|(key, value)| (key.to_owned(), value)));
     }
     Ok(config)
 }
@@ -74,17 +72,48 @@ fn special_ids(keys: &Keys<'_>) -> Result<Vec<(&'static str, Value)>, ConfigErro
     Ok(found)
 }
 
+/// What Gemma 2 has beyond the others.
+fn gemma2(keys: &Keys<'_>) -> Result<Vec<(&'static str, Value)>, ConfigError> {
+    let cap = |key: &str, default| keys.single(key).map(|cap| decimal(cap.unwrap_or(default)));
+    Ok(vec![
+        (
+            "attn_logit_softcapping",
+            cap("attn_logit_softcapping", 50.0)?,
+        ),
+        (
+            "final_logit_softcapping",
+            cap("final_logit_softcapping", 30.0)?,
+        ),
+        ("query_pre_attn_scalar", json!(query_scale(keys, 46)?)),
+    ])
+}
+
+/// What Phi 3 has beyond the others: positions may turn only a part of each head.
+fn phi3(keys: &Keys<'_>) -> Result<Vec<(&'static str, Value)>, ConfigError> {
+    let head_dim = keys.head_dim()?;
+    let turned = keys.count("rope.dimension_count")?.unwrap_or(head_dim);
+    if turned == 0 || turned > head_dim || !turned.is_multiple_of(2) {
+        return Err(keys.unsupported(
+            "rope.dimension_count",
+            format!("{turned} of {head_dim} elements of a head"),
+        ));
+    }
+    let part = json!(turned as f64 / head_dim as f64);
+    Ok(vec![("partial_rotary_factor", part)])
+}
+
+/// What queries of Gemma are scaled by. No key says it: the largest model alone, of so many layers, scales by width
+/// and heads.
+fn query_scale(keys: &Keys<'_>, layers_of_largest: u64) -> Result<u64, ConfigError> {
+    if keys.needed_count("block_count")? != layers_of_largest {
+        return keys.head_dim();
+    }
+    let (width, heads) = (keys.needed_count("embedding_length")?, keys.heads()?);
+    Ok(width.checked_div(heads).unwrap_or(0))
+}
+
 /// What Gemma 3 has beyond the others.
 fn gemma3(keys: &Keys<'_>) -> Result<Vec<(&'static str, Value)>, ConfigError> {
-    let layers = keys.needed_count("block_count")?;
-    let heads = keys.heads()?;
-    let width = keys.needed_count("embedding_length")?;
-    // No key says it: the largest model alone scales by width and heads.
-    let scale = if layers == 62 {
-        width.checked_div(heads).unwrap_or(0)
-    } else {
-        keys.head_dim()?
-    };
     let local = keys.single("rope.freq_base_swa")?.unwrap_or(1e4);
     Ok(vec![
         (
@@ -95,7 +124,7 @@ fn gemma3(keys: &Keys<'_>) -> Result<Vec<(&'static str, Value)>, ConfigError> {
             "sliding_window_pattern",
             json!(keys.count("attention.sliding_window_pattern")?.unwrap_or(6)),
         ),
-        ("query_pre_attn_scalar", json!(scale)),
+        ("query_pre_attn_scalar", json!(query_scale(keys, 62)?)),
         ("rope_local_base_freq", decimal(local)),
     ])
 }
@@ -190,6 +219,22 @@ mod tests {
         assert_eq!(config["sliding_window"], 512);
         assert_eq!(config["sliding_window_pattern"], 6);
         assert_eq!(config["query_pre_attn_scalar"], 4);
+    }
+
+    #[test]
+    fn gemma_2_has_caps_and_phi_turns_a_part_of_each_head() {
+        let sample = Sample::model("gemma2").single("gemma2.attn_logit_softcapping", 20.0);
+        let config = read(&sample).unwrap();
+        assert_eq!(config["model_type"], "gemma2");
+        assert_eq!(config["attn_logit_softcapping"], 20.0);
+        assert_eq!(config["final_logit_softcapping"], 30.0);
+        assert_eq!(config["query_pre_attn_scalar"], 4);
+        let sample = Sample::model("phi3").count("phi3.rope.dimension_count", 2);
+        assert_eq!(read(&sample).unwrap()["partial_rotary_factor"], 0.5);
+        refused(
+            &Sample::model("phi3").count("phi3.rope.dimension_count", 6),
+            "key `phi3.rope.dimension_count` asks for 6 of 4 elements of a head, which is not supported",
+        );
     }
 
     #[test]

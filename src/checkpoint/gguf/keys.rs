@@ -139,6 +139,9 @@ impl<'a> Keys<'a> {
             return Err(self.unsupported("expert_count", format!("{experts} experts")));
         }
         for key in ["rope.dimension_count", "attention.value_length"] {
+            if key == "rope.dimension_count" && self.architecture == Architecture::Phi3 {
+                continue;
+            }
             if let Some(other) = self.count(key)?.filter(|&other| other != head_dim) {
                 return Err(
                     self.unsupported(key, format!("{other} of {head_dim} elements of a head"))

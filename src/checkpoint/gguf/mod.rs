@@ -5,6 +5,7 @@ mod config;
 mod header;
 mod keys;
 mod metadata;
+mod outline;
 mod pre_tokenizer;
 mod reader;
 mod rope;
@@ -262,10 +263,13 @@ fn source(keys: &Keys<'_>, tensor: &TensorInfo) -> Result<Source, ConfigError> {
         Architecture::Llama if tensor.name.contains(".attn_k.") => {
             Change::UntwistHeads(keys.kv_heads()?)
         }
-        Architecture::Gemma3 if tensor.name.ends_with("norm.weight") => Change::SubtractOne,
-        Architecture::Llama | Architecture::Qwen2 | Architecture::Qwen3 | Architecture::Gemma3 => {
-            Change::None
-        }
+        gemma if gemma.is_gemma() && tensor.name.ends_with("norm.weight") => Change::SubtractOne,
+        Architecture::Llama
+        | Architecture::Qwen2
+        | Architecture::Qwen3
+        | Architecture::Gemma2
+        | Architecture::Gemma3
+        | Architecture::Phi3 => Change::None,
     };
     if let Change::UntwistHeads(heads) = change
         && !tensor

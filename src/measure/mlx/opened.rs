@@ -7,7 +7,6 @@ use mlx_rs::{
     memory::{active_memory, clear_cache, peak_memory},
     transforms::eval,
 };
-use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
@@ -206,26 +205,9 @@ fn facts(checkpoint: &Checkpoint<'_>) -> Result<ModelFacts, LoadError> {
         stored_quantization: stored.filter(|stored| Some(stored) != loaded.as_ref()),
         quantization: loaded,
         format: location.format.name().to_owned(),
-        context_length: context_length(description.config()),
+        context_length: description.context_length(),
         ..ModelFacts::default()
     })
-}
-
-/// Tokens that a model was made to attend to, under the names that configurations use.
-fn context_length(config: &Value) -> Option<u32> {
-    let names = [
-        "max_position_embeddings",
-        "n_positions",
-        "max_sequence_length",
-        "seq_len",
-    ];
-    let read = |section: &Value| {
-        names
-            .iter()
-            .filter_map(|name| section.get(name)?.as_u64())
-            .find_map(|length| u32::try_from(length).ok().filter(|length| *length > 0))
-    };
-    read(config).or_else(|| read(config.get("text_config")?))
 }
 
 /// The element type of what flows through the model: that of the embedding, or of its scales.

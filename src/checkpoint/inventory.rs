@@ -1,0 +1,78 @@
+//! What a model took from a checkpoint: the tensors and modules that belong to it, and nothing else.
+
+use std::collections::BTreeMap;
+
+use mlx_rs::Array;
+
+use super::{Checkpoint, Quantization};
+
+/// What a model took from a checkpoint, under the names that the checkpoint's files use.
+///
+/// A tensor that the family only renamed has its old name back; one that it made out of others has the name that it
+/// was given.
+#[derive(Clone, Default)]
+pub struct Inventory {
+    /// Every tensor that was taken.
+    pub tensors: BTreeMap<String, Array>,
+    /// The modules that can be packed, and how each is packed.
+    pub modules: BTreeMap<String, Option<Quantization>>,
+    /// Old names of tensors that were renamed.
+    renamed: BTreeMap<String, String>,
+}
+
+impl Inventory {
+    pub(super) fn note_renaming(&mut self, old: &str, new: &str) {
+        let oldest = self.renamed.remove(old).unwrap_or_else(|| old.to_owned());
+        self.renamed.insert(new.to_owned(), oldest);
+    }
+
+    pub(super) fn note_tensor(&mut self, name: &str, tensor: &Array) {
+        let name = self.old_name(name).to_owned();
+        self.tensors.insert(name, tensor.clone());
+    }
+
+    pub(super) fn note_module(&mut self, path: &str, how: Option<Quantization>) {
+        let weight = format!("{path}.weight");
+        let old = self.old_name(&weight);
+        let path = old.strip_suffix(".weight").unwrap_or(path).to_owned();
+        self.modules.insert(path, how);
+    }
+
+    fn old_name<'a>(&'a self, name: &'a str) -> &'a str {
+        self.renamed.get(name).map_or(name, String::as_str)
+    }
+}
+
+impl Checkpoint<'_> {
+    /// The same checkpoint, which keeps count of what is taken: see [`super::Parameters::inventory`].
+    #[must_use]
+    pub fn recording(self) -> Self {
+        self.parameters.borrow_mut().inventory = Some(Inventory::default());
+        self
+    }
+
+    /// Notes in the inventory, where one is kept.
+    pub(super) fn note(&self, note: impl FnOnce(&mut Inventory)) {
+        if let Some(inventory) = &mut self.parameters.borrow_mut().inventory {
+            note(inventory);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_renamed_has_its_first_name_back() {
+        let mut inventory = Inventory::default();
+        inventory.note_renaming("a.w1.weight", "a.gate.weight");
+        inventory.note_renaming("a.gate.weight", "b.gate.weight");
+        let tensor = Array::from_slice(&[1i32], &[1]);
+        inventory.note_tensor("b.gate.weight", &tensor);
+        inventory.note_tensor("b.up.weight", &tensor);
+        inventory.note_module("b.gate", None);
+        assert!(inventory.tensors.keys().eq(["a.w1.weight", "b.up.weight"]));
+        assert!(inventory.modules.keys().eq(["a.w1"]));
+    }
+}
