@@ -60,7 +60,7 @@ struct Choice {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Report")]
 struct Report {
-    /// The report to append to [default: `reports/<UTC date>-v<version>.jsonl`]
+    /// The report to append to; by default `reports/<UTC date>-v<version>.jsonl`
     #[arg(long = "report-output", value_name = "FILE")]
     path: Option<PathBuf>,
     /// The version of the lines

@@ -60,7 +60,7 @@ impl HeadwiseLinear {
     }
 }
 
-/// `softmax(scale · q kᵀ + added) v`, shaped as for [`attention`](super::attention) with `added` as
+/// `softmax(scale · q kᵀ + added) v`, shaped as for [`attention`](super::attention()) with `added` as
 /// `[batch, heads, n, keys]`.
 ///
 /// # Errors
