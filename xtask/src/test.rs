@@ -11,6 +11,13 @@ use crate::{TaskError, demo, mlx};
 pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<ExitCode, TaskError> {
     mlx::ensure(workspace)?;
     demo::ensure(workspace)?;
+    if arguments.is_empty() {
+        // First, so that what is printed last is the count of all others.
+        let code = document_tests(workspace)?;
+        if code != ExitCode::SUCCESS {
+            return Ok(code);
+        }
+    }
     let code = if has_nextest(workspace) {
         let nextest = ["nextest", "run", "--workspace", "--locked"];
         workspace
@@ -28,10 +35,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<ExitC
             .args(arguments)
             .pass_through()?
     };
-    if code != ExitCode::SUCCESS || !arguments.is_empty() {
-        return Ok(code);
-    }
-    Ok(document_tests(workspace)?)
+    Ok(code)
 }
 
 fn document_tests(workspace: &Workspace) -> Result<ExitCode, ProcessError> {
