@@ -2,10 +2,7 @@
 //!
 //! The only unsafe code of the crate is here.
 
-#![expect(
-    unsafe_code,
-    reason = "the C interface has no safe wrapper for these calls"
-)]
+#![expect(unsafe_code, reason = "the C interface has no safe wrapper for these calls")]
 
 mod experts;
 
@@ -55,9 +52,7 @@ pub fn mlx_version() -> Option<String> {
     unsafe {
         let mut text = mlx_sys::mlx_string_new();
         let status = mlx_sys::mlx_version(&raw mut text);
-        let version = (status == 0)
-            .then(|| owned(mlx_sys::mlx_string_data(text)))
-            .flatten();
+        let version = (status == 0).then(|| owned(mlx_sys::mlx_string_data(text))).flatten();
         mlx_sys::mlx_string_free(text);
         version
     }
@@ -320,10 +315,7 @@ pub fn quantize(
 }
 
 fn optional(value: i32) -> mlx_sys::mlx_optional_int {
-    mlx_sys::mlx_optional_int {
-        value,
-        has_value: true,
-    }
+    mlx_sys::mlx_optional_int { value, has_value: true }
 }
 
 fn c_string(text: &str) -> Result<CString, Exception> {
@@ -366,20 +358,10 @@ mod tests {
         let values: Vec<f32> = (0..64).map(|i: u8| f32::from(i) / 8.0).collect();
         let dense = Array::from_slice(&values, &[1, 64]);
         for (mode, bits, tolerance) in [("affine", 8, 0.02), ("mxfp8", 8, 0.3)] {
-            let packing = Packing {
-                group_size: 32,
-                bits,
-                mode,
-            };
+            let packing = Packing { group_size: 32, bits, mode };
             let (weight, scales, biases) = quantize(&dense, packing).unwrap();
             let again = dequantize(&weight, &scales, biases.as_ref(), packing).unwrap();
-            let gap = again
-                .subtract(&dense)
-                .unwrap()
-                .abs()
-                .unwrap()
-                .max(None)
-                .unwrap();
+            let gap = again.subtract(&dense).unwrap().abs().unwrap().max(None).unwrap();
             let gap = gap.try_item_cast::<f32>().unwrap();
             assert!(gap <= tolerance, "{mode}: {gap}");
         }

@@ -46,11 +46,7 @@ impl Checkpoint<'_> {
 
     fn parse<T: DeserializeOwned>(&self, value: &Value) -> Result<T, LoadError> {
         T::deserialize(value).map_err(|source| LoadError::Config {
-            model_type: self
-                .description
-                .model_type()
-                .unwrap_or("unknown")
-                .to_owned(),
+            model_type: self.description.model_type().unwrap_or("unknown").to_owned(),
             source,
         })
     }

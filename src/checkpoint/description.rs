@@ -31,9 +31,8 @@ impl Description {
         match location.format {
             Format::Safetensors => {
                 let config = read_json(&location.path, "config.json")?;
-                let mut config = config.ok_or_else(|| LoadError::NoConfig {
-                    path: location.path.clone(),
-                })?;
+                let mut config =
+                    config.ok_or_else(|| LoadError::NoConfig { path: location.path.clone() })?;
                 complete(&mut config, &location.path)?;
                 // As mlx-lm: a broken `generation_config.json` says nothing.
                 let generation = read_json(&location.path, "generation_config.json");
@@ -86,12 +85,7 @@ impl Description {
 
     /// Tokens that the model was made to attend to, under the names that configurations use.
     pub fn context_length(&self) -> Option<u32> {
-        let names = [
-            "max_position_embeddings",
-            "n_positions",
-            "max_sequence_length",
-            "seq_len",
-        ];
+        let names = ["max_position_embeddings", "n_positions", "max_sequence_length", "seq_len"];
         let length = self.count(&names)?;
         u32::try_from(length).ok()
     }
@@ -99,9 +93,7 @@ impl Description {
     /// The first of `keys` that the configuration, or that of its text, has as a positive whole number.
     pub fn count(&self, keys: &[&str]) -> Option<u64> {
         let read = |section: &Value| {
-            keys.iter()
-                .filter_map(|key| section.get(key)?.as_u64())
-                .find(|count| *count > 0)
+            keys.iter().filter_map(|key| section.get(key)?.as_u64()).find(|count| *count > 0)
         };
         read(&self.config).or_else(|| read(self.config.get("text_config")?))
     }
@@ -112,10 +104,7 @@ impl Description {
     ///
     /// When there is none.
     pub fn model_type(&self) -> Result<&str, LoadError> {
-        self.config
-            .get("model_type")
-            .and_then(Value::as_str)
-            .ok_or(LoadError::NoArchitecture)
+        self.config.get("model_type").and_then(Value::as_str).ok_or(LoadError::NoArchitecture)
     }
 }
 
@@ -144,7 +133,5 @@ fn read_json(folder: &Path, file: &'static str) -> Result<Option<Value>, LoadErr
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(LoadError::Read { path, source }),
     };
-    python_json::parse(&text)
-        .map(Some)
-        .map_err(|source| LoadError::Json { file, source })
+    python_json::parse(&text).map(Some).map_err(|source| LoadError::Json { file, source })
 }

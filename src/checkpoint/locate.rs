@@ -124,10 +124,7 @@ impl Location {
                 id: id.clone(),
                 revision: Some(commit),
             })
-            .ok_or_else(|| LocateError::NotCached {
-                id,
-                revision: revision_asked(),
-            })
+            .ok_or_else(|| LocateError::NotCached { id, revision: revision_asked() })
     }
 
     /// Bytes of the model: of its file, or of all files of its folder, links followed.
@@ -137,8 +134,7 @@ impl Location {
 }
 
 fn is_gguf(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
 }
 
 fn at_path(path: &Path, argument: &str) -> Result<Location, LocateError> {
@@ -146,37 +142,23 @@ fn at_path(path: &Path, argument: &str) -> Result<Location, LocateError> {
         (true, _) => Format::Safetensors,
         (false, true) => Format::Gguf,
         (false, false) => {
-            return Err(LocateError::NotAModel {
-                argument: argument.to_owned(),
-            });
+            return Err(LocateError::NotAModel { argument: argument.to_owned() });
         }
     };
     // `.` and `..` have no base name of their own.
     let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let name = if path.file_name().is_some() {
-        path
-    } else {
-        &whole
-    };
-    let id = name.file_name().map_or_else(
-        || "model".to_owned(),
-        |name| name.to_string_lossy().into_owned(),
-    );
-    Ok(Location {
-        path: path.to_owned(),
-        format,
-        id,
-        revision: None,
-    })
+    let name = if path.file_name().is_some() { path } else { &whole };
+    let id = name
+        .file_name()
+        .map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned());
+    Ok(Location { path: path.to_owned(), format, id, revision: None })
 }
 
 /// The hub id that `argument` means: `org/name`, or a bare name of `mlx-community`.
 fn hub_id(argument: &str) -> Option<String> {
     let is_part = |part: &str| {
         !part.is_empty()
-            && part
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
     };
     match argument.split('/').collect::<Vec<_>>()[..] {
         [name] if is_part(name) => Some(format!("mlx-community/{name}")),
@@ -187,11 +169,7 @@ fn hub_id(argument: &str) -> Option<String> {
 
 /// The hub cache: `HF_HUB_CACHE`, else `hub` below `HF_HOME`, else below the user's cache folder.
 pub fn cache_folder() -> Option<PathBuf> {
-    let variable = |name| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     variable("HF_HUB_CACHE").or_else(|| {
         let home = variable("HF_HOME").or_else(|| {
             let cache = variable("XDG_CACHE_HOME")
@@ -221,10 +199,7 @@ fn snapshot(cache: &Path, id: &str, revision: Option<&str>) -> Option<(PathBuf, 
 }
 
 fn only_entry(folder: &Path) -> Option<String> {
-    let mut names = fs::read_dir(folder)
-        .ok()?
-        .flatten()
-        .map(|entry| entry.file_name());
+    let mut names = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.file_name());
     match (names.next(), names.next()) {
         (Some(only), None) => only.into_string().ok(),
         _ => None,
@@ -244,12 +219,7 @@ pub fn cached() -> Vec<Location> {
             let name = entry.file_name().into_string().ok()?;
             let id = name.strip_prefix("models--")?.replacen("--", "/", 1);
             let (path, commit) = snapshot(&cache, &id, None)?;
-            Some(Location {
-                path,
-                format: Format::Safetensors,
-                id,
-                revision: Some(commit),
-            })
+            Some(Location { path, format: Format::Safetensors, id, revision: Some(commit) })
         })
         .collect();
     found.sort_by(|a, b| a.id.cmp(&b.id));
@@ -273,10 +243,7 @@ mod tests {
 
     #[test]
     fn a_bare_name_is_one_of_the_community() {
-        assert_eq!(
-            hub_id("Qwen3-0.6B-4bit").unwrap(),
-            "mlx-community/Qwen3-0.6B-4bit"
-        );
+        assert_eq!(hub_id("Qwen3-0.6B-4bit").unwrap(), "mlx-community/Qwen3-0.6B-4bit");
         assert_eq!(hub_id("org/name").unwrap(), "org/name");
         assert_eq!(hub_id("a/b/c"), None);
         assert_eq!(hub_id("no such thing"), None);
@@ -304,10 +271,7 @@ mod tests {
     fn what_is_not_there_says_what_to_do() {
         let error = Location::find("./nowhere", None).unwrap_err();
         assert_eq!(error.to_string(), "`./nowhere` does not exist");
-        let error = LocateError::NotCached {
-            id: "org/name".into(),
-            revision: None,
-        };
+        let error = LocateError::NotCached { id: "org/name".into(), revision: None };
         assert_eq!(error.hint().unwrap(), "run `hf download org/name`");
     }
 }

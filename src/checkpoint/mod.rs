@@ -281,10 +281,7 @@ impl<'a> Checkpoint<'a> {
         let left = self.tensors.into_inner();
         match left.keys().next() {
             None => Ok(self.parameters.into_inner()),
-            Some(first) => Err(LoadError::Unused {
-                count: left.len(),
-                first: first.clone(),
-            }),
+            Some(first) => Err(LoadError::Unused { count: left.len(), first: first.clone() }),
         }
     }
 }

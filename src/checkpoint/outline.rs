@@ -107,18 +107,14 @@ impl<'a> Checkpoint<'a> {
         Ok(Self {
             outlines: outlines.into(),
             // How a foreign method packs does not show in outlines.
-            quantizations: Quantizations::of(description.config())
-                .unwrap_or_default()
-                .into(),
+            quantizations: Quantizations::of(description.config()).unwrap_or_default().into(),
             ..Self::empty(description)
         })
     }
 
     /// How the matrix at `path` is packed, as far as headers tell; none where it is dense.
     pub fn packing(&self, path: &str) -> Option<Quantization> {
-        self.quantizations
-            .borrow()
-            .of_outline(path, &self.outlines.borrow())
+        self.quantizations.borrow().of_outline(path, &self.outlines.borrow())
     }
 
     /// The outlines that are left, under the names that the family gave them.
@@ -130,9 +126,7 @@ impl<'a> Checkpoint<'a> {
 /// What stacking modules does to their outlines.
 pub(super) fn stack(outlines: &mut Outlines, from: &[String], into: &str) {
     for part in PARTS {
-        let taken = from
-            .iter()
-            .filter_map(|path| outlines.remove(&format!("{path}{part}")));
+        let taken = from.iter().filter_map(|path| outlines.remove(&format!("{path}{part}")));
         let taken: Vec<_> = taken.collect();
         if let Some(first) = taken.first() {
             let count = i32::try_from(taken.len()).unwrap_or(i32::MAX);
@@ -204,11 +198,7 @@ pub(super) fn packing(
             _ => return None,
         },
     };
-    Some(Quantization {
-        group_size,
-        bits,
-        mode,
-    })
+    Some(Quantization { group_size, bits, mode })
 }
 
 #[cfg(test)]
@@ -216,10 +206,7 @@ mod tests {
     use super::*;
 
     fn matrix(words: i32, groups: i32, scales: Stored) -> Outlines {
-        let outline = |row, element| Outline {
-            shape: vec![3, row],
-            element,
-        };
+        let outline = |row, element| Outline { shape: vec![3, row], element };
         [
             ("m.weight".to_owned(), outline(words, Stored::Word)),
             ("m.scales".to_owned(), outline(groups, scales)),
@@ -229,11 +216,7 @@ mod tests {
 
     #[test]
     fn packing_is_read_off_the_shapes() {
-        let general = Quantization {
-            group_size: 64,
-            bits: 4,
-            mode: Mode::Affine,
-        };
+        let general = Quantization { group_size: 64, bits: 4, mode: Mode::Affine };
         let found = |outlines: &Outlines| packing(Some(general), Entry::None, outlines, "m");
         // 256 elements a row: 32 words of 4 bits each eight, 4 groups of 64.
         assert_eq!(found(&matrix(32, 4, Stored::Float16)), Some(general));
@@ -243,36 +226,17 @@ mod tests {
         let floats = found(&matrix(32, 8, Stored::Byte)).unwrap();
         assert_eq!((floats.group_size, floats.mode), (32, Mode::Mxfp4));
         assert_eq!(
-            packing(
-                Some(general),
-                Entry::Dense,
-                &matrix(32, 4, Stored::Float16),
-                "m"
-            ),
+            packing(Some(general), Entry::Dense, &matrix(32, 4, Stored::Float16), "m"),
             None
         );
-        assert_eq!(
-            packing(
-                Some(general),
-                Entry::None,
-                &matrix(32, 4, Stored::Float16),
-                "n"
-            ),
-            None
-        );
+        assert_eq!(packing(Some(general), Entry::None, &matrix(32, 4, Stored::Float16), "n"), None);
     }
 
     #[test]
     fn bytes_follow_shape_and_type() {
-        let outline = Outline {
-            shape: vec![3, 5],
-            element: Stored::Bfloat16,
-        };
+        let outline = Outline { shape: vec![3, 5], element: Stored::Bfloat16 };
         assert_eq!((outline.count(), outline.bytes()), (15, 30));
-        let odd = Outline {
-            shape: vec![3],
-            element: Stored::Other(4),
-        };
+        let odd = Outline { shape: vec![3], element: Stored::Other(4) };
         assert_eq!(odd.bytes(), 2);
     }
 }

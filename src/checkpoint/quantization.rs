@@ -72,11 +72,7 @@ impl Mode {
 impl Quantization {
     /// The same for the C interface.
     pub fn packing(&self) -> Packing<'static> {
-        Packing {
-            group_size: self.group_size,
-            bits: self.bits,
-            mode: self.mode.name(),
-        }
+        Packing { group_size: self.group_size, bits: self.bits, mode: self.mode.name() }
     }
 
     /// The dense form of packed rows.
@@ -127,11 +123,8 @@ impl Quantization {
     /// Reads group size and bits off the shapes of a packed matrix with `inputs` elements a row.
     fn infer(path: &str, inputs: i32, weight: &Array, scales: &Array) -> Result<Self, LoadError> {
         let (words, groups) = (weight.dim(-1), scales.dim(-1));
-        let odd = || {
-            unsupported(format!(
-                "packing of `{path}` ({words} words, {groups} groups a row)"
-            ))
-        };
+        let odd =
+            || unsupported(format!("packing of `{path}` ({words} words, {groups} groups a row)"));
         if groups == 0 || inputs % groups != 0 || (words * 32) % inputs != 0 {
             return Err(odd());
         }
@@ -143,11 +136,7 @@ impl Quantization {
             (Dtype::Uint8, ..) => return Err(odd()),
             _ => Mode::Affine,
         };
-        Ok(Self {
-            group_size,
-            bits,
-            mode,
-        })
+        Ok(Self { group_size, bits, mode })
     }
 }
 
@@ -177,10 +166,7 @@ impl Quantizations {
                 modules.insert(path.clone(), None);
             }
         }
-        Ok(Self {
-            general: Some(Quantization::parse(entries)?),
-            modules,
-        })
+        Ok(Self { general: Some(Quantization::parse(entries)?), modules })
     }
 
     /// How the matrix at `path` is packed, whose rows have `inputs` elements.
@@ -219,9 +205,7 @@ impl Quantizations {
     pub(super) fn rename(&mut self, new_name: impl Fn(&str) -> Option<String>) {
         let moved = |path: String| {
             let weight = new_name(&format!("{path}.weight"));
-            weight
-                .and_then(|name| name.strip_suffix(".weight").map(str::to_owned))
-                .unwrap_or(path)
+            weight.and_then(|name| name.strip_suffix(".weight").map(str::to_owned)).unwrap_or(path)
         };
         let modules = std::mem::take(&mut self.modules).into_iter();
         self.modules = modules.map(|(path, own)| (moved(path), own)).collect();
@@ -232,11 +216,7 @@ impl Quantizations {
         &mut self,
         tensors: &mut BTreeMap<String, Array>,
     ) -> Result<(), LoadError> {
-        let Self {
-            general: Some(general),
-            modules,
-        } = std::mem::take(self)
-        else {
+        let Self { general: Some(general), modules } = std::mem::take(self) else {
             return Ok(());
         };
         let paths: Vec<String> = tensors
@@ -249,14 +229,11 @@ impl Quantizations {
             };
             let mut part = |name: &str| tensors.remove(&format!("{path}.{name}"));
             let (Some(weight), Some(scales)) = (part("weight"), part("scales")) else {
-                return Err(LoadError::Missing {
-                    name: format!("{path}.weight"),
-                });
+                return Err(LoadError::Missing { name: format!("{path}.weight") });
             };
             let biases = part("biases");
-            let dense = how
-                .dequantize(&weight, &scales, biases.as_ref())
-                .map_err(MlxError::from)?;
+            let dense =
+                how.dequantize(&weight, &scales, biases.as_ref()).map_err(MlxError::from)?;
             tensors.insert(format!("{path}.weight"), dense);
         }
         Ok(())
@@ -269,17 +246,10 @@ impl Quantizations {
 
     /// In words, such as `4-bit affine, group 64`; none where nothing is packed.
     pub(super) fn describe(&self) -> Option<String> {
-        let Quantization {
-            group_size,
-            bits,
-            mode,
-        } = self.general?;
+        let Quantization { group_size, bits, mode } = self.general?;
         let mixed = self.modules.values().any(|own| *own != self.general);
         let mixed = if mixed { ", mixed" } else { "" };
-        Some(format!(
-            "{bits}-bit {}, group {group_size}{mixed}",
-            mode.name()
-        ))
+        Some(format!("{bits}-bit {}, group {group_size}{mixed}", mode.name()))
     }
 }
 
@@ -294,18 +264,12 @@ mod tests {
     use super::*;
 
     fn tensors(words: i32, groups: i32) -> BTreeMap<String, Array> {
-        [
-            ("m.weight", words, Dtype::Uint32),
-            ("m.scales", groups, Dtype::Float32),
-        ]
-        .into_iter()
-        .map(|(name, width, dtype)| {
-            (
-                name.to_owned(),
-                mlx_rs::ops::zeros_dtype(&[2, width], dtype).unwrap(),
-            )
-        })
-        .collect()
+        [("m.weight", words, Dtype::Uint32), ("m.scales", groups, Dtype::Float32)]
+            .into_iter()
+            .map(|(name, width, dtype)| {
+                (name.to_owned(), mlx_rs::ops::zeros_dtype(&[2, width], dtype).unwrap())
+            })
+            .collect()
     }
 
     #[test]
@@ -314,14 +278,7 @@ mod tests {
             Quantizations::of(&json!({"quantization": {"group_size": 64, "bits": 4}})).unwrap();
         // 256 elements a row: 64 words of 8 bits each four, 8 groups of 32.
         let found = all.of_module("m", 256, &tensors(64, 8)).unwrap();
-        assert_eq!(
-            found,
-            Some(Quantization {
-                group_size: 32,
-                bits: 8,
-                mode: Mode::Affine
-            })
-        );
+        assert_eq!(found, Some(Quantization { group_size: 32, bits: 8, mode: Mode::Affine }));
         assert_eq!(all.of_module("n", 256, &tensors(64, 8)).unwrap(), None);
         assert!(all.of_module("m", 256, &tensors(64, 7)).is_err());
     }

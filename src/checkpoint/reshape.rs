@@ -27,10 +27,7 @@ impl Checkpoint<'_> {
     pub fn shape(&self, name: &str) -> Option<Vec<i32>> {
         let (tensors, outlines) = (self.tensors.borrow(), self.outlines.borrow());
         let outline = outlines.get(name).map(|outline| outline.shape.clone());
-        tensors
-            .get(name)
-            .map(|tensor| tensor.shape().to_vec())
-            .or(outline)
+        tensors.get(name).map(|tensor| tensor.shape().to_vec()).or(outline)
     }
 
     /// Gives every tensor the name that `new_name` answers; one for which it answers nothing keeps its own.
@@ -38,17 +35,11 @@ impl Checkpoint<'_> {
     /// What the configuration says of how a module is packed goes with its weight.
     pub fn rename(&self, new_name: impl Fn(&str) -> Option<String>) {
         self.quantizations.borrow_mut().rename(&new_name);
-        for (old, new) in self
-            .names()
-            .iter()
-            .filter_map(|old| Some((old, new_name(old)?)))
-        {
+        for (old, new) in self.names().iter().filter_map(|old| Some((old, new_name(old)?))) {
             self.note(|inventory| inventory.note_renaming(old, &new));
         }
-        self.tensors
-            .replace(renamed(self.tensors.take(), &new_name));
-        self.outlines
-            .replace(renamed(self.outlines.take(), &new_name));
+        self.tensors.replace(renamed(self.tensors.take(), &new_name));
+        self.outlines.replace(renamed(self.outlines.take(), &new_name));
     }
 
     /// Replaces each part of a name by the one beside it, wherever it occurs and in this order.
@@ -121,8 +112,7 @@ fn renamed<T>(
     new_name: impl Fn(&str) -> Option<String>,
 ) -> BTreeMap<String, T> {
     let held = held.into_iter();
-    held.map(|(name, tensor)| (new_name(&name).unwrap_or(name), tensor))
-        .collect()
+    held.map(|(name, tensor)| (new_name(&name).unwrap_or(name), tensor)).collect()
 }
 
 fn stacked(tensors: &mut Tensors, from: &[String], into: &str) -> Result<(), LoadError> {
@@ -165,19 +155,12 @@ fn split(
             continue;
         };
         let sizes = whole.shape().iter().zip(0..);
-        let expected: Vec<i32> = sizes
-            .map(|(size, at)| if at == axis { total } else { *size })
-            .collect();
+        let expected: Vec<i32> =
+            sizes.map(|(size, at)| if at == axis { total } else { *size }).collect();
         if axis < 0 || expected != whole.shape() {
-            return Err(LoadError::Shape {
-                name,
-                expected,
-                found: whole.shape().to_vec(),
-            });
+            return Err(LoadError::Shape { name, expected, found: whole.shape().to_vec() });
         }
-        let pieces = whole
-            .split_at_indices(&ends, axis)
-            .map_err(MlxError::from)?;
+        let pieces = whole.split_at_indices(&ends, axis).map_err(MlxError::from)?;
         for ((path, _), piece) in into.iter().zip(pieces) {
             tensors.insert(format!("{path}{part}"), piece);
         }
@@ -232,10 +215,7 @@ mod tests {
         let mut tensors = tensors(&[("qkv.bias", &[4]), ("qkv.weight", &[4, 2])]);
         let into = [("q".to_owned(), 1), ("k".to_owned(), 3)];
         split(&mut tensors, "qkv", 0, &into).unwrap();
-        assert_eq!(
-            names(&tensors),
-            ["k.bias", "k.weight", "q.bias", "q.weight"]
-        );
+        assert_eq!(names(&tensors), ["k.bias", "k.weight", "q.bias", "q.weight"]);
         let rows = tensors["k.weight"].contiguous().unwrap();
         assert_eq!(rows.try_as_slice::<i32>().unwrap(), [2, 3, 4, 5, 6, 7]);
         assert_eq!(tensors["q.bias"].shape(), [1]);
@@ -246,9 +226,6 @@ mod tests {
         let mut tensors = tensors(&[("qkv.weight", &[4, 2])]);
         let into = [("q".to_owned(), 1), ("k".to_owned(), 2)];
         let error = split(&mut tensors, "qkv", 0, &into).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "tensor `qkv.weight` is [4, 2] and should be [3, 2]"
-        );
+        assert_eq!(error.to_string(), "tensor `qkv.weight` is [4, 2] and should be [3, 2]");
     }
 }

@@ -34,19 +34,13 @@ pub struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     pub(super) fn new(checkpoint: &'a Checkpoint<'a>) -> Self {
-        Self {
-            checkpoint,
-            path: String::new(),
-        }
+        Self { checkpoint, path: String::new() }
     }
 
     /// The scope below this one.
     #[must_use]
     pub fn at(&self, name: impl Display) -> Self {
-        Self {
-            checkpoint: self.checkpoint,
-            path: self.full(name),
-        }
+        Self { checkpoint: self.checkpoint, path: self.full(name) }
     }
 
     /// Takes the tensor `name`, which has to have this shape.
@@ -56,9 +50,7 @@ impl<'a> Scope<'a> {
     /// When there is none here, or it has another shape.
     pub fn take_shaped(&self, name: &str, shape: &[i32]) -> Result<Array, LoadError> {
         self.take_shaped_if_present(name, shape)?
-            .ok_or_else(|| LoadError::Missing {
-                name: self.full(name),
-            })
+            .ok_or_else(|| LoadError::Missing { name: self.full(name) })
     }
 
     /// Takes the tensor `name` where there is one; it has to have this shape.
@@ -82,8 +74,7 @@ impl<'a> Scope<'a> {
                 found: tensor.shape().to_vec(),
             });
         }
-        self.checkpoint
-            .note(|inventory| inventory.note_tensor(&name, &tensor));
+        self.checkpoint.note(|inventory| inventory.note_tensor(&name, &tensor));
         Ok(Some(tensor))
     }
 
@@ -94,13 +85,8 @@ impl<'a> Scope<'a> {
     /// When its tensors fit no encoding.
     pub fn quantization(&self, inputs: i32) -> Result<Option<Quantization>, LoadError> {
         let tensors = self.checkpoint.tensors.borrow();
-        let how = self
-            .checkpoint
-            .quantizations
-            .borrow()
-            .of_module(&self.path, inputs, &tensors)?;
-        self.checkpoint
-            .note(|inventory| inventory.note_module(&self.path, how));
+        let how = self.checkpoint.quantizations.borrow().of_module(&self.path, inputs, &tensors)?;
+        self.checkpoint.note(|inventory| inventory.note_module(&self.path, how));
         Ok(how)
     }
 
@@ -125,10 +111,7 @@ pub(super) fn cast(
     element: ElementType,
 ) -> Result<(), LoadError> {
     for tensor in tensors.values_mut() {
-        if matches!(
-            tensor.dtype(),
-            Dtype::Float32 | Dtype::Float16 | Dtype::Bfloat16
-        ) {
+        if matches!(tensor.dtype(), Dtype::Float32 | Dtype::Float16 | Dtype::Bfloat16) {
             *tensor = tensor.as_dtype(element.into()).map_err(MlxError::from)?;
         }
     }

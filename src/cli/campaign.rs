@@ -88,8 +88,7 @@ impl<'a> Campaign<'a> {
         let all = plan.models.len();
         for (done, model) in plan.models.iter().enumerate() {
             if self.stop.load(Ordering::SeqCst) {
-                self.printer
-                    .note(format!("{} of {all} models were not run", all - done));
+                self.printer.note(format!("{} of {all} models were not run", all - done));
                 break;
             }
             let heading = format!("[{}/{all}] {}", done + 1, model.label);

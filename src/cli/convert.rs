@@ -37,12 +37,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", requires = "quantize")]
     group_size: Option<i32>,
     /// The encoding
-    #[arg(
-        long,
-        value_name = "MODE",
-        requires = "quantize",
-        default_value = "affine"
-    )]
+    #[arg(long, value_name = "MODE", requires = "quantize", default_value = "affine")]
     mode: Encoding,
     /// Two widths for one model: the second for the weights that matter most
     #[arg(long, requires = "quantize", conflicts_with = "bits")]
@@ -143,11 +138,8 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
             return Exit::No;
         }
     };
-    let conversion = Conversion {
-        dtype: arguments.dtype,
-        dequantize: arguments.dequantize,
-        packing,
-    };
+    let conversion =
+        Conversion { dtype: arguments.dtype, dequantize: arguments.dequantize, packing };
     printer.begin(1);
     printer.flicker(format!("converting {}", arguments.source));
     let result = Description::read(location)

@@ -29,12 +29,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     revision: Option<String>,
     /// The prompt as ids, with commas between them; needs no tokenizer
-    #[arg(
-        long,
-        value_name = "IDS",
-        value_delimiter = ',',
-        conflicts_with = "prompt"
-    )]
+    #[arg(long, value_name = "IDS", value_delimiter = ',', conflicts_with = "prompt")]
     prompt_ids: Vec<u32>,
     /// Takes the prompt as it is, without the chat template
     #[arg(long, conflicts_with = "prompt_ids")]
@@ -78,10 +73,7 @@ struct Timings {
 pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
     let choices = arguments.shared.choices();
     if let Err(OutOfRange { name, rule }) = choices.check() {
-        printer.error(
-            format!("`--{}` must be {rule}", name.replace('_', "-")),
-            None,
-        );
+        printer.error(format!("`--{}` must be {rule}", name.replace('_', "-")), None);
         return Exit::Usage;
     }
     let settings = choices.settings();
@@ -92,11 +84,7 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
             return Exit::No;
         }
     };
-    for warning in opened
-        .warnings
-        .iter()
-        .filter(|_| arguments.prompt_ids.is_empty())
-    {
+    for warning in opened.warnings.iter().filter(|_| arguments.prompt_ids.is_empty()) {
         printer.warning(warning);
     }
     let began = Instant::now();
@@ -108,13 +96,7 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
         }
     };
     let max_tokens = choices.max_tokens.unwrap_or(MAX_TOKENS);
-    let request = Ask {
-        arguments,
-        opened: &opened,
-        settings: &settings,
-        max_tokens,
-        began,
-    };
+    let request = Ask { arguments, opened: &opened, settings: &settings, max_tokens, began };
     match request.answer(&prompt_ids, printer) {
         Ok(()) => Exit::Ok,
         Err(error) => {
@@ -143,10 +125,7 @@ fn prompt_ids(
         return Ok(arguments.prompt_ids.clone());
     }
     let Some(tokenizer) = &opened.tokenizer else {
-        let reason = opened
-            .tokenizer_lack
-            .as_ref()
-            .map_or("no tokenizer", |lack| &lack.reason);
+        let reason = opened.tokenizer_lack.as_ref().map_or("no tokenizer", |lack| &lack.reason);
         let hint = Some("give the prompt as ids: `--prompt-ids 1,2,3`");
         return Err((reason.to_owned(), hint));
     };
@@ -154,13 +133,8 @@ fn prompt_ids(
     if arguments.raw || !tokenizer.has_chat_template() {
         return tokenizer.encode_prompt(prompt).map_err(unwritten);
     }
-    let options = ChatOptions {
-        enable_thinking: None,
-        now: ZonedDateTime::now().datetime(),
-    };
-    tokenizer
-        .chat_ids(&[Message::user(prompt)], options)
-        .map_err(unwritten)
+    let options = ChatOptions { enable_thinking: None, now: ZonedDateTime::now().datetime() };
+    tokenizer.chat_ids(&[Message::user(prompt)], options).map_err(unwritten)
 }
 
 /// One request to a loaded model.
@@ -178,18 +152,10 @@ impl Ask<'_> {
         let request = Request {
             prompt: prompt_ids,
             max_tokens: self.max_tokens,
-            stop: if self.arguments.ignore_eos {
-                &nothing
-            } else {
-                &self.opened.stop
-            },
+            stop: if self.arguments.ignore_eos { &nothing } else { &self.opened.stop },
             sampling: &self.settings.sampling,
             prefill_chunk: self.settings.prefill_chunk,
-            scores: if self.arguments.json {
-                Scores::OfChosen
-            } else {
-                Scores::Unwanted
-            },
+            scores: if self.arguments.json { Scores::OfChosen } else { Scores::Unwanted },
         };
         let mut heard = Heard::new(self, printer);
         let end = generate::generate(self.opened.model.as_ref(), &request, &mut |step| {
@@ -219,26 +185,12 @@ struct Heard<'a> {
 impl<'a> Heard<'a> {
     fn new(ask: &'a Ask<'a>, printer: &'a Printer) -> Self {
         let tokenizer = ask.opened.tokenizer.as_ref();
-        let text = tokenizer
-            .filter(|_| !ask.arguments.json)
-            .map(Tokenizer::stream);
-        Self {
-            ask,
-            printer,
-            text,
-            ids: Vec::new(),
-            logprobs: Vec::new(),
-            first: None,
-            last: None,
-        }
+        let text = tokenizer.filter(|_| !ask.arguments.json).map(Tokenizer::stream);
+        Self { ask, printer, text, ids: Vec::new(), logprobs: Vec::new(), first: None, last: None }
     }
 
     fn step(&mut self, step: Step) {
-        let Step::Token {
-            id,
-            log_probability,
-        } = step
-        else {
+        let Step::Token { id, log_probability } = step else {
             return;
         };
         let now = self.ask.seconds();
@@ -271,16 +223,12 @@ impl<'a> Heard<'a> {
         let rate = |count: usize, seconds: f64| format!("{:.3} tokens/s", count as f64 / seconds);
         if let Some(first) = self.first {
             let count = prompt_ids.len();
-            self.printer.note(format!(
-                "prompt: {count} tokens, first token after {first:.3} s"
-            ));
+            self.printer.note(format!("prompt: {count} tokens, first token after {first:.3} s"));
         }
         match (self.first, self.last, self.ids.len()) {
             (Some(first), Some(last), count) if count > 1 && last > first => {
                 let rate = rate(count - 1, last - first);
-                self.printer.note(format!(
-                    "generation: {count} tokens, {rate} after the first"
-                ));
+                self.printer.note(format!("generation: {count} tokens, {rate} after the first"));
             }
             _ => {}
         }
@@ -288,10 +236,7 @@ impl<'a> Heard<'a> {
 
     fn print_json(self, prompt_ids: &[u32], end: End) {
         let shown = match end {
-            End::Stop(_) => self
-                .ids
-                .split_last()
-                .map_or(&self.ids[..], |(_, rest)| rest),
+            End::Stop(_) => self.ids.split_last().map_or(&self.ids[..], |(_, rest)| rest),
             End::Length | End::Broken => &self.ids,
         };
         let tokenizer = self.ask.opened.tokenizer.as_ref();

@@ -24,11 +24,7 @@ pub(super) fn run(_: &Arguments, printer: &Printer) -> Exit {
         return Exit::Ok;
     }
     printer.line("\nmodels in the local Hugging Face cache:");
-    let width = models
-        .iter()
-        .map(|model| model.id.len())
-        .max()
-        .unwrap_or_default();
+    let width = models.iter().map(|model| model.id.len()).max().unwrap_or_default();
     for model in &models {
         printer.line(format!("  {}", entry(model, width)));
     }

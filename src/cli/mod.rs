@@ -82,17 +82,11 @@ pub fn run() -> Exit {
         Ok(arguments) => arguments,
         Err(answer) => return printer::answer(&answer),
     };
-    if matches!(
-        arguments.command,
-        Command::Convert(_) | Command::Generate(_) | Command::Worker(_)
-    ) {
+    if matches!(arguments.command, Command::Convert(_) | Command::Generate(_) | Command::Worker(_))
+    {
         mlx::prepare_process();
     }
-    let quiet = if arguments.quiet {
-        Quiet::Yes
-    } else {
-        Quiet::No
-    };
+    let quiet = if arguments.quiet { Quiet::Yes } else { Quiet::No };
     let printer = Printer::new(quiet);
     match arguments.command {
         Command::Run(arguments) => run::run(&arguments, &printer),

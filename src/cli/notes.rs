@@ -71,20 +71,14 @@ fn about(row: &Row) -> Vec<Note<'_>> {
     match &row.outcome.verdict {
         Verdict::Measured => {}
         Verdict::Skipped(skip) => notes.push(note("skipped", skip.reason.clone())),
-        Verdict::Failed(failure) => notes.push(Note {
-            details: details(failure),
-            ..note("failed", place(failure))
-        }),
+        Verdict::Failed(failure) => {
+            notes.push(Note { details: details(failure), ..note("failed", place(failure)) })
+        }
     }
     if row.outcome.random_ids {
         notes.push(note("note", "prompts were ids drawn at random".to_owned()));
     }
-    notes.extend(
-        row.outcome
-            .warnings
-            .iter()
-            .map(|text| note("note", text.clone())),
-    );
+    notes.extend(row.outcome.warnings.iter().map(|text| note("note", text.clone())));
     notes
 }
 
@@ -106,11 +100,7 @@ fn doing(stage: Stage) -> &'static str {
 fn details(failure: &Failure) -> Vec<(&'static str, &str)> {
     let hint = failure.hint.as_deref().map(|hint| ("hint", hint));
     let skipped = failure.stderr.len().saturating_sub(STDERR_LINES);
-    let stderr = failure
-        .stderr
-        .iter()
-        .skip(skipped)
-        .map(|line| ("stderr", line.as_str()));
+    let stderr = failure.stderr.iter().skip(skipped).map(|line| ("stderr", line.as_str()));
     hint.into_iter().chain(stderr).collect()
 }
 
@@ -171,9 +161,6 @@ note     org/a (throughput) it is hot
 
     #[test]
     fn nothing_to_know_is_nothing() {
-        assert_eq!(
-            notes(&[row("org/a", Scenario::Chat, Verdict::Measured)]),
-            ""
-        );
+        assert_eq!(notes(&[row("org/a", Scenario::Chat, Verdict::Measured)]), "");
     }
 }

@@ -59,17 +59,8 @@ impl Printer {
             (Quiet::No, true) => Detail::Live,
             (Quiet::No, false) => Detail::Plain,
         };
-        let ink = if is_terminal && !is_plain && !no_colour {
-            Ink::Colour
-        } else {
-            Ink::None
-        };
-        Self {
-            detail,
-            ink,
-            bar: ProgressBar::hidden(),
-            reader: Cell::new(Reader::Listening),
-        }
+        let ink = if is_terminal && !is_plain && !no_colour { Ink::Colour } else { Ink::None };
+        Self { detail, ink, bar: ProgressBar::hidden(), reader: Cell::new(Reader::Listening) }
     }
 
     /// Writes `text` to standard output as it is, at once.
@@ -187,9 +178,5 @@ pub(super) enum Quiet {
 pub(super) fn answer(answer: &clap::Error) -> Exit {
     // As for all output: who does not read it has had enough.
     let _ = answer.print();
-    if answer.use_stderr() {
-        Exit::Usage
-    } else {
-        Exit::Ok
-    }
+    if answer.use_stderr() { Exit::Usage } else { Exit::Ok }
 }

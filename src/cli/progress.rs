@@ -8,11 +8,7 @@ use crate::{
 
 /// Steps that measuring `models` takes, as they are counted here.
 pub(super) fn steps(models: &[PlannedModel]) -> u64 {
-    models
-        .iter()
-        .flat_map(|model| &model.cells)
-        .map(repetitions)
-        .sum()
+    models.iter().flat_map(|model| &model.cells).map(repetitions).sum()
 }
 
 /// Follows one model.
@@ -28,12 +24,7 @@ pub(super) struct Progress<'a> {
 impl<'a> Progress<'a> {
     pub(super) fn new(printer: &'a Printer, heading: String, cells: &'a [Cell]) -> Self {
         printer.flicker(format!("{heading}: loading"));
-        Self {
-            printer,
-            heading,
-            cells,
-            ended: 0,
-        }
+        Self { printer, heading, cells, ended: 0 }
     }
 
     /// Tells of what the child said.
@@ -51,10 +42,7 @@ impl<'a> Progress<'a> {
                 self.flicker(&format!("{}, {tokens} tokens read", self.repetition(*cell)));
             }
             Message::Decoded { cell, tokens } => {
-                self.flicker(&format!(
-                    "{}, {tokens} tokens generated",
-                    self.repetition(*cell)
-                ));
+                self.flicker(&format!("{}, {tokens} tokens generated", self.repetition(*cell)));
             }
             Message::Trial { cell, trial, .. } => {
                 self.step(&format!("{}{}", self.repetition(*cell), speed(trial)));
@@ -74,10 +62,7 @@ impl<'a> Progress<'a> {
 
     /// Tells how a cell ended.
     pub(super) fn finished(&mut self, cell: usize, outcome: &Outcome) {
-        let name = self
-            .cells
-            .get(cell)
-            .map_or("", |cell| cell.work.scenario().name());
+        let name = self.cells.get(cell).map_or("", |cell| cell.work.scenario().name());
         self.step(&format!("{name} {}", notes::verdict(outcome)));
         let whole = self.cells.get(cell).map_or(0, repetitions);
         self.printer.advance(whole.saturating_sub(self.ended));
@@ -95,10 +80,9 @@ impl<'a> Progress<'a> {
     /// The cell, with its sizes.
     fn cell(&self, index: usize) -> String {
         match self.cells.get(index).map(|cell| &cell.work) {
-            Some(Work::Throughput {
-                prompt_tokens,
-                generation_tokens,
-            }) => format!("throughput, {prompt_tokens} tokens in, {generation_tokens} out"),
+            Some(Work::Throughput { prompt_tokens, generation_tokens }) => {
+                format!("throughput, {prompt_tokens} tokens in, {generation_tokens} out")
+            }
             Some(Work::Chat { max_tokens, .. }) => {
                 format!("chat, at most {max_tokens} tokens out")
             }
@@ -116,11 +100,7 @@ impl<'a> Progress<'a> {
         match self.ended.checked_sub(warmup) {
             None => format!("{name}, warm-up {} of {warmup}", self.ended + 1),
             Some(measured) => {
-                format!(
-                    "{name}, repetition {} of {}",
-                    measured + 1,
-                    cell.repetitions
-                )
+                format!("{name}, repetition {} of {}", measured + 1, cell.repetitions)
             }
         }
     }
@@ -142,10 +122,7 @@ mod tests {
     #[test]
     fn repetitions_are_counted_after_the_warm_ups() {
         let cells = [Cell {
-            work: Work::Throughput {
-                prompt_tokens: 64,
-                generation_tokens: 32,
-            },
+            work: Work::Throughput { prompt_tokens: 64, generation_tokens: 32 },
             warmup: 1,
             repetitions: 2,
         }];

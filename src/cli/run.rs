@@ -76,12 +76,7 @@ struct Report {
 
 impl Arguments {
     fn selection(&self) -> Selection {
-        let Choice {
-            tags,
-            only,
-            scenarios,
-            ..
-        } = self.choice.clone();
+        let Choice { tags, only, scenarios, .. } = self.choice.clone();
         Selection {
             arguments: self.names.clone(),
             tags,
@@ -182,8 +177,5 @@ fn unknown_schema(text: &str) -> String {
         .filter(|version| version.to_possible_value().is_some())
         .map(|version| format!("`{version}`"))
         .collect();
-    format!(
-        "no line can be written in version `{text}`, only in {}",
-        known.join(" and ")
-    )
+    format!("no line can be written in version `{text}`, only in {}", known.join(" and "))
 }

@@ -87,10 +87,7 @@ fn text(shown: &Shown) -> String {
         ("model", Some(shown.id.clone())),
         ("family", Some(footprint.model_type.clone())),
         ("cannot run", footprint.obstacle.clone()),
-        (
-            "files",
-            Some(format!("{}, {}", shown.format, size(shown.file_bytes))),
-        ),
+        ("files", Some(format!("{}, {}", shown.format, size(shown.file_bytes)))),
         ("layers", number(footprint.layers)),
         ("width", number(footprint.width)),
         ("heads", list(&footprint.heads)),
@@ -101,9 +98,7 @@ fn text(shown: &Shown) -> String {
         ("parameters", Some(millions(footprint.parameters))),
         ("active", footprint.active_parameters.map(millions)),
     ];
-    let facts = facts
-        .into_iter()
-        .filter(|(name, value)| value.is_some() || *name != "cannot run");
+    let facts = facts.into_iter().filter(|(name, value)| value.is_some() || *name != "cannot run");
     let facts = facts.map(|(name, value)| {
         let value = value.unwrap_or_else(|| "–".to_owned());
         format!("{name:<12} {value}")
@@ -140,14 +135,9 @@ fn memory(shown: &Shown) -> Vec<String> {
     };
     let mut lines = vec!["\nkeys and values".to_owned()];
     lines.extend(caches.iter().map(|kind| {
-        let reach = kind
-            .window
-            .map_or_else(|| "full".to_owned(), |window| format!("window {window}"));
-        let CacheKind {
-            bytes_per_token,
-            layers,
-            ..
-        } = kind;
+        let reach =
+            kind.window.map_or_else(|| "full".to_owned(), |window| format!("window {window}"));
+        let CacheKind { bytes_per_token, layers, .. } = kind;
         format!("{reach:<12} {bytes_per_token} bytes a token in {layers} layers")
     }));
     lines.extend(shown.prediction.map(|prediction| {

@@ -35,11 +35,7 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
             (None, Exit::No)
         }
     };
-    let system = System {
-        host: crate::host::survey(),
-        health: Health::now(),
-        mlx,
-    };
+    let system = System { host: crate::host::survey(), health: Health::now(), mlx };
     if arguments.json {
         printer.line(known(serde_json::json!(system)));
     } else {
@@ -64,10 +60,7 @@ fn text(system: &System) -> String {
     let System { host, health, mlx } = system;
     let mlx = mlx.as_ref();
     let facts = [
-        (
-            "system",
-            joined(&[&host.platform, &host.platform_version, &host.architecture]),
-        ),
+        ("system", joined(&[&host.platform, &host.platform_version, &host.architecture])),
         ("model", host.model.clone()),
         ("chip", host.chip.clone()),
         ("cores", cores(host)),
@@ -76,26 +69,14 @@ fn text(system: &System) -> String {
         ("memory", host.memory_bytes.map(gibibytes)),
         ("memory free", health.free_bytes.map(gibibytes)),
         ("swap used", health.swap_used_bytes.map(gibibytes)),
-        (
-            "load average",
-            health.load_average.map(|load| format!("{load:.2}")),
-        ),
-        (
-            "pressure",
-            health.memory_pressure.map(|level| level.to_string()),
-        ),
-        (
-            "gpu busy",
-            health.gpu_busy_percent.map(|share| format!("{share} %")),
-        ),
+        ("load average", health.load_average.map(|load| format!("{load:.2}"))),
+        ("pressure", health.memory_pressure.map(|level| level.to_string())),
+        ("gpu busy", health.gpu_busy_percent.map(|share| format!("{share} %"))),
         ("zombies", health.zombies.map(|count| count.to_string())),
         ("mlx", mlx.map(|mlx| mlx.mlx_version.clone())),
         ("mlx-rs", mlx.map(|mlx| mlx.mlx_rs_version.clone())),
         ("device", mlx.map(device)),
-        (
-            "working set",
-            mlx.and_then(|mlx| mlx.working_set_bytes).map(gibibytes),
-        ),
+        ("working set", mlx.and_then(|mlx| mlx.working_set_bytes).map(gibibytes)),
     ];
     let line = |(name, value): (&str, Option<String>)| {
         format!("{name:<12} {}\n", value.as_deref().unwrap_or("–"))
@@ -106,16 +87,9 @@ fn text(system: &System) -> String {
 fn cores(host: &Host) -> Option<String> {
     let logical = host.logical_cores.map(|count| format!("{count} logical"));
     let physical = host.physical_cores.map(|count| format!("{count} physical"));
-    let fast = host
-        .performance_cores
-        .map(|count| format!("{count} performance"));
-    let slow = host
-        .efficiency_cores
-        .map(|count| format!("{count} efficiency"));
-    let known: Vec<_> = [physical, logical, fast, slow]
-        .into_iter()
-        .flatten()
-        .collect();
+    let fast = host.performance_cores.map(|count| format!("{count} performance"));
+    let slow = host.efficiency_cores.map(|count| format!("{count} efficiency"));
+    let known: Vec<_> = [physical, logical, fast, slow].into_iter().flatten().collect();
     (!known.is_empty()).then(|| known.join(", "))
 }
 
@@ -149,10 +123,7 @@ mod tests {
                 memory_bytes: Some(8_589_934_592),
                 ..Host::default()
             },
-            health: Health {
-                swap_used_bytes: Some(0),
-                ..Health::default()
-            },
+            health: Health { swap_used_bytes: Some(0), ..Health::default() },
             mlx: Some(Runtime {
                 mlx_version: "0.32.2".to_owned(),
                 mlx_rs_version: "0.33.0".to_owned(),

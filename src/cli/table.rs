@@ -25,9 +25,7 @@ const UNKNOWN: &str = "–";
 /// Columns of figures, each with its unit below; narrow enough for 80 characters.
 const HEADER: [[&str; 9]; 2] = [
     ["", "", "", "load", "TTFT", "prompt", "decode", "peak", ""],
-    [
-        "", "in", "out", "s", "ms", "tok/s", "tok/s", "GiB", "outcome",
-    ],
+    ["", "in", "out", "s", "ms", "tok/s", "tok/s", "GiB", "outcome"],
 ];
 
 /// What stands before a scenario, below the name of its model.
@@ -59,20 +57,14 @@ pub(super) fn table(rows: &[Row]) -> String {
 
 fn columns(row: &Row) -> Line {
     let outcome = &row.outcome;
-    let load = outcome
-        .loaded
-        .as_ref()
-        .map(|loaded| loaded.load_us as f64 / 1e6);
+    let load = outcome.loaded.as_ref().map(|loaded| loaded.load_us as f64 / 1e6);
     let (tokens_in, tokens_out) = tokens(row);
     [
         format!("{INDENT}{}", row.cell.work.scenario().name()),
         count(tokens_in),
         count(tokens_out),
         number(load, 2),
-        number(
-            middle(outcome, rates::time_to_first_token).map(|seconds| seconds * 1e3),
-            1,
-        ),
+        number(middle(outcome, rates::time_to_first_token).map(|seconds| seconds * 1e3), 1),
         number(middle(outcome, rates::prompt_rate), 1),
         spread(&samples(outcome, rates::decode_rate)),
         number(peak(outcome), 2),
@@ -91,26 +83,19 @@ fn short_verdict(outcome: &Outcome) -> &'static str {
 /// Tokens of prompt and answer, as measured; before that, as planned where that is exact.
 fn tokens(row: &Row) -> (Option<f64>, Option<f64>) {
     let planned = match &row.cell.work {
-        Work::Throughput {
-            prompt_tokens,
-            generation_tokens,
-        } => Some((f64::from(*prompt_tokens), f64::from(*generation_tokens))),
+        Work::Throughput { prompt_tokens, generation_tokens } => {
+            Some((f64::from(*prompt_tokens), f64::from(*generation_tokens)))
+        }
         Work::Chat { .. } => None,
     };
     let read = middle(&row.outcome, |trial| Some(f64::from(trial.prompt_tokens)));
     let generated = middle(&row.outcome, |trial| Some(trial.visible_us.len() as f64));
-    (
-        read.or(planned.map(|(read, _)| read)),
-        generated.or(planned.map(|(_, generated)| generated)),
-    )
+    (read.or(planned.map(|(read, _)| read)), generated.or(planned.map(|(_, generated)| generated)))
 }
 
 /// The most that MLX's allocator held in any repetition, in GiB.
 fn peak(outcome: &Outcome) -> Option<f64> {
-    let bytes = counted(outcome)
-        .iter()
-        .filter_map(|trial| trial.memory.peak_bytes)
-        .max()?;
+    let bytes = counted(outcome).iter().filter_map(|trial| trial.memory.peak_bytes).max()?;
     Some(bytes as f64 / 1024_f64.powi(3))
 }
 
@@ -134,11 +119,9 @@ fn middle(outcome: &Outcome, figure: fn(&Trial) -> Option<f64>) -> Option<f64> {
 fn spread(samples: &[f64]) -> String {
     match Summary::of(samples) {
         None => UNKNOWN.to_owned(),
-        Some(Summary {
-            median,
-            standard_deviation: Some(deviation),
-            ..
-        }) => format!("{median:.1} ± {deviation:.1}"),
+        Some(Summary { median, standard_deviation: Some(deviation), .. }) => {
+            format!("{median:.1} ± {deviation:.1}")
+        }
         Some(summary) => format!("{:.1}", summary.median),
     }
 }
@@ -157,11 +140,8 @@ fn aligned(line: &Line, widths: &[usize; 9]) -> String {
     for (index, (column, width)) in line.iter().zip(widths).enumerate() {
         let padding = " ".repeat(width.saturating_sub(column.chars().count()));
         let is_words = index == 0 || index + 1 == line.len();
-        let (before, after) = if is_words {
-            ("", padding.as_str())
-        } else {
-            (padding.as_str(), "")
-        };
+        let (before, after) =
+            if is_words { ("", padding.as_str()) } else { (padding.as_str(), "") };
         let gap = if index == 0 { "" } else { "  " };
         text.extend([gap, before, column, after]);
     }
@@ -170,11 +150,7 @@ fn aligned(line: &Line, widths: &[usize; 9]) -> String {
 
 /// How many cells ended how.
 fn totals(rows: &[Row]) -> String {
-    let count = |verdict| {
-        rows.iter()
-            .filter(|row| short_verdict(&row.outcome) == verdict)
-            .count()
-    };
+    let count = |verdict| rows.iter().filter(|row| short_verdict(&row.outcome) == verdict).count();
     let [passed, failed, skipped] = ["passed", "failed", "skipped"].map(count);
     format!("{passed} passed, {failed} failed, {skipped} skipped\n")
 }
@@ -192,22 +168,12 @@ pub(super) mod tests {
     /// A row of a cell of 64 and 3 tokens, or of a chat.
     pub(in crate::cli) fn row(label: &str, scenario: Scenario, verdict: Verdict) -> Row {
         let work = match scenario {
-            Scenario::Throughput => Work::Throughput {
-                prompt_tokens: 64,
-                generation_tokens: 3,
-            },
-            Scenario::Chat => Work::Chat {
-                prompt: "Hi".to_owned(),
-                max_tokens: 8,
-            },
+            Scenario::Throughput => Work::Throughput { prompt_tokens: 64, generation_tokens: 3 },
+            Scenario::Chat => Work::Chat { prompt: "Hi".to_owned(), max_tokens: 8 },
         };
         Row {
             label: label.to_owned(),
-            cell: Cell {
-                work,
-                warmup: 0,
-                repetitions: 2,
-            },
+            cell: Cell { work, warmup: 0, repetitions: 2 },
             outcome: Outcome {
                 verdict,
                 started: SystemTime::UNIX_EPOCH,
@@ -254,11 +220,7 @@ pub(super) mod tests {
         let rows = [
             measured,
             row("org/tiny", Scenario::Chat, Verdict::Skipped(skip)),
-            row(
-                "mlx-community/large",
-                Scenario::Throughput,
-                failed("`x` is missing"),
-            ),
+            row("mlx-community/large", Scenario::Throughput, failed("`x` is missing")),
         ];
         let expected = "                       load   TTFT  prompt      decode  peak
               in  out     s     ms   tok/s       tok/s   GiB  outcome

@@ -28,10 +28,7 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
     match worked {
         Ok(()) => Exit::Ok,
         Err(error) => {
-            printer.error(
-                format!("cannot speak with the parent process: {error}"),
-                None,
-            );
+            printer.error(format!("cannot speak with the parent process: {error}"), None);
             Exit::Io
         }
     }

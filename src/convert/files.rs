@@ -11,11 +11,7 @@ use crate::checkpoint::{
 };
 
 /// Files of a folder that are not handed on: they are written anew, or speak of the old weights.
-const OWN: [&str; 3] = [
-    "config.json",
-    "hf_quant_config.json",
-    "quantize_config.json",
-];
+const OWN: [&str; 3] = ["config.json", "hf_quant_config.json", "quantize_config.json"];
 
 /// Kinds of files that belong to a tokenizer or to generation.
 const HANDED_ON: [&str; 5] = [".json", ".jinja", ".txt", ".tiktoken", ".jsonl"];
@@ -28,18 +24,12 @@ pub(super) struct WrittenConfig {
 impl WrittenConfig {
     /// That of the source, with the packing that its weights have as they were loaded.
     pub(super) fn new(description: &Description, general: Option<Quantization>) -> Self {
-        let mut entries = description
-            .config()
-            .as_object()
-            .cloned()
-            .unwrap_or_default();
+        let mut entries = description.config().as_object().cloned().unwrap_or_default();
         entries.remove("_name_or_path");
         entries.remove("vision_config");
         entries.remove("quantization_config");
         if let Some(general) = general {
-            entries
-                .entry("quantization")
-                .or_insert_with(|| entry(general));
+            entries.entry("quantization").or_insert_with(|| entry(general));
         }
         let generation = description.generation_config();
         let eos = generation.and_then(|generation| generation.get("eos_token_id"));
@@ -59,8 +49,7 @@ impl WrittenConfig {
         if self.entries.contains_key("quantization") {
             return false;
         }
-        self.entries
-            .insert("quantization".to_owned(), entry(general));
+        self.entries.insert("quantization".to_owned(), entry(general));
         true
     }
 
@@ -136,9 +125,7 @@ fn copied(from: &Path, folder: &Path) -> Result<bool, ConvertError> {
 fn is_handed_on(name: &str) -> bool {
     let is_own = OWN.contains(&name) || name.ends_with(".index.json") || name.starts_with('.');
     let is_kind = HANDED_ON.iter().any(|end| name.ends_with(end));
-    let is_code = Path::new(name)
-        .extension()
-        .is_some_and(|extension| extension == "py");
+    let is_code = Path::new(name).extension().is_some_and(|extension| extension == "py");
     !is_own && (is_kind || is_code || name == "tokenizer.model")
 }
 
@@ -157,10 +144,7 @@ fn written(
     fs::write(&path, text).map_err(unwritten(&path))?;
     let mut config = Map::from_iter([
         ("clean_up_tokenization_spaces".to_owned(), json!(false)),
-        (
-            "tokenizer_class".to_owned(),
-            json!("PreTrainedTokenizerFast"),
-        ),
+        ("tokenizer_class".to_owned(), json!("PreTrainedTokenizerFast")),
     ]);
     if let Some(length) = description.context_length() {
         config.insert("model_max_length".to_owned(), json!(length));
@@ -171,10 +155,7 @@ fn written(
     if let Some(template) = &parts.chat_template {
         config.insert("chat_template".to_owned(), json!(template));
     }
-    save(
-        &folder.join("tokenizer_config.json"),
-        &Value::Object(config),
-    )
+    save(&folder.join("tokenizer_config.json"), &Value::Object(config))
 }
 
 fn save(path: &Path, value: &Value) -> Result<(), ConvertError> {

@@ -126,10 +126,7 @@ impl ConvertError {
 
     /// Whether the file system was in the way.
     pub fn is_io(&self) -> bool {
-        matches!(
-            self,
-            Self::TargetExists { .. } | Self::Write { .. } | Self::Shard { .. }
-        )
+        matches!(self, Self::TargetExists { .. } | Self::Write { .. } | Self::Shard { .. })
     }
 }
 
@@ -146,9 +143,7 @@ pub fn convert(
     conversion: &Conversion,
 ) -> Result<Summary, ConvertError> {
     if !is_free(target) {
-        return Err(ConvertError::TargetExists {
-            path: target.to_owned(),
-        });
+        return Err(ConvertError::TargetExists { path: target.to_owned() });
     }
     let model_type = description.model_type()?;
     if !Exceptions::takes_all(model_type) {
@@ -168,20 +163,14 @@ pub fn convert(
         exceptions: Exceptions::of(model_type),
         inventory,
     };
-    work.cast(
-        conversion
-            .dtype
-            .or_else(|| stated_type(description.config())),
-    )?;
+    work.cast(conversion.dtype.or_else(|| stated_type(description.config())))?;
     if conversion.dequantize {
         work.dequantize()?;
     }
     if let Some(packing) = conversion.packing {
         work.pack(packing)?;
     }
-    let Work {
-        config, inventory, ..
-    } = work;
+    let Work { config, inventory, .. } = work;
     let partial = partial(target);
     let result = write(description, config, inventory, count, &partial)
         .and_then(|summary| moved(&partial, target).map(|()| summary));
@@ -236,11 +225,7 @@ fn write(
         fs::remove_dir_all(folder).map_err(unwritten(folder))?;
     }
     fs::create_dir_all(folder).map_err(unwritten(folder))?;
-    let packed_modules = inventory
-        .modules
-        .values()
-        .filter(|how| how.is_some())
-        .count();
+    let packed_modules = inventory.modules.values().filter(|how| how.is_some()).count();
     let written = shards::write(inventory.tensors, parameters, folder)?;
     let has_tokenizer = files::tokenizer(description, folder)?;
     files::config(config, folder)?;
@@ -268,10 +253,7 @@ mod tests {
 
     #[test]
     fn the_stated_type_is_read_where_the_reference_reads_it() {
-        assert_eq!(
-            stated_type(&json!({"torch_dtype": "bfloat16"})),
-            Some(ElementType::Bfloat16)
-        );
+        assert_eq!(stated_type(&json!({"torch_dtype": "bfloat16"})), Some(ElementType::Bfloat16));
         assert_eq!(
             stated_type(&json!({"text_config": {"dtype": "float16"}})),
             Some(ElementType::Float16)

@@ -46,11 +46,7 @@ impl Recipe {
 impl Packing {
     /// The same for a module without exceptions.
     pub(super) fn general(self) -> Quantization {
-        Quantization {
-            group_size: self.group_size,
-            bits: self.bits,
-            mode: self.mode,
-        }
+        Quantization { group_size: self.group_size, bits: self.bits, mode: self.mode }
     }
 }
 
@@ -87,19 +83,13 @@ impl Rule {
         modules: impl Iterator<Item = &'a str> + Clone,
     ) -> Option<Self> {
         if packing.recipe.is_none() {
-            return Some(Self {
-                packing,
-                layers: None,
-            });
+            return Some(Self { packing, layers: None });
         }
         let first = modules.clone().find(|path| path.contains("down_proj"))?;
         let place = first.split('.').position(|part| number(part).is_some())?;
         let last = modules.filter_map(|path| path.split('.').nth(place).and_then(number));
         let count = last.max()?.saturating_add(1);
-        Some(Self {
-            packing,
-            layers: Some((place, count)),
-        })
+        Some(Self { packing, layers: Some((place, count)) })
     }
 
     /// How the module at `path` is packed; none where it stays dense.
@@ -111,26 +101,12 @@ impl Rule {
         if let (Some(recipe), Some((place, count))) = (self.packing.recipe, self.layers) {
             let index = path.split('.').nth(place).and_then(number).unwrap_or(0);
             let (low, high) = recipe.bits();
-            let bits = if matters(path, index, count) {
-                high
-            } else {
-                low
-            };
-            return Some(Decision {
-                how: Quantization { bits, ..general },
-                entry: Entry::Full,
-            });
+            let bits = if matters(path, index, count) { high } else { low };
+            return Some(Decision { how: Quantization { bits, ..general }, entry: Entry::Full });
         }
-        let wide = Quantization {
-            group_size: 64,
-            bits: 8,
-            mode: Mode::Affine,
-        };
-        let (how, entry) = if exceptions.is_wide(path) {
-            (wide, Entry::Brief)
-        } else {
-            (general, Entry::General)
-        };
+        let wide = Quantization { group_size: 64, bits: 8, mode: Mode::Affine };
+        let (how, entry) =
+            if exceptions.is_wide(path) { (wide, Entry::Brief) } else { (general, Entry::General) };
         Some(Decision { how, entry })
     }
 }
@@ -144,9 +120,7 @@ fn matters(path: &str, index: usize, count: usize) -> bool {
     let eighth = count / 8;
     let is_outer = index < eighth || index >= 7 * count / 8;
     // Below the first eighth the layer is an outer one anyway.
-    let is_third = index
-        .checked_sub(eighth)
-        .is_some_and(|inner| inner % 3 == 2);
+    let is_third = index.checked_sub(eighth).is_some_and(|inner| inner % 3 == 2);
     let named = |parts: &[&str]| parts.iter().any(|part| path.contains(part));
     path.contains("lm_head")
         || (named(&["v_proj", "v_a_proj", "v_b_proj", "down_proj"]) && (is_outer || is_third))
@@ -156,16 +130,10 @@ fn matters(path: &str, index: usize, count: usize) -> bool {
 mod tests {
     use super::*;
 
-    const PACKING: Packing = Packing {
-        group_size: 64,
-        bits: 4,
-        mode: Mode::Affine,
-        recipe: None,
-    };
+    const PACKING: Packing = Packing { group_size: 64, bits: 4, mode: Mode::Affine, recipe: None };
 
     fn bits(rule: &Rule, path: &str, model_type: &str) -> Option<i32> {
-        rule.of(path, Exceptions::of(model_type))
-            .map(|decision| decision.how.bits)
+        rule.of(path, Exceptions::of(model_type)).map(|decision| decision.how.bits)
     }
 
     #[test]
@@ -178,22 +146,14 @@ mod tests {
     #[test]
     fn a_recipe_gives_some_layers_more_bits() {
         // Of 16 layers: the first two, the last two, and of the rest 4, 7, 10 and 13.
-        let modules: Vec<String> = (0..16)
-            .map(|layer| format!("model.layers.{layer}.mlp.down_proj"))
-            .collect();
-        let packing = Packing {
-            recipe: Some(Recipe::Mixed3And6),
-            ..PACKING
-        };
+        let modules: Vec<String> =
+            (0..16).map(|layer| format!("model.layers.{layer}.mlp.down_proj")).collect();
+        let packing = Packing { recipe: Some(Recipe::Mixed3And6), ..PACKING };
         let rule = Rule::new(packing, modules.iter().map(String::as_str)).unwrap();
-        let wide: Vec<usize> = (0..16)
-            .filter(|layer| bits(&rule, &modules[*layer], "llama") == Some(6))
-            .collect();
+        let wide: Vec<usize> =
+            (0..16).filter(|layer| bits(&rule, &modules[*layer], "llama") == Some(6)).collect();
         assert_eq!(wide, [0, 1, 4, 7, 10, 13, 14, 15]);
-        assert_eq!(
-            bits(&rule, "model.layers.0.self_attn.q_proj", "llama"),
-            Some(3)
-        );
+        assert_eq!(bits(&rule, "model.layers.0.self_attn.q_proj", "llama"), Some(3));
         assert_eq!(bits(&rule, "lm_head", "llama"), Some(6));
         assert_eq!(bits(&rule, "model.embed_tokens", "llama"), Some(3));
         assert!(Rule::new(packing, ["lm_head"].into_iter()).is_none());

@@ -26,10 +26,8 @@ pub(super) fn write(
     parameters: u64,
     folder: &Path,
 ) -> Result<Written, ConvertError> {
-    let sizes: Vec<(String, u64)> = tensors
-        .iter()
-        .map(|(name, tensor)| (name.clone(), tensor.nbytes() as u64))
-        .collect();
+    let sizes: Vec<(String, u64)> =
+        tensors.iter().map(|(name, tensor)| (name.clone(), tensor.nbytes() as u64)).collect();
     let bytes = sizes.iter().map(|(_, size)| size).sum();
     let shards = split(&sizes, LARGEST);
     let metadata = HashMap::from([("format".to_owned(), "mlx".to_owned())]);
@@ -38,15 +36,11 @@ pub(super) fn write(
         let file = file_name(index, shards.len());
         let path = folder.join(&file);
         // What is written leaves memory.
-        let shard: Vec<(&String, Array)> = names
-            .iter()
-            .filter_map(|name| Some((*name, tensors.remove(*name)?)))
-            .collect();
+        let shard: Vec<(&String, Array)> =
+            names.iter().filter_map(|name| Some((*name, tensors.remove(*name)?))).collect();
         let named = shard.iter().map(|(name, tensor)| (name.as_str(), tensor));
-        Array::save_safetensors(named, &metadata, &path).map_err(|error| ConvertError::Shard {
-            path,
-            reason: error.to_string(),
-        })?;
+        Array::save_safetensors(named, &metadata, &path)
+            .map_err(|error| ConvertError::Shard { path, reason: error.to_string() })?;
         places.extend(names.iter().map(|name| ((*name).clone(), json!(file))));
     }
     let index = json!({
@@ -55,10 +49,7 @@ pub(super) fn write(
     });
     let path = folder.join("model.safetensors.index.json");
     fs::write(&path, format!("{index:#}\n")).map_err(unwritten(&path))?;
-    Ok(Written {
-        bytes,
-        shards: shards.len(),
-    })
+    Ok(Written { bytes, shards: shards.len() })
 }
 
 fn file_name(index: usize, count: usize) -> String {

@@ -30,10 +30,8 @@ impl Work {
             return Ok(());
         };
         for (name, tensor) in &mut self.inventory.tensors {
-            let is_float = matches!(
-                tensor.dtype(),
-                Dtype::Float32 | Dtype::Float16 | Dtype::Bfloat16
-            );
+            let is_float =
+                matches!(tensor.dtype(), Dtype::Float32 | Dtype::Float16 | Dtype::Bfloat16);
             if is_float && !self.exceptions.is_exact(name) {
                 *tensor = tensor.as_dtype(dtype).map_err(failed(name))?;
             }
@@ -49,9 +47,8 @@ impl Work {
             let (Some(weight), Some(scales)) = (weight, scales) else {
                 continue;
             };
-            let dense = packed
-                .dequantize(&weight, &scales, biases.as_ref())
-                .map_err(failed(&name))?;
+            let dense =
+                packed.dequantize(&weight, &scales, biases.as_ref()).map_err(failed(&name))?;
             self.inventory.tensors.insert(name, dense);
         }
         self.config.forget_packing();
@@ -86,9 +83,7 @@ impl Work {
             packed += 1;
         }
         if packed == 0 {
-            return Err(ConvertError::NothingToPack {
-                group_size: packing.group_size,
-            });
+            return Err(ConvertError::NothingToPack { group_size: packing.group_size });
         }
         Ok(())
     }
@@ -121,8 +116,5 @@ fn parts(tensors: &mut BTreeMap<String, Array>, path: &str) -> (String, [Option<
 
 fn failed<E: Into<MlxError>>(name: &str) -> impl FnOnce(E) -> ConvertError {
     let name = name.to_owned();
-    move |error| ConvertError::Tensor {
-        name,
-        source: error.into(),
-    }
+    move |error| ConvertError::Tensor { name, source: error.into() }
 }

@@ -161,12 +161,7 @@ struct Loop<'a> {
 impl<'a> Loop<'a> {
     fn new(model: &'a dyn Model, request: &'a Request<'a>) -> Result<Self, MlxError> {
         let sampler = Sampler::new(request.sampling)?;
-        Ok(Self {
-            model,
-            request,
-            cache: model.new_cache(),
-            sampler,
-        })
+        Ok(Self { model, request, cache: model.new_cache(), sampler })
     }
 
     fn run(
@@ -192,13 +187,7 @@ impl<'a> Loop<'a> {
                 None => None,
             };
             *phase = Phase::Decode;
-            if flow.is_break()
-                || seen(Step::Token {
-                    id,
-                    log_probability,
-                })
-                .is_break()
-            {
+            if flow.is_break() || seen(Step::Token { id, log_probability }).is_break() {
                 return Ok(End::Broken);
             }
             if self.request.stop.contains(&id) {
@@ -237,9 +226,7 @@ impl<'a> Loop<'a> {
 
     /// Hands the step after `token` (`[1]`) to the device.
     fn submit(&mut self, token: &Array) -> Result<Pending, MlxError> {
-        let scores = self
-            .model
-            .forward(&token.reshape(&[1, 1])?, &mut self.cache)?;
+        let scores = self.model.forward(&token.reshape(&[1, 1])?, &mut self.cache)?;
         let scores = scores.try_index((.., -1, ..))?;
         let scores = self.sampler.penalize(token, scores)?;
         let log_probabilities = scores.subtract(scores.logsumexp(true)?)?;
@@ -249,18 +236,9 @@ impl<'a> Loop<'a> {
             Scores::OfChosen => Some(log_probabilities.reshape(&[-1])?.take_axis(&id, 0)?),
         };
         async_eval(
-            [
-                Some(&id),
-                Some(&log_probabilities),
-                log_probability.as_ref(),
-            ]
-            .into_iter()
-            .flatten(),
+            [Some(&id), Some(&log_probabilities), log_probability.as_ref()].into_iter().flatten(),
         )?;
-        Ok(Pending {
-            id,
-            log_probability,
-        })
+        Ok(Pending { id, log_probability })
     }
 }
 

@@ -32,11 +32,7 @@ pub(super) struct Sampler<'a> {
 
 impl<'a> Sampler<'a> {
     pub(super) fn new(sampling: &'a Sampling) -> Result<Self> {
-        Ok(Self {
-            sampling,
-            key: random::key(sampling.seed)?,
-            recent: None,
-        })
+        Ok(Self { sampling, key: random::key(sampling.seed)?, recent: None })
     }
 
     /// Takes note of prompt tokens that were prefilled.
@@ -59,11 +55,7 @@ impl<'a> Sampler<'a> {
             Some(recent) => concatenate(&[&recent, token], 0)?,
         };
         let surplus = seen.dim(0) - i32::try_from(PENALTY_CONTEXT).unwrap_or(i32::MAX);
-        let seen = if surplus > 0 {
-            seen.try_index(surplus..)?
-        } else {
-            seen
-        };
+        let seen = if surplus > 0 { seen.try_index(surplus..)? } else { seen };
         self.recent = Some(seen.clone());
         let places = seen.expand_dims(0)?;
         let chosen = take_along_axis(&scores, &places, -1)?;
@@ -78,13 +70,7 @@ impl<'a> Sampler<'a> {
 
     /// The chosen token, `[1]`, uint32, of log-probabilities `[1, vocabulary]`.
     pub(super) fn choose(&mut self, log_probabilities: &Array) -> Result<Array> {
-        let Sampling {
-            temperature,
-            top_p,
-            min_p,
-            top_k,
-            ..
-        } = *self.sampling;
+        let Sampling { temperature, top_p, min_p, top_k, .. } = *self.sampling;
         if temperature == 0.0 {
             return Ok(argmax_axis(log_probabilities, -1, false)?);
         }
@@ -117,9 +103,7 @@ fn keep_top_p(log_probabilities: &Array, top_p: f32) -> Result<Array> {
     let ascending = sort_axis(log_probabilities, -1)?;
     let probabilities = ascending.as_dtype(Dtype::Float32)?.exp()?;
     let above = probabilities.cumsum(-1, true, false)?;
-    let total = above
-        .try_index((.., ..1))?
-        .add(probabilities.try_index((.., ..1))?)?;
+    let total = above.try_index((.., ..1))?.add(probabilities.try_index((.., ..1))?)?;
     let is_dropped = above.ge(total.multiply(scalar(top_p, &total))?)?;
     let dropped = is_dropped.as_dtype(Dtype::Int32)?.sum_axis(-1, true)?;
     let threshold = take_along_axis(&ascending, &dropped, -1)?;
@@ -173,17 +157,11 @@ mod tests {
 
     #[test]
     fn a_seed_draws_the_same_and_follows_the_probabilities() {
-        let sampling = Sampling {
-            temperature: 1.0,
-            seed: 7,
-            ..Sampling::default()
-        };
+        let sampling = Sampling { temperature: 1.0, seed: 7, ..Sampling::default() };
         let p = log_of(&[0.25, 0.75]);
         let draw = |n: usize| -> Vec<u32> {
             let mut sampler = Sampler::new(&sampling).unwrap();
-            (0..n)
-                .map(|_| sampler.choose(&p).unwrap().try_item_exact::<u32>().unwrap())
-                .collect()
+            (0..n).map(|_| sampler.choose(&p).unwrap().try_item_exact::<u32>().unwrap()).collect()
         };
         let draws = draw(400);
         assert_eq!(draws, draw(400));
@@ -194,10 +172,7 @@ mod tests {
 
     #[test]
     fn a_penalty_lowers_both_signs() {
-        let sampling = Sampling {
-            repetition_penalty: Some(2.0),
-            ..Sampling::default()
-        };
+        let sampling = Sampling { repetition_penalty: Some(2.0), ..Sampling::default() };
         let mut sampler = Sampler::new(&sampling).unwrap();
         sampler.read(&[0]);
         let scores = Array::from_slice(&[4f32, -4.0, 4.0], &[1, 3]);

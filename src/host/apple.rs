@@ -27,10 +27,7 @@ pub(super) fn survey() -> Host {
 }
 
 pub(super) fn health() -> Health {
-    let facts = ask(
-        "sysctl",
-        &["vm.swapusage", "kern.memorystatus_vm_pressure_level"],
-    );
+    let facts = ask("sysctl", &["vm.swapusage", "kern.memorystatus_vm_pressure_level"]);
     let facts = facts.unwrap_or_default();
     Health {
         free_bytes: ask("vm_stat", &[]).and_then(|pages| free_bytes(&pages)),
@@ -55,10 +52,7 @@ const SYSCTL: [&str; 9] = [
 ];
 
 fn accelerator() -> Option<String> {
-    ask(
-        "ioreg",
-        &["-r", "-c", "AGXAccelerator", "-d", "1", "-w", "0"],
-    )
+    ask("ioreg", &["-r", "-c", "AGXAccelerator", "-d", "1", "-w", "0"])
 }
 
 /// The value of the first line `key: value`; a key may be indented.
@@ -101,14 +95,9 @@ impl Cores {
         let second: Option<u32> = number(facts, "hw.perflevel1.physicalcpu");
         let name = text(facts, "hw.perflevel1.name");
         match name.as_deref() {
-            None | Some("Efficiency") => Self {
-                performance: fast,
-                efficiency: second,
-            },
+            None | Some("Efficiency") => Self { performance: fast, efficiency: second },
             Some(_) => Self {
-                performance: fast
-                    .zip(second)
-                    .and_then(|(fast, second)| fast.checked_add(second)),
+                performance: fast.zip(second).and_then(|(fast, second)| fast.checked_add(second)),
                 efficiency: None,
             },
         }
@@ -119,10 +108,7 @@ impl Cores {
 fn free_bytes(pages: &str) -> Option<u64> {
     let (_, header) = pages.lines().next()?.split_once("page size of ")?;
     let size: u64 = header.split(' ').next()?.parse().ok()?;
-    let free: u64 = text(pages, "Pages free")?
-        .trim_end_matches('.')
-        .parse()
-        .ok()?;
+    let free: u64 = text(pages, "Pages free")?.trim_end_matches('.').parse().ok()?;
     free.checked_mul(size)
 }
 
@@ -150,11 +136,7 @@ fn swap_used(facts: &str) -> Option<u64> {
 fn zombies(states: &str) -> Option<u32> {
     let mut states = states.split_whitespace().peekable();
     states.peek()?;
-    states
-        .filter(|state| state.starts_with('Z'))
-        .count()
-        .try_into()
-        .ok()
+    states.filter(|state| state.starts_with('Z')).count().try_into().ok()
 }
 
 /// `"gpu-core-count" = 38`, from `ioreg`.
@@ -171,19 +153,11 @@ fn gpu_busy(accelerator: &str) -> Option<u32> {
 /// The numbers after `"key"=` or `"key" = `.
 fn values<'a>(entry: &'a str, key: &str) -> impl Iterator<Item = u32> + 'a {
     let quoted = format!("\"{key}\"");
-    let ends: Vec<_> = entry
-        .match_indices(&quoted)
-        .map(|(at, found)| at + found.len())
-        .collect();
+    let ends: Vec<_> = entry.match_indices(&quoted).map(|(at, found)| at + found.len()).collect();
     ends.into_iter().filter_map(move |end| {
-        let value = entry
-            .get(end..)?
-            .trim_start_matches(' ')
-            .strip_prefix('=')?
-            .trim_start_matches(' ');
-        let digits = value
-            .find(|next: char| !next.is_ascii_digit())
-            .unwrap_or(value.len());
+        let value =
+            entry.get(end..)?.trim_start_matches(' ').strip_prefix('=')?.trim_start_matches(' ');
+        let digits = value.find(|next: char| !next.is_ascii_digit()).unwrap_or(value.len());
         value.get(..digits)?.parse().ok()
     })
 }
@@ -230,10 +204,7 @@ Pages speculative:                         65536.
         assert_eq!(text(SYSCTL_M2, "hw.model").as_deref(), Some("Mac14,13"));
         assert_eq!(number(SYSCTL_M2, "hw.memsize"), Some(68_719_476_736_u64));
         assert_eq!(number(SYSCTL_M2, "hw.physicalcpu"), Some(12_u32));
-        let cores = Cores {
-            performance: Some(8),
-            efficiency: Some(4),
-        };
+        let cores = Cores { performance: Some(8), efficiency: Some(4) };
         assert_eq!(Cores::of(SYSCTL_M2), cores);
     }
 
@@ -248,13 +219,7 @@ Pages speculative:                         65536.
     fn a_second_level_that_is_fast_too_counts_as_fast() {
         let facts = "hw.perflevel0.name: Super\nhw.perflevel0.physicalcpu: 6\n\
                      hw.perflevel1.name: Performance\nhw.perflevel1.physicalcpu: 12\n";
-        assert_eq!(
-            Cores::of(facts),
-            Cores {
-                performance: Some(18),
-                efficiency: None
-            }
-        );
+        assert_eq!(Cores::of(facts), Cores { performance: Some(18), efficiency: None });
     }
 
     #[test]
@@ -269,10 +234,7 @@ Pages speculative:                         65536.
     fn free_memory_is_free_pages_only() {
         // 1310720 pages of 16 KiB are 20 GiB; the speculative ones do not count.
         assert_eq!(free_bytes(PAGES), Some(21_474_836_480));
-        assert_eq!(
-            free_bytes(&PAGES.replace("16384", "4096")),
-            Some(5_368_709_120)
-        );
+        assert_eq!(free_bytes(&PAGES.replace("16384", "4096")), Some(5_368_709_120));
     }
 
     #[test]
@@ -291,14 +253,8 @@ Pages speculative:                         65536.
     fn swap_is_read_in_any_unit() {
         let used = "total = 2048.00M  used = 1524.25M  free = 523.75M  (encrypted)";
         swap(used, Some(1_598_291_968));
-        swap(
-            "total = 0.00M  used = 0.00M  free = 0.00M  (encrypted)",
-            Some(0),
-        );
-        swap(
-            "total = 4.00G  used = 1.50G  free = 2.50G",
-            Some(1_610_612_736),
-        );
+        swap("total = 0.00M  used = 0.00M  free = 0.00M  (encrypted)", Some(0));
+        swap("total = 4.00G  used = 1.50G  free = 2.50G", Some(1_610_612_736));
         swap("total = 4.00G  used = 512.00K  free = 3.99G", Some(524_288));
         swap("total = 4.00G  free = 4.00G", None);
         swap("total = 4.00G  used = someG", None);
@@ -318,10 +274,7 @@ Pages speculative:                         65536.
         let two = format!("{one}\n\"PerformanceStatistics\" = {{\"Device Utilization %\" = 41}}");
         assert_eq!(gpu_busy(&two), Some(41));
         assert_eq!(gpu_busy(r#"{"Device Utilization %"=103}"#), Some(100));
-        assert_eq!(
-            gpu_busy(r#"{"Device Utilization %"=,"recoveryCount"=0}"#),
-            None
-        );
+        assert_eq!(gpu_busy(r#"{"Device Utilization %"=,"recoveryCount"=0}"#), None);
         assert_eq!(gpu_busy("sysctl: unknown oid"), None);
     }
 

@@ -17,13 +17,9 @@ pub(super) fn survey() -> Host {
         platform: Some("Linux".to_owned()),
         platform_version: platform_version(System::name().ok(), System::os_version().ok()),
         architecture: Some(std::env::consts::ARCH.to_owned()),
-        model: read(PRODUCT)
-            .and_then(|text| product(&text))
-            .or_else(|| chip.clone()),
+        model: read(PRODUCT).and_then(|text| product(&text)).or_else(|| chip.clone()),
         chip,
-        physical_cores: System::physical_core_count()
-            .ok()
-            .and_then(|count| count.try_into().ok()),
+        physical_cores: System::physical_core_count().ok().and_then(|count| count.try_into().ok()),
         logical_cores: logical_cores(&processors),
         memory_bytes: bytes_of(&memory, "MemTotal"),
         ..Host::default()
@@ -68,26 +64,19 @@ fn swap_used(memory: &str) -> Option<u64> {
 
 /// The processor's name in `/proc/cpuinfo`; ARM machines often have none there.
 fn chip(processors: &str) -> Option<String> {
-    ["model name", "Hardware", "cpu model"]
-        .iter()
-        .find_map(|key| {
-            let mut lines = processors.lines();
-            lines.find_map(|line| {
-                let (name, value) = line.split_once(':')?;
-                (name.trim() == *key)
-                    .then(|| one_spaced(value))
-                    .filter(|value| !value.is_empty())
-            })
+    ["model name", "Hardware", "cpu model"].iter().find_map(|key| {
+        let mut lines = processors.lines();
+        lines.find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            (name.trim() == *key).then(|| one_spaced(value)).filter(|value| !value.is_empty())
         })
+    })
 }
 
 fn logical_cores(processors: &str) -> Option<u32> {
     let lines = processors.lines();
-    let count = lines.filter(|line| {
-        line.split(':')
-            .next()
-            .is_some_and(|key| key.trim() == "processor")
-    });
+    let count =
+        lines.filter(|line| line.split(':').next().is_some_and(|key| key.trim() == "processor"));
     u32::try_from(count.count()).ok().filter(|count| *count > 0)
 }
 
@@ -113,9 +102,7 @@ fn zombies() -> Option<u32> {
     let mut count = 0;
     for entry in fs::read_dir("/proc").ok()?.flatten() {
         let name = entry.file_name();
-        let is_process = name
-            .to_str()
-            .is_some_and(|name| name.parse::<u32>().is_ok());
+        let is_process = name.to_str().is_some_and(|name| name.parse::<u32>().is_ok());
         // A process may end while this looks at it; then it is none.
         let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
             continue;
@@ -164,10 +151,7 @@ SwapFree:        2096128 kB
     fn the_processor_is_named_as_its_maker_does() {
         let processors = "processor\t: 0\nmodel name\t: Intel(R) Xeon(R)   CPU @ 2.60GHz\n\
                           processor\t: 1\nmodel name\t: Intel(R) Xeon(R)   CPU @ 2.60GHz\n";
-        assert_eq!(
-            chip(processors).as_deref(),
-            Some("Intel(R) Xeon(R) CPU @ 2.60GHz")
-        );
+        assert_eq!(chip(processors).as_deref(), Some("Intel(R) Xeon(R) CPU @ 2.60GHz"));
         assert_eq!(logical_cores(processors), Some(2));
     }
 
@@ -195,14 +179,8 @@ SwapFree:        2096128 kB
     #[test]
     fn a_system_without_versions_has_a_name() {
         let text = |text: &str| Some(text.to_owned());
-        assert_eq!(
-            platform_version(text("Ubuntu"), text("24.04")),
-            text("Ubuntu 24.04")
-        );
-        assert_eq!(
-            platform_version(text("Arch Linux"), None),
-            text("Arch Linux")
-        );
+        assert_eq!(platform_version(text("Ubuntu"), text("24.04")), text("Ubuntu 24.04"));
+        assert_eq!(platform_version(text("Arch Linux"), None), text("Arch Linux"));
         assert_eq!(platform_version(None, text("1")), None);
     }
 

@@ -60,24 +60,13 @@ pub struct Health {
 
 /// Asks the machine what it is. Takes a second or two on macOS, so ask once.
 pub fn survey() -> Host {
-    if cfg!(target_os = "macos") {
-        apple::survey()
-    } else {
-        linux::survey()
-    }
+    if cfg!(target_os = "macos") { apple::survey() } else { linux::survey() }
 }
 
 impl Health {
     /// Asks the machine how it is doing.
     pub fn now() -> Self {
-        let health = if cfg!(target_os = "macos") {
-            apple::health()
-        } else {
-            linux::health()
-        };
-        Self {
-            load_average: sysinfo::System::load_average().ok().map(|load| load.one),
-            ..health
-        }
+        let health = if cfg!(target_os = "macos") { apple::health() } else { linux::health() };
+        Self { load_average: sysinfo::System::load_average().ok().map(|load| load.one), ..health }
     }
 }

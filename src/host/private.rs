@@ -11,11 +11,7 @@ use std::{
 /// MLX on a CPU compiles fused operations with `g++`, keeps the objects below the temporary folder under a name that
 /// anybody can guess, and loads what it finds there. In a folder of this user alone nobody else can put anything.
 pub fn temporary_folder() -> Option<PathBuf> {
-    let variable = |name| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")))?;
     let folder = cache.join("mlxk-harness").join("compiled");
     make_private(&folder).then_some(folder)
@@ -23,10 +19,7 @@ pub fn temporary_folder() -> Option<PathBuf> {
 
 /// Makes `folder`, and sees to it that it belongs to the owner of its parent, who alone may enter.
 fn make_private(folder: &Path) -> bool {
-    let made = fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder);
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     let is_closed = || {
         let metadata = fs::symlink_metadata(folder).ok()?;
         let parent = fs::metadata(folder.parent()?).ok()?;

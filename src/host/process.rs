@@ -60,9 +60,6 @@ mod tests {
         let with_large = peak_bytes().unwrap();
         reset_peak();
         let without = peak_bytes().unwrap();
-        assert!(
-            without + (LARGE as u64) / 2 < with_large,
-            "{without} {with_large}"
-        );
+        assert!(without + (LARGE as u64) / 2 < with_large, "{without} {with_large}");
     }
 }

@@ -17,9 +17,7 @@ pub struct SystemClock {
 impl SystemClock {
     /// A clock that counts from now on.
     pub fn new() -> Self {
-        Self {
-            origin: Instant::now(),
-        }
+        Self { origin: Instant::now() }
     }
 }
 

@@ -204,10 +204,7 @@ mod tests {
         let formula = FORMULAS.iter().find(|formula| formula.id == id);
         let found = formula.and_then(|formula| (formula.of)(&trace()));
         let found = found.expect("the trace gives every figure");
-        assert!(
-            (found - expected).abs() < 1e-9,
-            "{id}: {found} is not {expected}"
-        );
+        assert!((found - expected).abs() < 1e-9, "{id}: {found} is not {expected}");
     }
 
     #[test]

@@ -61,10 +61,7 @@ pub fn standard_deviation(samples: &[f64]) -> Option<f64> {
 /// The median of the distances from the median, unscaled: a spread that one odd sample does not move.
 pub fn median_absolute_deviation(samples: &[f64]) -> Option<f64> {
     let middle = median(samples)?;
-    let distances: Vec<f64> = samples
-        .iter()
-        .map(|sample| (sample - middle).abs())
-        .collect();
+    let distances: Vec<f64> = samples.iter().map(|sample| (sample - middle).abs()).collect();
     median(&distances)
 }
 
@@ -103,10 +100,7 @@ mod tests {
     #[track_caller]
     fn close(found: Option<f64>, expected: f64) {
         let found = found.expect("a number");
-        assert!(
-            (found - expected).abs() < 1e-12,
-            "{found} is not {expected}"
-        );
+        assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
     }
 
     #[test]

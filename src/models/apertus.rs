@@ -17,11 +17,7 @@ pub(super) const FAMILY: Family = Family {
         let config: llama::Config = checkpoint.config()?;
         llama::discard_unused(checkpoint, config.tie_word_embeddings);
         rename(checkpoint)?;
-        recipe(&llama::Config {
-            head_dim: None,
-            layer_types: None,
-            ..config
-        })
+        recipe(&llama::Config { head_dim: None, layer_types: None, ..config })
     }),
 };
 
@@ -41,17 +37,9 @@ fn rename(checkpoint: &Checkpoint<'_>) -> Result<(), LoadError> {
 
 fn recipe(config: &llama::Config) -> Result<Recipe, LoadError> {
     let layer = Layer {
-        attention: Attention {
-            qk_norm: QkNorm::PerHead,
-            ..llama::attention(config)?
-        },
-        feed_forward: FeedForward::XieLu {
-            inner: config.intermediate_size,
-        },
+        attention: Attention { qk_norm: QkNorm::PerHead, ..llama::attention(config)? },
+        feed_forward: FeedForward::XieLu { inner: config.intermediate_size },
         ..llama::layer(config)?
     };
-    Ok(Recipe {
-        layers: vec![layer; config.num_hidden_layers],
-        ..llama::recipe(config)?
-    })
+    Ok(Recipe { layers: vec![layer; config.num_hidden_layers], ..llama::recipe(config)? })
 }

@@ -94,12 +94,7 @@ impl SelfAttention {
         recipe: &Recipe,
         attention: &Attention,
     ) -> Result<Self, LoadError> {
-        let Attention {
-            heads,
-            kv_heads,
-            head_dim,
-            ..
-        } = *attention;
+        let Attention { heads, kv_heads, head_dim, .. } = *attention;
         let linear = |name, outputs, inputs| Linear::load(&scope.at(name), outputs, inputs);
         Ok(Self {
             projections: match attention.projections {
@@ -165,10 +160,7 @@ impl SelfAttention {
         let (q, k) = (in_front(q)?, in_front(k)?);
         let v = in_front(by_head(v, self.kv_heads)?)?;
         let (q, k) = match &self.rope {
-            Some(rope) => (
-                rope.forward(&q, cache.offset())?,
-                rope.forward(&k, cache.offset())?,
-            ),
+            Some(rope) => (rope.forward(&q, cache.offset())?, rope.forward(&k, cache.offset())?),
             None => (q, k),
         };
         let (q, k) = self.normalized(Place::Rotated, q, k)?;
@@ -203,10 +195,8 @@ impl SelfAttention {
                 Ok(inputs(flat(q)?, k, v, Some(flat(gate)?)))
             }
             Projected::Fused(qkv) => {
-                let ends = [
-                    self.heads * self.head_dim,
-                    (self.heads + self.kv_heads) * self.head_dim,
-                ];
+                let ends =
+                    [self.heads * self.head_dim, (self.heads + self.kv_heads) * self.head_dim];
                 let (q, k, v) = in_three(&qkv.forward(x)?, ends, -1)?;
                 Ok(inputs(q, k, v, None))
             }

@@ -17,11 +17,7 @@ pub(super) const FAMILY: Family = Family {
         let llama = config.llama(8_000_000.0);
         let layer = layer(&llama)?;
         let attention = Attention {
-            qk_norm: if config.use_qk_norm {
-                QkNorm::EachHead
-            } else {
-                QkNorm::None
-            },
+            qk_norm: if config.use_qk_norm { QkNorm::EachHead } else { QkNorm::None },
             ..layer.attention
         };
         let layer = Layer { attention, ..layer };
@@ -81,8 +77,5 @@ impl Config {
 
 /// One of its blocks.
 pub(super) fn layer(config: &llama::Config) -> Result<Layer, LoadError> {
-    Ok(Layer {
-        wiring: Wiring::Parallel,
-        ..llama::layer(config)?
-    })
+    Ok(Layer { wiring: Wiring::Parallel, ..llama::layer(config)? })
 }

@@ -47,11 +47,9 @@ impl Decoder {
             norm: Norm::load(&model.at("norm"), recipe.norm, recipe.width, recipe.eps)?,
             head: match recipe.head {
                 Head::Tied => None,
-                Head::Separate => Some(Linear::load(
-                    &root.at("lm_head"),
-                    recipe.vocabulary,
-                    recipe.width,
-                )?),
+                Head::Separate => {
+                    Some(Linear::load(&root.at("lm_head"), recipe.vocabulary, recipe.width)?)
+                }
             },
             scores: recipe.scores,
         })

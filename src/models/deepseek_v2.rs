@@ -42,11 +42,7 @@ pub(super) const FAMILY: Family = Family {
 
 fn router(config: &Config) -> Result<Router, LoadError> {
     let chosen = config.num_experts_per_tok;
-    let choice = match (
-        config.topk_method.as_deref(),
-        config.n_group,
-        config.topk_group,
-    ) {
+    let choice = match (config.topk_method.as_deref(), config.n_group, config.topk_group) {
         (Some("group_limited_greedy"), Some(count), Some(considered)) => {
             Choice::Grouped(Groups { count, considered })
         }

@@ -107,11 +107,7 @@ impl Config {
         let (layers, experts) = (self.num_hidden_layers, self.n_routed_experts.unwrap_or(0));
         mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
         for layer in 0..layers {
-            latent::absorb(
-                checkpoint,
-                &format!("model.layers.{layer}.self_attn"),
-                latent,
-            )?;
+            latent::absorb(checkpoint, &format!("model.layers.{layer}.self_attn"), latent)?;
         }
         Ok(())
     }
@@ -122,10 +118,8 @@ impl Config {
         attention: Latent,
         router: impl Fn(&Self) -> Result<Router, LoadError>,
     ) -> Result<Recipe, LoadError> {
-        let dense = FeedForward::Gated {
-            activation: Activation::Silu,
-            inner: self.intermediate_size,
-        };
+        let dense =
+            FeedForward::Gated { activation: Activation::Silu, inner: self.intermediate_size };
         let sparse = match self.n_routed_experts {
             None => dense.clone(),
             Some(experts) => {
@@ -159,9 +153,7 @@ impl Config {
             weighted: Weighted::Output,
             shared: match self.n_shared_experts {
                 None => Shared::None,
-                Some(count) => Shared::Always {
-                    inner: inner * count,
-                },
+                Some(count) => Shared::Always { inner: inner * count },
             },
         }
     }
@@ -170,9 +162,7 @@ impl Config {
     pub(super) fn corrected(&self, shares: ExpertWeights) -> Result<Router, LoadError> {
         let method = self.topk_method.as_deref().unwrap_or("noaux_tc");
         if method != "noaux_tc" {
-            return Err(LoadError::Unsupported {
-                what: format!("`topk_method` `{method}`"),
-            });
+            return Err(LoadError::Unsupported { what: format!("`topk_method` `{method}`") });
         }
         let chosen = self.num_experts_per_tok.unwrap_or(1);
         Ok(Router {

@@ -28,10 +28,7 @@ pub(super) const FAMILY: Family = Family {
             tie_word_embeddings: tied.tie_word_embeddings,
             ..config
         };
-        let attention = Attention {
-            qk_norm: QkNorm::PerHead,
-            ..llama::attention(&config)?
-        };
+        let attention = Attention { qk_norm: QkNorm::PerHead, ..llama::attention(&config)? };
         recipe(&config, attention, &own)
     }),
 };
@@ -68,14 +65,9 @@ pub(super) fn recipe(
     attention: Attention,
     own: &Config,
 ) -> Result<Recipe, LoadError> {
-    let dense = Layer {
-        attention,
-        ..llama::layer(config)?
-    };
-    let sparse = Layer {
-        feed_forward: FeedForward::Mixture(Box::new(mixture(own))),
-        ..dense.clone()
-    };
+    let dense = Layer { attention, ..llama::layer(config)? };
+    let sparse =
+        Layer { feed_forward: FeedForward::Mixture(Box::new(mixture(own))), ..dense.clone() };
     let is_dense = |index: usize| index < own.first_k_dense_replace;
     let layer = |index| if is_dense(index) { &dense } else { &sparse }.clone();
     Ok(Recipe {
@@ -90,10 +82,7 @@ fn mixture(own: &Config) -> Mixture {
     Mixture {
         router: Router {
             scores: ExpertScores::Sigmoid,
-            choice: Choice::Corrected(Groups {
-                count: own.n_group,
-                considered: own.topk_group,
-            }),
+            choice: Choice::Corrected(Groups { count: own.n_group, considered: own.topk_group }),
             weights: if chosen > 1 && own.norm_topk_prob {
                 ExpertWeights::Shares
             } else {
@@ -104,9 +93,7 @@ fn mixture(own: &Config) -> Mixture {
             fusion: Fusion::Compiled,
             ..base.router
         },
-        shared: Shared::Always {
-            inner: own.moe_intermediate_size * own.n_shared_experts,
-        },
+        shared: Shared::Always { inner: own.moe_intermediate_size * own.n_shared_experts },
         ..base
     }
 }

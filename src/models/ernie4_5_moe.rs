@@ -116,9 +116,7 @@ impl Config {
             },
             shared: match self.shared {
                 0 => Shared::None,
-                count => Shared::Always {
-                    inner: inner * count,
-                },
+                count => Shared::Always { inner: inner * count },
             },
             ..base
         }
@@ -126,26 +124,12 @@ impl Config {
 }
 
 fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
-    let config = llama::Config {
-        layer_types: None,
-        rope_scaling: None,
-        rope_traditional: true,
-        ..*config
-    };
+    let config =
+        llama::Config { layer_types: None, rope_scaling: None, rope_traditional: true, ..*config };
     let dense = llama::layer(&config)?;
     let mixture = own.mixture(config.intermediate_size);
-    let sparse = Layer {
-        feed_forward: FeedForward::Mixture(Box::new(mixture)),
-        ..dense.clone()
-    };
-    let layer = |index| {
-        if own.is_sparse(index) {
-            &sparse
-        } else {
-            &dense
-        }
-        .clone()
-    };
+    let sparse = Layer { feed_forward: FeedForward::Mixture(Box::new(mixture)), ..dense.clone() };
+    let layer = |index| if own.is_sparse(index) { &sparse } else { &dense }.clone();
     Ok(Recipe {
         layers: (0..config.num_hidden_layers).map(layer).collect(),
         ..llama::recipe(&config)?

@@ -14,11 +14,8 @@ use crate::checkpoint::LoadError;
 pub(super) const FAMILY: Family = Family {
     model_types: &["exaone4"],
     architecture: Architecture::Decoder(|checkpoint| {
-        let config = llama::Config {
-            rope_traditional: false,
-            layer_types: None,
-            ..checkpoint.config()?
-        };
+        let config =
+            llama::Config { rope_traditional: false, layer_types: None, ..checkpoint.config()? };
         recipe(&config, &checkpoint.config()?)
     }),
 };
@@ -31,15 +28,8 @@ struct Config {
 }
 
 fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
-    let attention = Attention {
-        qk_norm: QkNorm::PerHead,
-        ..llama::attention(config)?
-    };
-    let layer = Layer {
-        attention,
-        wiring: Wiring::Post,
-        ..llama::layer(config)?
-    };
+    let attention = Attention { qk_norm: QkNorm::PerHead, ..llama::attention(config)? };
+    let layer = Layer { attention, wiring: Wiring::Post, ..llama::layer(config)? };
     let pattern = own.sliding_window_pattern.as_deref().unwrap_or_default();
     let layers = if pattern.is_empty() {
         vec![layer; config.num_hidden_layers]
@@ -52,20 +42,11 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
                 let attention = if kind == 'L' {
                     Attention { reach, ..attention }
                 } else {
-                    Attention {
-                        rope: None,
-                        ..attention
-                    }
+                    Attention { rope: None, ..attention }
                 };
-                Layer {
-                    attention,
-                    ..layer.clone()
-                }
+                Layer { attention, ..layer.clone() }
             })
             .collect()
     };
-    Ok(Recipe {
-        layers,
-        ..llama::recipe(config)?
-    })
+    Ok(Recipe { layers, ..llama::recipe(config)? })
 }

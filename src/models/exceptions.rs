@@ -47,23 +47,13 @@ impl Exceptions {
     }
 }
 
-const NONE: Exceptions = Exceptions {
-    wide: &[],
-    dense: &[],
-    exact: &[],
-};
+const NONE: Exceptions = Exceptions { wide: &[], dense: &[], exact: &[] };
 
 /// The correction that experts are chosen by.
 const CORRECTION: &[&str] = &["e_score_correction_bias"];
 
 const TABLE: &[(&[&str], Exceptions)] = &[
-    (
-        &["granite"],
-        Exceptions {
-            wide: &["self_attn.o_proj", "mlp.down_proj", "lm_head"],
-            ..NONE
-        },
-    ),
+    (&["granite"], Exceptions { wide: &["self_attn.o_proj", "mlp.down_proj", "lm_head"], ..NONE }),
     (
         &["granitemoe"],
         Exceptions {
@@ -76,57 +66,16 @@ const TABLE: &[(&[&str], Exceptions)] = &[
             ..NONE
         },
     ),
-    (
-        &["granitemoehybrid"],
-        Exceptions {
-            wide: &["router.layer"],
-            ..NONE
-        },
-    ),
-    (
-        &["gemma4", "gemma4_text", "gemma4_unified"],
-        Exceptions {
-            wide: &["router.proj"],
-            ..NONE
-        },
-    ),
-    (
-        &["gpt_oss", "jamba"],
-        Exceptions {
-            wide: &["router"],
-            ..NONE
-        },
-    ),
-    (
-        &["mellum", "qwen3_moe", "qwen3_vl_moe"],
-        Exceptions {
-            wide: &["mlp.gate"],
-            ..NONE
-        },
-    ),
-    (
-        &["qwen3_next"],
-        Exceptions {
-            wide: &["mlp.gate", "shared_expert_gate"],
-            ..NONE
-        },
-    ),
+    (&["granitemoehybrid"], Exceptions { wide: &["router.layer"], ..NONE }),
+    (&["gemma4", "gemma4_text", "gemma4_unified"], Exceptions { wide: &["router.proj"], ..NONE }),
+    (&["gpt_oss", "jamba"], Exceptions { wide: &["router"], ..NONE }),
+    (&["mellum", "qwen3_moe", "qwen3_vl_moe"], Exceptions { wide: &["mlp.gate"], ..NONE }),
+    (&["qwen3_next"], Exceptions { wide: &["mlp.gate", "shared_expert_gate"], ..NONE }),
     (
         &["qwen3_5", "qwen3_5_moe", "qwen3_5_text", "qwen3_5_moe_text"],
-        Exceptions {
-            wide: &["mlp.gate", "shared_expert_gate"],
-            exact: &["A_log"],
-            ..NONE
-        },
+        Exceptions { wide: &["mlp.gate", "shared_expert_gate"], exact: &["A_log"], ..NONE },
     ),
-    (
-        &["Klear"],
-        Exceptions {
-            wide: &["mlp.gate"],
-            exact: &["expert_bias"],
-            ..NONE
-        },
-    ),
+    (&["Klear"], Exceptions { wide: &["mlp.gate"], exact: &["expert_bias"], ..NONE }),
     (
         &["kimi_linear"],
         Exceptions {
@@ -135,29 +84,14 @@ const TABLE: &[(&[&str], Exceptions)] = &[
             ..NONE
         },
     ),
-    (
-        &["lfm2_moe"],
-        Exceptions {
-            wide: &["feed_forward.gate"],
-            exact: &["expert_bias"],
-            ..NONE
-        },
-    ),
+    (&["lfm2_moe"], Exceptions { wide: &["feed_forward.gate"], exact: &["expert_bias"], ..NONE }),
     (
         &["minimax", "minimax_m2"],
-        Exceptions {
-            wide: &["block_sparse_moe.gate"],
-            exact: CORRECTION,
-            ..NONE
-        },
+        Exceptions { wide: &["block_sparse_moe.gate"], exact: CORRECTION, ..NONE },
     ),
     (
         &["bailing_moe", "bailing_moe_linear"],
-        Exceptions {
-            wide: &["mlp.gate.gate_proj"],
-            exact: &["expert_bias"],
-            ..NONE
-        },
+        Exceptions { wide: &["mlp.gate.gate_proj"], exact: &["expert_bias"], ..NONE },
     ),
     (
         &["bailing_hybrid"],
@@ -167,45 +101,14 @@ const TABLE: &[(&[&str], Exceptions)] = &[
             exact: &["expert_bias"],
         },
     ),
-    (
-        &["afmoe"],
-        Exceptions {
-            wide: &["*router.gate"],
-            exact: &["expert_bias"],
-            ..NONE
-        },
-    ),
-    (
-        &["laguna"],
-        Exceptions {
-            wide: &["mlp.gate.proj"],
-            exact: CORRECTION,
-            ..NONE
-        },
-    ),
+    (&["afmoe"], Exceptions { wide: &["*router.gate"], exact: &["expert_bias"], ..NONE }),
+    (&["laguna"], Exceptions { wide: &["mlp.gate.proj"], exact: CORRECTION, ..NONE }),
     (
         &["longcat_flash", "longcat_flash_ngram"],
-        Exceptions {
-            wide: &["classifier"],
-            exact: CORRECTION,
-            ..NONE
-        },
+        Exceptions { wide: &["classifier"], exact: CORRECTION, ..NONE },
     ),
-    (
-        &["step3p5"],
-        Exceptions {
-            wide: &["*mlp.gate.gate"],
-            exact: &["router_bias"],
-            ..NONE
-        },
-    ),
-    (
-        &["rwkv7"],
-        Exceptions {
-            wide: &["*lora.2", "*embeddings"],
-            ..NONE
-        },
-    ),
+    (&["step3p5"], Exceptions { wide: &["*mlp.gate.gate"], exact: &["router_bias"], ..NONE }),
+    (&["rwkv7"], Exceptions { wide: &["*lora.2", "*embeddings"], ..NONE }),
     (
         &[
             "deepseek_v3",
@@ -219,26 +122,12 @@ const TABLE: &[(&[&str], Exceptions)] = &[
             "kimi_vl",
             "mimo_v2_flash",
         ],
-        Exceptions {
-            dense: &["mlp.gate"],
-            exact: CORRECTION,
-            ..NONE
-        },
+        Exceptions { dense: &["mlp.gate"], exact: CORRECTION, ..NONE },
     ),
-    (
-        &["deepseek_v2", "dots1"],
-        Exceptions {
-            dense: &["mlp.gate"],
-            ..NONE
-        },
-    ),
+    (&["deepseek_v2", "dots1"], Exceptions { dense: &["mlp.gate"], ..NONE }),
     (
         &["nemotron_h"],
-        Exceptions {
-            dense: &["mixer.gate"],
-            exact: &["e_score_correction_bias", "A_log"],
-            ..NONE
-        },
+        Exceptions { dense: &["mixer.gate"], exact: &["e_score_correction_bias", "A_log"], ..NONE },
     ),
 ];
 

@@ -35,10 +35,7 @@ pub(super) const FAMILY: Family = Family {
 /// The keys that this family reads, with the reference's defaults.
 #[derive(Deserialize)]
 #[serde(default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "these are the keys of the file"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "these are the keys of the file")]
 struct Config {
     attention_in_multiplier: f32,
     attention_out_multiplier: f32,
@@ -177,11 +174,7 @@ impl Config {
             rope: Some(Rope {
                 dims: self.head_dim,
                 theta: self.rope_theta,
-                pairs: if self.rope_traditional {
-                    Pairs::Interleaved
-                } else {
-                    Pairs::Halves
-                },
+                pairs: if self.rope_traditional { Pairs::Interleaved } else { Pairs::Halves },
                 scaling: scaling(
                     self.rope_scaling.as_ref(),
                     self.head_dim,
@@ -239,9 +232,8 @@ fn fold_multipliers(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<(), 
                 Ok(weight.multiply(config.input_multipliers(&weight)?)?)
             })?;
         } else if let Some(multiplier) = config.multiplier(&name) {
-            checkpoint.transform(&name, |weight| {
-                Ok(weight.multiply(nn::scalar(multiplier, &weight))?)
-            })?;
+            checkpoint
+                .transform(&name, |weight| Ok(weight.multiply(nn::scalar(multiplier, &weight))?))?;
         }
     }
     channels_last(checkpoint, "conv1d.weight")

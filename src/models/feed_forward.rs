@@ -111,8 +111,7 @@ pub(super) struct Plain {
 
 impl Plain {
     fn forward(&self, x: &Array) -> nn::Result<Array> {
-        self.down
-            .forward(&self.activation.forward(&self.up.forward(x)?)?)
+        self.down.forward(&self.activation.forward(&self.up.forward(x)?)?)
     }
 }
 
@@ -125,7 +124,6 @@ pub(super) struct Learned {
 
 impl Learned {
     fn forward(&self, x: &Array) -> nn::Result<Array> {
-        self.down
-            .forward(&self.activation.forward(&self.up.forward(x)?)?)
+        self.down.forward(&self.activation.forward(&self.up.forward(x)?)?)
     }
 }

@@ -52,16 +52,8 @@ pub(super) struct GatedDeltaMixer {
 }
 
 enum Projections {
-    ByHead {
-        qkvz: Linear,
-        ba: Linear,
-    },
-    Separate {
-        qkv: Linear,
-        z: Linear,
-        b: Linear,
-        a: Linear,
-    },
+    ByHead { qkvz: Linear, ba: Linear },
+    Separate { qkv: Linear, z: Linear, b: Linear, a: Linear },
 }
 
 /// The projected inputs.
@@ -131,9 +123,7 @@ impl GatedDeltaMixer {
         let &[batch, length, _] = x.shape() else {
             return Err(MlxError::new("hidden states take three axes"));
         };
-        let Shape {
-            key_heads, heads, ..
-        } = self.shape;
+        let Shape { key_heads, heads, .. } = self.shape;
         let Projected { qkv, z, b, a } = self.project(x, batch, length)?;
         let mixed =
             Activation::Silu.forward(&self.convolution.forward(&qkv, &mut state.window)?)?;
@@ -153,13 +143,7 @@ impl GatedDeltaMixer {
     }
 
     fn project(&self, x: &Array, batch: i32, length: i32) -> nn::Result<Projected> {
-        let Shape {
-            key_heads,
-            heads,
-            key_dim,
-            value_dim,
-            ..
-        } = self.shape;
+        let Shape { key_heads, heads, key_dim, value_dim, .. } = self.shape;
         match &self.input {
             Projections::Separate { qkv, z, b, a } => Ok(Projected {
                 qkv: qkv.forward(x)?,

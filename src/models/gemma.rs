@@ -28,12 +28,7 @@ pub(super) const FAMILY: Family = Family {
 
 /// What Gemma reads of Llama's configuration.
 pub(super) fn plain(config: &llama::Config) -> llama::Config {
-    llama::Config {
-        rope_scaling: None,
-        layer_types: None,
-        tie_word_embeddings: true,
-        ..*config
-    }
+    llama::Config { rope_scaling: None, layer_types: None, tie_word_embeddings: true, ..*config }
 }
 
 /// Gemma, of layers that are all the same.

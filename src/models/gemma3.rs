@@ -22,21 +22,14 @@ pub(super) const FAMILY: Family = Family {
     model_types: &["gemma3", "gemma3_text"],
     architecture: Architecture::Decoder(|checkpoint| {
         let whole: Whole = checkpoint.config()?;
-        let heads = [
-            ("num_attention_heads", 8.into()),
-            ("num_key_value_heads", 4.into()),
-        ];
+        let heads = [("num_attention_heads", 8.into()), ("num_key_value_heads", 4.into())];
         wrapper::keep_text(checkpoint, &heads)?;
         let text: Config = checkpoint.config()?;
         let vocab_size = match whole.text_config {
             Some(_) => whole.vocab_size.unwrap_or(262_208),
             None => text.vocab_size,
         };
-        let head = if checkpoint.holds("lm_head.weight") {
-            Head::Separate
-        } else {
-            Head::Tied
-        };
+        let head = if checkpoint.holds("lm_head.weight") { Head::Separate } else { Head::Tied };
         recipe(&Config { vocab_size, ..text }, head)
     }),
 };
@@ -137,12 +130,7 @@ fn layer(config: &Config, index: usize) -> Result<Layer, LoadError> {
             scale: llama::inverse_root(config.query_pre_attn_scalar),
             projections: Projections::Separate,
             qk_norm: QkNorm::PerHead,
-            rope: Some(Rope {
-                dims: config.head_dim,
-                theta,
-                pairs: Pairs::Halves,
-                scaling,
-            }),
+            rope: Some(Rope { dims: config.head_dim, theta, pairs: Pairs::Halves, scaling }),
             growth: QueryGrowth::None,
             reach,
             kernel: Kernel::Fused,

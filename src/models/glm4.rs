@@ -50,15 +50,9 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let dims = positions::part(layer.attention.head_dim, own.partial_rotary_factor);
     let rope = layer.attention.rope.map(|rope| Rope { dims, ..rope });
     let layer = Layer {
-        attention: Attention {
-            rope,
-            ..layer.attention
-        },
+        attention: Attention { rope, ..layer.attention },
         wiring: Wiring::Sandwich,
         ..layer
     };
-    Ok(Recipe {
-        layers: vec![layer; config.num_hidden_layers],
-        ..llama::recipe(&config)?
-    })
+    Ok(Recipe { layers: vec![layer; config.num_hidden_layers], ..llama::recipe(&config)? })
 }

@@ -30,11 +30,7 @@ pub(super) const FAMILY: Family = Family {
         };
         let base = llama::attention(&config)?;
         let attention = Attention {
-            qk_norm: if own.use_qk_norm {
-                QkNorm::PerHead
-            } else {
-                QkNorm::None
-            },
+            qk_norm: if own.use_qk_norm { QkNorm::PerHead } else { QkNorm::None },
             rope: base.rope.map(|rope| Rope {
                 dims: positions::part(base.head_dim, own.partial_rotary_factor),
                 ..rope

@@ -35,11 +35,8 @@ struct Config {
 
 /// Drops masks and frequencies, and gives the rest the names of a decoder.
 fn rename(checkpoint: &Checkpoint<'_>) {
-    const UNUSED: [&str; 3] = [
-        ".attention.bias",
-        ".attention.masked_bias",
-        ".attention.rotary_emb.inv_freq",
-    ];
+    const UNUSED: [&str; 3] =
+        [".attention.bias", ".attention.masked_bias", ".attention.rotary_emb.inv_freq"];
     checkpoint.discard(|name| UNUSED.iter().any(|unused| name.ends_with(unused)));
     checkpoint.rename_parts(&[
         ("gpt_neox.", "model."),

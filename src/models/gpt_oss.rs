@@ -73,10 +73,7 @@ fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
 fn mixture(own: &Config, inner: i32) -> Mixture {
     let base = mixtral::mixture(own.num_local_experts, own.num_experts_per_tok, inner);
     Mixture {
-        router: Router {
-            choice: Choice::Ascending,
-            ..base.router
-        },
+        router: Router { choice: Choice::Ascending, ..base.router },
         activation: Activation::ClippedSilu,
         ..base
     }
@@ -123,10 +120,7 @@ fn every_other(whole: &Array, start: i32) -> nn::Result<Array> {
         *rows /= 2;
     }
     shape.insert(2.min(shape.len()), 2);
-    Ok(whole
-        .reshape(&shape)?
-        .try_index((.., .., start))?
-        .contiguous()?)
+    Ok(whole.reshape(&shape)?.try_index((.., .., start))?.contiguous()?)
 }
 
 #[cfg(test)]

@@ -34,14 +34,8 @@ struct Config {
 }
 
 fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
-    let attention = Attention {
-        scale: own.attention_multiplier,
-        ..llama::attention(config)?
-    };
-    let layer = Layer {
-        attention,
-        ..llama::layer(config)?
-    };
+    let attention = Attention { scale: own.attention_multiplier, ..llama::attention(config)? };
+    let layer = Layer { attention, ..llama::layer(config)? };
     Ok(Recipe {
         embedding_scale: EmbeddingScale::Times(own.embedding_multiplier),
         layers: vec![layer; config.num_hidden_layers],

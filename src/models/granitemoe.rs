@@ -38,10 +38,7 @@ fn adopt(checkpoint: &Checkpoint<'_>, config: &llama::Config) -> Result<(), Load
     checkpoint.rename(|name| {
         let name = name.replace(".block_sparse_moe.router.layer.", ".mlp.gate.");
         let name = name.replace(".block_sparse_moe.switch_mlp.", ".mlp.switch_mlp.");
-        let name = name.replace(
-            ".block_sparse_moe.output_linear.",
-            ".mlp.switch_mlp.down_proj.",
-        );
+        let name = name.replace(".block_sparse_moe.output_linear.", ".mlp.switch_mlp.down_proj.");
         Some(name.replace(".block_sparse_moe.input_linear.", ".mlp.input_linear."))
     });
     for layer in 0..config.num_hidden_layers {
@@ -54,12 +51,8 @@ fn adopt(checkpoint: &Checkpoint<'_>, config: &llama::Config) -> Result<(), Load
 }
 
 fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
-    let config = llama::Config {
-        head_dim: None,
-        layer_types: None,
-        rope_traditional: false,
-        ..config
-    };
+    let config =
+        llama::Config { head_dim: None, layer_types: None, rope_traditional: false, ..config };
     let (experts, chosen) = (own.num_local_experts, own.num_experts_per_tok);
     let base = mixtral::mixture(experts, chosen, config.intermediate_size);
     let mixture = Mixture {
@@ -72,10 +65,7 @@ fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
         ..base
     };
     let layer = Layer {
-        attention: Attention {
-            scale: own.attention_multiplier,
-            ..llama::attention(&config)?
-        },
+        attention: Attention { scale: own.attention_multiplier, ..llama::attention(&config)? },
         feed_forward: FeedForward::Mixture(Box::new(mixture)),
         ..llama::layer(&config)?
     };

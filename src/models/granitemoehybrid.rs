@@ -118,11 +118,7 @@ impl Config {
             root: "",
             embedding: "model.embed_tokens",
             norm: "model.norm",
-            head: if self.tie_word_embeddings {
-                Head::Tied
-            } else {
-                Head::Separate
-            },
+            head: if self.tie_word_embeddings { Head::Tied } else { Head::Separate },
             tokens: Factor::Times(self.embedding_multiplier),
             scores: Factor::Over(self.logits_scaling),
         }
@@ -237,14 +233,8 @@ fn bring_mixtures_into_form(checkpoint: &Checkpoint<'_>, config: &Config) -> Res
     checkpoint.rename(|name| {
         let mut new = name.to_owned();
         for (theirs, ours) in [
-            (
-                ".shared_mlp.input_linear.",
-                ".mlp.shared_experts.gate_up_proj.",
-            ),
-            (
-                ".shared_mlp.output_linear.",
-                ".mlp.shared_experts.down_proj.",
-            ),
+            (".shared_mlp.input_linear.", ".mlp.shared_experts.gate_up_proj."),
+            (".shared_mlp.output_linear.", ".mlp.shared_experts.down_proj."),
             (".block_sparse_moe.", ".mlp."),
             (".mlp.router.layer.", ".mlp.gate."),
             (".mlp.output_linear.", ".mlp.switch_mlp.down_proj."),

@@ -36,14 +36,8 @@ impl Growths {
 /// `1 + rate · ln(1 + ⌊p / step⌋)` for `n` numbers `p` from `first` on: `[n, 1]`, float32.
 fn factors(rate: f32, step: f32, (first, n): (i32, i32)) -> nn::Result<Array> {
     let float = |value: f32| Array::from_slice(&[value], &[]);
-    let steps = arange::<i32, i32>(first, first + n, 1)?
-        .divide(float(step))?
-        .floor()?;
-    let factors = float(1.0)
-        .add(steps)?
-        .log()?
-        .multiply(float(rate))?
-        .add(float(1.0))?;
+    let steps = arange::<i32, i32>(first, first + n, 1)?.divide(float(step))?.floor()?;
+    let factors = float(1.0).add(steps)?.log()?.multiply(float(rate))?.add(float(1.0))?;
     Ok(factors.expand_dims(1)?)
 }
 

@@ -18,10 +18,8 @@ pub(super) const FAMILY: Family = Family {
     architecture: Architecture::Decoder(|checkpoint| {
         let own: Config = checkpoint.config()?;
         llama::discard_unused(checkpoint, own.tie_word_embeddings);
-        checkpoint.rename_parts(&[
-            (".query_layernorm.", ".q_norm."),
-            (".key_layernorm.", ".k_norm."),
-        ]);
+        checkpoint
+            .rename_parts(&[(".query_layernorm.", ".q_norm."), (".key_layernorm.", ".k_norm.")]);
         recipe(&checkpoint.config()?, &own)
     }),
 };
@@ -59,8 +57,5 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
         },
         ..llama::layer(&config)?
     };
-    Ok(Recipe {
-        layers: vec![layer; config.num_hidden_layers],
-        ..llama::recipe(&config)?
-    })
+    Ok(Recipe { layers: vec![layer; config.num_hidden_layers], ..llama::recipe(&config)? })
 }

@@ -123,9 +123,7 @@ impl Hybrid {
         checkpoint: &Checkpoint<'_>,
     ) -> Result<Self, LoadError> {
         let root = checkpoint.root().at(frame.root);
-        let Frame {
-            vocabulary, width, ..
-        } = *frame;
+        let Frame { vocabulary, width, .. } = *frame;
         Ok(Self {
             vocabulary: u32::try_from(vocabulary).unwrap_or(0),
             embedding: Embedding::load(&root.at(frame.embedding), vocabulary, width)?,
@@ -211,10 +209,7 @@ impl Half {
 
 fn attend(attention: &SelfAttention, x: &Array, cache: &mut LayerCache) -> nn::Result<Array> {
     let cache = cache.keys_values()?;
-    let pass = Pass {
-        mask: cache.mask(x.dim(1))?,
-        growth: None,
-    };
+    let pass = Pass { mask: cache.mask(x.dim(1))?, growth: None };
     attention.forward(x, &pass, cache)
 }
 

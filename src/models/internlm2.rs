@@ -25,10 +25,8 @@ pub(super) const FAMILY: Family = Family {
             (".attention_norm.", ".input_layernorm."),
             (".ffn_norm.", ".post_attention_layernorm."),
         ]);
-        checkpoint.rename(|name| {
-            name.strip_prefix("output.")
-                .map(|part| format!("lm_head.{part}"))
-        });
+        checkpoint
+            .rename(|name| name.strip_prefix("output.").map(|part| format!("lm_head.{part}")));
         recipe(checkpoint.config()?, &checkpoint.config()?)
     }),
 };
@@ -53,8 +51,5 @@ fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
         },
         ..llama::layer(&config)?
     };
-    Ok(Recipe {
-        layers: vec![layer; config.num_hidden_layers],
-        ..llama::recipe(&config)?
-    })
+    Ok(Recipe { layers: vec![layer; config.num_hidden_layers], ..llama::recipe(&config)? })
 }

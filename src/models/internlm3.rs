@@ -9,9 +9,7 @@ use super::{Architecture, Family, llama};
 pub(super) const FAMILY: Family = Family {
     model_types: &["internlm3"],
     architecture: Architecture::Decoder(|checkpoint| {
-        let Config {
-            tie_word_embeddings,
-        } = checkpoint.config()?;
+        let Config { tie_word_embeddings } = checkpoint.config()?;
         let config: llama::Config = checkpoint.config()?;
         checkpoint.discard(|name| name.contains("attention.rope.inv_freq"));
         llama::recipe(&llama::Config {

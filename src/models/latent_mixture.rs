@@ -60,11 +60,7 @@ impl LatentMixture {
                 None => None,
                 Some(inner) => {
                     let plain = recipe::FeedForward::Plain { activation, inner };
-                    Some(FeedForward::load(
-                        &scope.at("shared_experts"),
-                        width,
-                        &plain,
-                    )?)
+                    Some(FeedForward::load(&scope.at("shared_experts"), width, &plain)?)
                 }
             },
         })

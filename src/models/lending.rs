@@ -107,10 +107,7 @@ impl LendingAttention {
         };
         let split = |x: Array, heads| x.reshape(&[batch, length, heads, -1]);
         let by_head = |x: Array| x.transpose_axes(&[0, 2, 1, 3]);
-        let q = by_head(
-            self.q_norm
-                .forward(&split(self.q.forward(x)?, self.heads)?)?,
-        )?;
+        let q = by_head(self.q_norm.forward(&split(self.q.forward(x)?, self.heads)?)?)?;
         let q = self.rope.forward(&q, offset)?;
         let (k, v) = match &self.own {
             None => cache.visible()?,
@@ -120,9 +117,7 @@ impl LendingAttention {
                     Some(v) => split(v.forward(x)?, own.kv_heads)?,
                     None => k.clone(),
                 };
-                let k = self
-                    .rope
-                    .forward(&by_head(own.k_norm.forward(&k)?)?, offset)?;
+                let k = self.rope.forward(&by_head(own.k_norm.forward(&k)?)?, offset)?;
                 let v = by_head(unweighted_norm(&v, self.eps)?)?;
                 cache.update(&k, &v)?
             }
@@ -141,12 +136,9 @@ impl LendingAttention {
 pub(super) fn owners<K: PartialEq>(kinds: &[K], concrete: usize) -> Result<Vec<usize>, LoadError> {
     let (lenders, borrowers) = kinds.split_at(concrete.min(kinds.len()));
     let borrowed = borrowers.iter().map(|kind| {
-        lenders
-            .iter()
-            .rposition(|lender| lender == kind)
-            .ok_or_else(|| LoadError::Unsupported {
-                what: "shared keys and values in `layer_types` that no layer makes".to_owned(),
-            })
+        lenders.iter().rposition(|lender| lender == kind).ok_or_else(|| LoadError::Unsupported {
+            what: "shared keys and values in `layer_types` that no layer makes".to_owned(),
+        })
     });
     (0..lenders.len()).map(Ok).chain(borrowed).collect()
 }
@@ -154,9 +146,7 @@ pub(super) fn owners<K: PartialEq>(kinds: &[K], concrete: usize) -> Result<Vec<u
 /// The keys and values of layer `owner`.
 pub(super) fn lender(caches: &mut [LayerCache], owner: usize) -> nn::Result<&mut KeysValues> {
     let cache = caches.get_mut(owner);
-    cache
-        .ok_or_else(|| MlxError::new("the cache is of another model"))?
-        .keys_values()
+    cache.ok_or_else(|| MlxError::new("the cache is of another model"))?.keys_values()
 }
 
 #[cfg(test)]
@@ -165,10 +155,7 @@ mod tests {
 
     #[test]
     fn borrowers_look_at_the_last_of_their_kind() {
-        assert_eq!(
-            owners(&['s', 'f', 's', 'f', 's'], 3).unwrap(),
-            [0, 1, 2, 1, 2]
-        );
+        assert_eq!(owners(&['s', 'f', 's', 'f', 's'], 3).unwrap(), [0, 1, 2, 1, 2]);
         assert!(owners(&['s', 's', 'f'], 2).is_err());
     }
 }

@@ -71,11 +71,7 @@ impl FeedForwardConfig {
         })?;
         Ok(recipe::FeedForward::Gated {
             activation: Activation::Silu,
-            inner: if self.block_auto_adjust_ff_dim {
-                self.adjusted(asked)
-            } else {
-                asked
-            },
+            inner: if self.block_auto_adjust_ff_dim { self.adjusted(asked) } else { asked },
         })
     }
 
@@ -87,9 +83,7 @@ impl FeedForwardConfig {
         )]
         let scaled = |width: i32, by: f64| (f64::from(width) * by) as i32;
         let width = 2 * asked / 3;
-        let width = self
-            .block_ffn_dim_multiplier
-            .map_or(width, |by| scaled(width, by));
+        let width = self.block_ffn_dim_multiplier.map_or(width, |by| scaled(width, by));
         let multiple = self.block_multiple_of.max(1);
         (width + multiple - 1) / multiple * multiple
     }
@@ -156,9 +150,7 @@ impl Config {
     fn attends(&self, index: usize) -> bool {
         match (&self.full_attn_idxs, &self.layer_types) {
             (Some(indices), _) => indices.contains(&index),
-            (None, Some(types)) => types
-                .get(index)
-                .is_some_and(|kind| kind == "full_attention"),
+            (None, Some(types)) => types.get(index).is_some_and(|kind| kind == "full_attention"),
             (None, None) => false,
         }
     }

@@ -24,11 +24,7 @@ pub(super) const FAMILY: Family = Family {
         };
         let sparse = recipe::FeedForward::Mixture(Box::new(own.mixture()));
         let model = lfm2::load(checkpoint, &config, |scope, index| {
-            let half = if index < own.num_dense_layers {
-                &dense
-            } else {
-                &sparse
-            };
+            let half = if index < own.num_dense_layers { &dense } else { &sparse };
             FeedForward::load(scope, config.hidden_size, half)
         })?;
         Ok(Box::new(model))

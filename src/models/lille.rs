@@ -62,16 +62,7 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
         tie_word_embeddings: true,
         ..llama::Config::default()
     };
-    let attention = Attention {
-        projections: Projections::Fused,
-        ..llama::attention(&llama)?
-    };
-    let layer = Layer {
-        attention,
-        ..llama::layer(&llama)?
-    };
-    Ok(Recipe {
-        layers: vec![layer; config.n_layer],
-        ..llama::recipe(&llama)?
-    })
+    let attention = Attention { projections: Projections::Fused, ..llama::attention(&llama)? };
+    let layer = Layer { attention, ..llama::layer(&llama)? };
+    Ok(Recipe { layers: vec![layer; config.n_layer], ..llama::recipe(&llama)? })
 }

@@ -86,14 +86,8 @@ pub(super) fn recipe(config: &Config) -> Result<Recipe, LoadError> {
             .iter()
             .map(|kind| {
                 let reach = reach(kind, config.sliding_window)?;
-                let attention = Attention {
-                    reach,
-                    ..layer.attention.clone()
-                };
-                Ok(Layer {
-                    attention,
-                    ..layer.clone()
-                })
+                let attention = Attention { reach, ..layer.attention.clone() };
+                Ok(Layer { attention, ..layer.clone() })
             })
             .collect::<Result<_, LoadError>>()?,
     };
@@ -116,9 +110,7 @@ fn reach(kind: &str, size: Option<i32>) -> Result<Reach, LoadError> {
     match kind {
         "full_attention" => Ok(Reach::Full),
         "sliding_attention" => window(size),
-        _ => Err(LoadError::Unsupported {
-            what: format!("`layer_types` of `{kind}`"),
-        }),
+        _ => Err(LoadError::Unsupported { what: format!("`layer_types` of `{kind}`") }),
     }
 }
 
@@ -126,9 +118,9 @@ fn reach(kind: &str, size: Option<i32>) -> Result<Reach, LoadError> {
 pub(super) fn window(size: Option<i32>) -> Result<Reach, LoadError> {
     match size {
         Some(size) if size > 1 => Ok(Reach::Window(size)),
-        Some(_) | None => Err(LoadError::Unsupported {
-            what: format!("a layer with `sliding_window` {size:?}"),
-        }),
+        Some(_) | None => {
+            Err(LoadError::Unsupported { what: format!("a layer with `sliding_window` {size:?}") })
+        }
     }
 }
 
@@ -151,9 +143,7 @@ pub(super) fn attention(config: &Config) -> Result<Attention, LoadError> {
         Some(head_dim) if head_dim > 0 => head_dim,
         _ if heads > 0 => config.hidden_size / heads,
         _ => {
-            return Err(LoadError::Unsupported {
-                what: format!("`num_attention_heads` {heads}"),
-            });
+            return Err(LoadError::Unsupported { what: format!("`num_attention_heads` {heads}") });
         }
     };
     Ok(Attention {
@@ -166,11 +156,7 @@ pub(super) fn attention(config: &Config) -> Result<Attention, LoadError> {
         rope: Some(Rope {
             dims: head_dim,
             theta: config.rope_theta.unwrap_or(10_000.0),
-            pairs: if config.rope_traditional {
-                Pairs::Interleaved
-            } else {
-                Pairs::Halves
-            },
+            pairs: if config.rope_traditional { Pairs::Interleaved } else { Pairs::Halves },
             scaling: positions::scaling(
                 config.rope_scaling.as_ref(),
                 head_dim,

@@ -89,10 +89,7 @@ fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
         ..config
     };
     let layers = (0..config.num_hidden_layers).map(|index| layer(&config, own, index));
-    Ok(Recipe {
-        layers: layers.collect::<Result<_, _>>()?,
-        ..llama::recipe(&config)?
-    })
+    Ok(Recipe { layers: layers.collect::<Result<_, _>>()?, ..llama::recipe(&config)? })
 }
 
 fn layer(config: &llama::Config, own: &Config, index: usize) -> Result<Layer, LoadError> {
@@ -101,11 +98,7 @@ fn layer(config: &llama::Config, own: &Config, index: usize) -> Result<Layer, Lo
     let is_sparse = (index + 1).is_multiple_of(step);
     Ok(Layer {
         attention: if (index + 1).is_multiple_of(4) {
-            Attention {
-                rope: None,
-                growth: own.growth(),
-                ..base.attention
-            }
+            Attention { rope: None, growth: own.growth(), ..base.attention }
         } else {
             Attention {
                 qk_norm: if own.use_qk_norm {
@@ -120,10 +113,7 @@ fn layer(config: &llama::Config, own: &Config, index: usize) -> Result<Layer, Lo
         feed_forward: if is_sparse {
             FeedForward::Mixture(Box::new(mixture(own, config.intermediate_size)))
         } else {
-            FeedForward::Gated {
-                activation: Activation::Silu,
-                inner: own.intermediate_size_mlp,
-            }
+            FeedForward::Gated { activation: Activation::Silu, inner: own.intermediate_size_mlp }
         },
         ..base
     })
@@ -133,10 +123,7 @@ impl Config {
     fn growth(&self) -> QueryGrowth {
         match self.attn_temperature_tuning {
             0 => QueryGrowth::None,
-            _ => QueryGrowth::Counted {
-                rate: self.attn_scale,
-                step: self.floor_scale,
-            },
+            _ => QueryGrowth::Counted { rate: self.attn_scale, step: self.floor_scale },
         }
     }
 }
@@ -144,10 +131,7 @@ impl Config {
 fn mixture(own: &Config, inner: i32) -> Mixture {
     let base = mixtral::mixture(own.num_local_experts, own.num_experts_per_tok, inner);
     Mixture {
-        router: Router {
-            weights: ExpertWeights::Sigmoid,
-            ..base.router
-        },
+        router: Router { weights: ExpertWeights::Sigmoid, ..base.router },
         weighted: Weighted::Input,
         shared: Shared::Always { inner },
         ..base

@@ -49,11 +49,7 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let base = llama::layer(&config)?;
     let layer = |knows_positions: &u8| Layer {
         attention: Attention {
-            qk_norm: if own.use_qk_norm {
-                QkNorm::PerHeadPlain
-            } else {
-                QkNorm::None
-            },
+            qk_norm: if own.use_qk_norm { QkNorm::PerHeadPlain } else { QkNorm::None },
             rope: match knows_positions {
                 0 => None,
                 _ => base.attention.rope.clone(),
@@ -63,8 +59,5 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
         ..base.clone()
     };
     let layers = own.no_rope_layers.iter().take(config.num_hidden_layers);
-    Ok(Recipe {
-        layers: layers.map(layer).collect(),
-        ..llama::recipe(&config)?
-    })
+    Ok(Recipe { layers: layers.map(layer).collect(), ..llama::recipe(&config)? })
 }

@@ -10,9 +10,7 @@ use super::{Architecture, Family, llama};
 pub(super) const FAMILY: Family = Family {
     model_types: &["mimo"],
     architecture: Architecture::Decoder(|checkpoint| {
-        let Config {
-            tie_word_embeddings,
-        } = checkpoint.config()?;
+        let Config { tie_word_embeddings } = checkpoint.config()?;
         let config: llama::Config = checkpoint.config()?;
         llama::discard_unused(checkpoint, tie_word_embeddings);
         checkpoint.discard(|name| name.starts_with("model.mtp_layers."));

@@ -49,14 +49,10 @@ struct Config {
 fn recipe(config: Config) -> Result<Recipe, LoadError> {
     let heads = config.num_attention_heads;
     if heads < 1 {
-        return Err(LoadError::Unsupported {
-            what: format!("`num_attention_heads` {heads}"),
-        });
+        return Err(LoadError::Unsupported { what: format!("`num_attention_heads` {heads}") });
     }
-    let feed_forward = FeedForward::Gated {
-        activation: Activation::Silu,
-        inner: config.intermediate_size,
-    };
+    let feed_forward =
+        FeedForward::Gated { activation: Activation::Silu, inner: config.intermediate_size };
     let layers = config.num_hidden_layers;
     Ok(Recipe {
         vocabulary: config.vocab_size,

@@ -64,15 +64,8 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     };
     let base = llama::attention(&config)?;
     let attention = Attention {
-        qk_norm: if own.use_qk_norm {
-            QkNorm::Whole
-        } else {
-            QkNorm::None
-        },
-        rope: base.rope.map(|rope| Rope {
-            dims: own.rotary_dim,
-            ..rope
-        }),
+        qk_norm: if own.use_qk_norm { QkNorm::Whole } else { QkNorm::None },
+        rope: base.rope.map(|rope| Rope { dims: own.rotary_dim, ..rope }),
         ..base
     };
     let layer = Layer {
@@ -80,8 +73,5 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
         feed_forward: FeedForward::Mixture(Box::new(mixture)),
         ..llama::layer(&config)?
     };
-    Ok(Recipe {
-        layers: vec![layer; config.num_hidden_layers],
-        ..llama::recipe(&config)?
-    })
+    Ok(Recipe { layers: vec![layer; config.num_hidden_layers], ..llama::recipe(&config)? })
 }

@@ -10,10 +10,8 @@ use super::{
 };
 use crate::checkpoint::{Checkpoint, LoadError};
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["ministral3"],
-    architecture: Architecture::Decoder(recipe),
-};
+pub(super) const FAMILY: Family =
+    Family { model_types: &["ministral3"], architecture: Architecture::Decoder(recipe) };
 
 #[derive(Deserialize)]
 struct Config {

@@ -47,19 +47,10 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
         tie_word_embeddings: own.tie_word_embeddings,
         ..*config
     };
-    let mixture = mixture(
-        own.num_local_experts,
-        own.num_experts_per_tok,
-        config.intermediate_size,
-    );
-    let layer = Layer {
-        feed_forward: FeedForward::Mixture(Box::new(mixture)),
-        ..llama::layer(&config)?
-    };
-    Ok(Recipe {
-        layers: vec![layer; config.num_hidden_layers],
-        ..llama::recipe(&config)?
-    })
+    let mixture = mixture(own.num_local_experts, own.num_experts_per_tok, config.intermediate_size);
+    let layer =
+        Layer { feed_forward: FeedForward::Mixture(Box::new(mixture)), ..llama::layer(&config)? };
+    Ok(Recipe { layers: vec![layer; config.num_hidden_layers], ..llama::recipe(&config)? })
 }
 
 /// Its mixture.

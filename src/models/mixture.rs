@@ -37,14 +37,7 @@ impl Mixture {
         width: i32,
         recipe: &recipe::Mixture,
     ) -> Result<Self, LoadError> {
-        let &recipe::Mixture {
-            ref router,
-            experts,
-            inner,
-            activation,
-            weighted,
-            shared,
-        } = recipe;
+        let &recipe::Mixture { ref router, experts, inner, activation, weighted, shared } = recipe;
         let half = |half| FeedForward::load(&scope.at("shared_experts"), width, &half);
         let always = |inner| half(recipe::FeedForward::Gated { activation, inner });
         Ok(Self {
@@ -53,10 +46,9 @@ impl Mixture {
             weighted,
             shared: match shared {
                 Shared::None => None,
-                Shared::Always { inner } => Some(SharedExperts {
-                    experts: always(inner)?,
-                    gate: None,
-                }),
+                Shared::Always { inner } => {
+                    Some(SharedExperts { experts: always(inner)?, gate: None })
+                }
                 Shared::Fused { inner } => Some(SharedExperts {
                     experts: half(recipe::FeedForward::GatedFused { activation, inner })?,
                     gate: None,
@@ -80,9 +72,7 @@ impl Mixture {
             }
             Weighted::Input => {
                 let heard = x.multiply(&weights)?;
-                self.experts
-                    .forward(&heard, &experts)?
-                    .squeeze_axes(&[-2])?
+                self.experts.forward(&heard, &experts)?.squeeze_axes(&[-2])?
             }
         };
         match &self.shared {
@@ -106,11 +96,8 @@ impl SharedExperts {
 pub(super) type Projections = [(&'static str, &'static str); 3];
 
 /// The usual names.
-pub(super) const PROJECTIONS: Projections = [
-    ("gate_proj", "gate_proj"),
-    ("up_proj", "up_proj"),
-    ("down_proj", "down_proj"),
-];
+pub(super) const PROJECTIONS: Projections =
+    [("gate_proj", "gate_proj"), ("up_proj", "up_proj"), ("down_proj", "down_proj")];
 
 /// Stacks `count` experts that lie one by one at `experts` of each block, where they do.
 ///
@@ -159,10 +146,7 @@ pub(super) fn adopt_transposed(
         checkpoint.split(&whole, 1, &halves)?;
         let name = format!("{mixture}.experts.down_proj");
         let down = checkpoint.take(&name).ok_or(LoadError::Missing { name })?;
-        checkpoint.insert(
-            format!("{mixture}.switch_mlp.down_proj.weight"),
-            turned(down)?,
-        );
+        checkpoint.insert(format!("{mixture}.switch_mlp.down_proj.weight"), turned(down)?);
     }
     Ok(())
 }

@@ -218,13 +218,12 @@ pub const FAMILIES: &[Family] = &[
 ///
 /// When none does.
 pub fn family(model_type: &str) -> Result<&'static Family, LoadError> {
-    FAMILIES
-        .iter()
-        .find(|family| family.model_types.contains(&model_type))
-        .ok_or_else(|| LoadError::UnknownArchitecture {
+    FAMILIES.iter().find(|family| family.model_types.contains(&model_type)).ok_or_else(|| {
+        LoadError::UnknownArchitecture {
             model_type: model_type.to_owned(),
             nearest: nearest(model_type),
-        })
+        }
+    })
 }
 
 /// Loads the model that `checkpoint` describes, using every tensor it holds; nothing is evaluated yet.

@@ -76,10 +76,7 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
         ..llama::Config::default()
     };
     let attention = llama::attention(&llama)?;
-    let backwards = |rope| Rope {
-        scaling: RopeScaling::Backwards,
-        ..rope
-    };
+    let backwards = |rope| Rope { scaling: RopeScaling::Backwards, ..rope };
     let layer = Layer {
         attention: Attention {
             rope: attention.rope.map(backwards),

@@ -74,9 +74,7 @@ impl MixtureConfig {
             latent: self.moe_latent_size,
             experts: self.n_routed_experts,
             inner: self.moe_intermediate_size,
-            shared: self
-                .n_shared_experts
-                .and(self.moe_shared_expert_intermediate_size),
+            shared: self.n_shared_experts.and(self.moe_shared_expert_intermediate_size),
             router: Router {
                 chosen,
                 logits: recipe::Precision::Model,
@@ -123,9 +121,7 @@ impl Kind {
             "M" | "mamba" | "linear_attention" | "conv" => Ok(Self::Recurrence),
             "-" | "mlp" => Ok(Self::FeedForward),
             "E" | "moe" => Ok(Self::Mixture),
-            _ => Err(LoadError::Unsupported {
-                what: format!("a block of type `{word}`"),
-            }),
+            _ => Err(LoadError::Unsupported { what: format!("a block of type `{word}`") }),
         }
     }
 }
@@ -135,10 +131,9 @@ impl Config {
         let words = [&self.layers_block_type, &self.layer_types];
         let words = words.into_iter().flatten().find(|words| !words.is_empty());
         match (&self.hybrid_override_pattern, words) {
-            (Some(Pattern::Word(letters)), _) => letters
-                .chars()
-                .map(|letter| Kind::read(letter.encode_utf8(&mut [0; 4])))
-                .collect(),
+            (Some(Pattern::Word(letters)), _) => {
+                letters.chars().map(|letter| Kind::read(letter.encode_utf8(&mut [0; 4]))).collect()
+            }
             (Some(Pattern::Letters(kinds)), _) | (None, Some(kinds)) => {
                 kinds.iter().map(|kind| Kind::read(kind)).collect()
             }
@@ -190,9 +185,7 @@ impl Config {
             groups: self.n_groups,
             memory: self.ssm_state_size,
             kernel: self.conv_kernel,
-            limits: self
-                .time_step_limit
-                .map_or((0.0, f32::INFINITY), Into::into),
+            limits: self.time_step_limit.map_or((0.0, f32::INFINITY), Into::into),
             through: Precision::Input,
             gating: Gating::BeforeNormOfGroups(self.layer_norm_epsilon),
         }
@@ -249,10 +242,9 @@ mod tests {
 
     #[test]
     fn letters_and_words_say_the_same() {
-        for (letter, words) in [
-            ("M", ["mamba", "linear_attention"]),
-            ("*", ["attention", "full_attention"]),
-        ] {
+        for (letter, words) in
+            [("M", ["mamba", "linear_attention"]), ("*", ["attention", "full_attention"])]
+        {
             for word in words {
                 assert_eq!(Kind::read(letter).unwrap(), Kind::read(word).unwrap());
             }

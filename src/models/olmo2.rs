@@ -12,10 +12,7 @@ pub(super) const FAMILY: Family = Family {
     model_types: &["olmo2"],
     architecture: Architecture::Decoder(|checkpoint| {
         llama::discard_unused(checkpoint, false);
-        let config = llama::Config {
-            layer_types: None,
-            ..checkpoint.config()?
-        };
+        let config = llama::Config { layer_types: None, ..checkpoint.config()? };
         Ok(Recipe {
             layers: vec![layer(&config)?; config.num_hidden_layers],
             ..llama::recipe(&config)?
@@ -26,10 +23,7 @@ pub(super) const FAMILY: Family = Family {
 /// One of its blocks.
 pub(super) fn layer(config: &llama::Config) -> Result<Layer, LoadError> {
     Ok(Layer {
-        attention: Attention {
-            qk_norm: QkNorm::Whole,
-            ..llama::attention(config)?
-        },
+        attention: Attention { qk_norm: QkNorm::Whole, ..llama::attention(config)? },
         wiring: Wiring::Post,
         ..llama::layer(config)?
     })

@@ -27,9 +27,7 @@ struct Config {
 fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let sees_all: Vec<bool> = match &config.layer_types {
         Some(types) => types.iter().map(|kind| kind == "full_attention").collect(),
-        None => (1..=config.num_hidden_layers)
-            .map(|number| number.is_multiple_of(4))
-            .collect(),
+        None => (1..=config.num_hidden_layers).map(|number| number.is_multiple_of(4)).collect(),
     };
     let scaled = llama::Config {
         layer_types: None,
@@ -40,22 +38,10 @@ fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let full = olmo2::layer(&scaled)?;
     let reach = llama::window(scaled.sliding_window)?;
     let base = llama::recipe(&scaled)?;
-    let plain = llama::Config {
-        rope_scaling: None,
-        ..scaled
-    };
-    let near = Layer {
-        attention: Attention {
-            reach,
-            ..olmo2::layer(&plain)?.attention
-        },
-        ..full.clone()
-    };
-    let layers = sees_all
-        .into_iter()
-        .map(|sees_all| if sees_all { full.clone() } else { near.clone() });
-    Ok(Recipe {
-        layers: layers.collect(),
-        ..base
-    })
+    let plain = llama::Config { rope_scaling: None, ..scaled };
+    let near =
+        Layer { attention: Attention { reach, ..olmo2::layer(&plain)?.attention }, ..full.clone() };
+    let layers =
+        sees_all.into_iter().map(|sees_all| if sees_all { full.clone() } else { near.clone() });
+    Ok(Recipe { layers: layers.collect(), ..base })
 }

@@ -33,34 +33,21 @@ struct Config {
 }
 
 fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
-    let config = llama::Config {
-        layer_types: None,
-        ..config
-    };
+    let config = llama::Config { layer_types: None, ..config };
     let (experts, chosen) = (own.num_experts, own.num_experts_per_tok);
     let base = mixtral::mixture(experts, chosen, config.intermediate_size);
     let mixture = Mixture {
         router: Router {
             scores: ExpertScores::Softmax(Precision::Model),
-            weights: if own.norm_topk_prob {
-                ExpertWeights::Shares
-            } else {
-                ExpertWeights::Scores
-            },
+            weights: if own.norm_topk_prob { ExpertWeights::Shares } else { ExpertWeights::Scores },
             ..base.router
         },
         ..base
     };
     let layer = Layer {
-        attention: Attention {
-            qk_norm: QkNorm::Whole,
-            ..llama::attention(&config)?
-        },
+        attention: Attention { qk_norm: QkNorm::Whole, ..llama::attention(&config)? },
         feed_forward: FeedForward::Mixture(Box::new(mixture)),
         ..llama::layer(&config)?
     };
-    Ok(Recipe {
-        layers: vec![layer; config.num_hidden_layers],
-        ..llama::recipe(&config)?
-    })
+    Ok(Recipe { layers: vec![layer; config.num_hidden_layers], ..llama::recipe(&config)? })
 }

@@ -37,9 +37,7 @@ pub(super) struct PerLayerVectors {
 impl PerLayerVectors {
     /// Takes the tensors below `scope`.
     pub(super) fn load(scope: &Scope<'_>, recipe: PerLayer) -> Result<Self, LoadError> {
-        let PerLayer {
-            inner, width, eps, ..
-        } = recipe;
+        let PerLayer { inner, width, eps, .. } = recipe;
         let all = recipe.layers * inner;
         let norm = scope.at("per_layer_projection_norm");
         Ok(Self {
@@ -55,12 +53,7 @@ impl PerLayerVectors {
         let &[batch, length] = tokens.shape() else {
             return Err(MlxError::new("tokens take two axes"));
         };
-        let PerLayer {
-            layers,
-            inner,
-            width,
-            ..
-        } = self.recipe;
+        let PerLayer { layers, inner, width, .. } = self.recipe;
         let shape = [batch, length, layers, inner];
         let looked_up = self.table.forward(&self.known(tokens)?)?;
         let looked_up = times(&looked_up, f64::from(inner).sqrt())?.reshape(&shape)?;
@@ -68,9 +61,7 @@ impl PerLayerVectors {
         let projected = times(&projected, f64::from(width).powf(-0.5))?.reshape(&shape)?;
         let projected = self.norm.forward(&projected)?;
         let vectors = times(&projected.add(looked_up)?, 0.5f64.sqrt())?;
-        (0..layers)
-            .map(|layer| Ok(vectors.try_index((.., .., layer, ..))?))
-            .collect()
+        (0..layers).map(|layer| Ok(vectors.try_index((.., .., layer, ..))?)).collect()
     }
 
     fn known(&self, tokens: &Array) -> nn::Result<Array> {
@@ -92,9 +83,7 @@ pub(super) struct PerLayerGate {
 impl PerLayerGate {
     /// Takes the tensors below `scope`, the place of the layer.
     pub(super) fn load(scope: &Scope<'_>, recipe: &PerLayer) -> Result<Self, LoadError> {
-        let PerLayer {
-            inner, width, eps, ..
-        } = *recipe;
+        let PerLayer { inner, width, eps, .. } = *recipe;
         let norm = scope.at("post_per_layer_input_norm");
         Ok(Self {
             gate: Linear::load(&scope.at("per_layer_input_gate"), inner, width)?,

@@ -42,30 +42,19 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let attention = llama::attention(&config)?;
     let rope = attention.rope.as_ref().map(|rope| Rope {
         dims: positions::part(attention.head_dim, own.partial_rotary_factor.unwrap_or(1.0)),
-        pairs: if matches!(scaling, RopeScaling::Long { .. }) {
-            Pairs::Halves
-        } else {
-            rope.pairs
-        },
+        pairs: if matches!(scaling, RopeScaling::Long { .. }) { Pairs::Halves } else { rope.pairs },
         scaling: scaling.clone(),
         ..rope.clone()
     });
     let layer = Layer {
-        attention: Attention {
-            projections: Projections::Fused,
-            rope,
-            ..attention
-        },
+        attention: Attention { projections: Projections::Fused, rope, ..attention },
         feed_forward: FeedForward::GatedFused {
             activation: Activation::Silu,
             inner: config.intermediate_size,
         },
         ..llama::layer(&config)?
     };
-    Ok(Recipe {
-        layers: vec![layer; config.num_hidden_layers],
-        ..llama::recipe(&config)?
-    })
+    Ok(Recipe { layers: vec![layer; config.num_hidden_layers], ..llama::recipe(&config)? })
 }
 
 fn scaling(config: &llama::Config, own: &Config) -> Result<RopeScaling, LoadError> {

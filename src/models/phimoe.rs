@@ -69,9 +69,7 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let base = mixtral::mixture(experts, chosen, config.intermediate_size);
     let mixture = Mixture {
         router: Router {
-            choice: Choice::Successive {
-                jitter: own.router_jitter_noise,
-            },
+            choice: Choice::Successive { jitter: own.router_jitter_noise },
             weights: ExpertWeights::Scores,
             ..base.router
         },
@@ -79,10 +77,7 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     };
     let base = llama::attention(&config)?;
     let layer = Layer {
-        attention: Attention {
-            rope: base.rope.map(|rope| Rope { scaling, ..rope }),
-            ..base
-        },
+        attention: Attention { rope: base.rope.map(|rope| Rope { scaling, ..rope }), ..base },
         feed_forward: FeedForward::Mixture(Box::new(mixture)),
         ..llama::layer(&config)?
     };
@@ -103,10 +98,9 @@ impl Config {
         let scaling = asked.long(original, self.max_position_embeddings)?;
         let named = self.rope_scaling.as_ref().map(|own| own.long_mscale);
         Ok(match (scaling, named) {
-            (RopeScaling::Long { factors, .. }, Some(named)) if named != 0.0 => RopeScaling::Long {
-                factors,
-                amplitude: single(named),
-            },
+            (RopeScaling::Long { factors, .. }, Some(named)) if named != 0.0 => {
+                RopeScaling::Long { factors, amplitude: single(named) }
+            }
             (scaling, _) => scaling,
         })
     }

@@ -9,10 +9,7 @@ pub(super) const FAMILY: Family = Family {
     architecture: Architecture::Decoder(|checkpoint| {
         wrapper::keep_text(checkpoint, &[("num_attention_heads", 32.into())])?;
         let config: llama::Config = checkpoint.config()?;
-        let config = llama::Config {
-            tie_word_embeddings: false,
-            ..config
-        };
+        let config = llama::Config { tie_word_embeddings: false, ..config };
         llama::discard_unused(checkpoint, false);
         llama::recipe(&config).map(wrapper::with_plain_caches)
     }),

@@ -33,10 +33,7 @@ impl Scaling {
     /// Which scaling it is; `type` goes before `rope_type`.
     pub(super) fn kind(&self) -> &str {
         let named = [&self.r#type, &self.rope_type].into_iter().flatten();
-        named
-            .map(String::as_str)
-            .find(|kind| !kind.is_empty())
-            .unwrap_or("default")
+        named.map(String::as_str).find(|kind| !kind.is_empty()).unwrap_or("default")
     }
 
     fn factor(&self) -> Result<f64, LoadError> {
@@ -52,11 +49,7 @@ impl Scaling {
     /// What rotated dimensions are multiplied by under YaRN.
     fn yarn_amplitude(&self, factor: f64) -> f32 {
         let of = |scale: f64| {
-            if factor <= 1.0 {
-                1.0
-            } else {
-                0.1 * scale * factor.ln() + 1.0
-            }
+            if factor <= 1.0 { 1.0 } else { 0.1 * scale * factor.ln() + 1.0 }
         };
         single(of(self.mscale.unwrap_or(1.0)) / of(self.mscale_all_dim.unwrap_or(0.0)))
     }
@@ -74,16 +67,9 @@ impl Scaling {
     /// LongRoPE for a model trained on `original` tokens first and `trained` in the end.
     pub(super) fn long(&self, original: f64, trained: i32) -> Result<RopeScaling, LoadError> {
         let ratio = f64::from(trained) / original;
-        let growth = if ratio <= 1.0 {
-            1.0
-        } else {
-            (1.0 + ratio.ln() / original.ln()).sqrt()
-        };
+        let growth = if ratio <= 1.0 { 1.0 } else { (1.0 + ratio.ln() / original.ln()).sqrt() };
         Ok(RopeScaling::Long {
-            factors: self
-                .long_factor
-                .clone()
-                .ok_or_else(|| self.lacks("`long_factor`"))?,
+            factors: self.long_factor.clone().ok_or_else(|| self.lacks("`long_factor`"))?,
             amplitude: single(growth),
         })
     }
@@ -106,13 +92,8 @@ pub(super) fn scaling(
             Some([_, _, _]) => Ok(RopeScaling::None),
             _ => Err(asked.lacks("three numbers in `mrope_section`")),
         },
-        "linear" => Ok(RopeScaling::Linear {
-            factor: single(asked.factor()?),
-        }),
-        "dynamic" => Ok(RopeScaling::Dynamic {
-            factor: asked.factor()?,
-            trained: trained()?,
-        }),
+        "linear" => Ok(RopeScaling::Linear { factor: single(asked.factor()?) }),
+        "dynamic" => Ok(RopeScaling::Dynamic { factor: asked.factor()?, trained: trained()? }),
         "llama3" => Ok(RopeScaling::Llama3 {
             factor: single(asked.factor()?),
             low: asked.low_freq_factor.unwrap_or(1.0),
@@ -139,26 +120,18 @@ pub(super) fn scaling(
             rotated: part(dims, asked.partial_rotary_factor.unwrap_or(1.0)),
             factor: single(asked.factor.unwrap_or(1.0)),
         }),
-        kind => Err(LoadError::Unsupported {
-            what: format!("`rope_scaling` of type `{kind}`"),
-        }),
+        kind => Err(LoadError::Unsupported { what: format!("`rope_scaling` of type `{kind}`") }),
     }
 }
 
 /// `rope` on the leading `share` of its dimensions.
 pub(super) fn on_part(rope: Option<Rope>, share: f64) -> Option<Rope> {
-    rope.map(|rope| Rope {
-        dims: part(rope.dims, share),
-        ..rope
-    })
+    rope.map(|rope| Rope { dims: part(rope.dims, share), ..rope })
 }
 
 /// The leading `share` of `dims`, rounded down.
 pub(super) fn part(dims: i32, share: f64) -> i32 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "rounding down is what is asked for"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "rounding down is what is asked for")]
     let rotated = (f64::from(dims) * share) as i32;
     rotated
 }

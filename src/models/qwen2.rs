@@ -5,10 +5,8 @@
 use super::{Architecture, Family, llama, recipe::Recipe};
 use crate::checkpoint::{Checkpoint, LoadError};
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["qwen2"],
-    architecture: Architecture::Decoder(recipe),
-};
+pub(super) const FAMILY: Family =
+    Family { model_types: &["qwen2"], architecture: Architecture::Decoder(recipe) };
 
 pub(super) fn recipe(checkpoint: &Checkpoint<'_>) -> Result<Recipe, LoadError> {
     let config: llama::Config = checkpoint.config()?;

@@ -41,28 +41,18 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
         tie_word_embeddings: false,
         ..*config
     };
-    let base = mixtral::mixture(
-        own.num_experts,
-        own.num_experts_per_tok,
-        own.moe_intermediate_size,
-    );
+    let base =
+        mixtral::mixture(own.num_experts, own.num_experts_per_tok, own.moe_intermediate_size);
     let mixture = Mixture {
         router: Router {
             scores: ExpertScores::Softmax(Precision::Model),
             weights: ExpertWeights::Scores,
             ..base.router
         },
-        shared: Shared::Gated {
-            inner: own.shared_expert_intermediate_size,
-        },
+        shared: Shared::Gated { inner: own.shared_expert_intermediate_size },
         ..base
     };
-    let layer = Layer {
-        feed_forward: FeedForward::Mixture(Box::new(mixture)),
-        ..llama::layer(&config)?
-    };
-    Ok(Recipe {
-        layers: vec![layer; config.num_hidden_layers],
-        ..llama::recipe(&config)?
-    })
+    let layer =
+        Layer { feed_forward: FeedForward::Mixture(Box::new(mixture)), ..llama::layer(&config)? };
+    Ok(Recipe { layers: vec![layer; config.num_hidden_layers], ..llama::recipe(&config)? })
 }

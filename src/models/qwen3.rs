@@ -10,10 +10,8 @@ use super::{
 };
 use crate::checkpoint::{Checkpoint, LoadError};
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["qwen3"],
-    architecture: Architecture::Decoder(recipe),
-};
+pub(super) const FAMILY: Family =
+    Family { model_types: &["qwen3"], architecture: Architecture::Decoder(recipe) };
 
 #[derive(Deserialize)]
 struct Config {
@@ -24,9 +22,7 @@ pub(super) fn recipe(checkpoint: &Checkpoint<'_>) -> Result<Recipe, LoadError> {
     let config: llama::Config = checkpoint.config()?;
     let nested = checkpoint.config::<Config>()?.rope_parameters;
     llama::discard_unused(checkpoint, config.tie_word_embeddings);
-    let rope_theta = config
-        .rope_theta
-        .or(nested.as_ref().and_then(|rope| rope.rope_theta));
+    let rope_theta = config.rope_theta.or(nested.as_ref().and_then(|rope| rope.rope_theta));
     let config = llama::Config {
         layer_types: None,
         rope_theta,
@@ -34,20 +30,9 @@ pub(super) fn recipe(checkpoint: &Checkpoint<'_>) -> Result<Recipe, LoadError> {
         ..config
     };
     if config.rope_theta.is_none() {
-        return Err(LoadError::Unsupported {
-            what: "a qwen3 without `rope_theta`".to_owned(),
-        });
+        return Err(LoadError::Unsupported { what: "a qwen3 without `rope_theta`".to_owned() });
     }
-    let attention = Attention {
-        qk_norm: QkNorm::PerHead,
-        ..llama::attention(&config)?
-    };
-    let layer = Layer {
-        attention,
-        ..llama::layer(&config)?
-    };
-    Ok(Recipe {
-        layers: vec![layer; config.num_hidden_layers],
-        ..llama::recipe(&config)?
-    })
+    let attention = Attention { qk_norm: QkNorm::PerHead, ..llama::attention(&config)? };
+    let layer = Layer { attention, ..llama::layer(&config)? };
+    Ok(Recipe { layers: vec![layer; config.num_hidden_layers], ..llama::recipe(&config)? })
 }

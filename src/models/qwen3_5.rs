@@ -79,11 +79,7 @@ pub(super) fn load(checkpoint: &Checkpoint<'_>) -> Result<Box<dyn Model>, LoadEr
         asked.partial_rotary_factor.unwrap_or(0.25),
         Some(&asked),
     )?;
-    let place = Place {
-        root: ROOT,
-        inputs: Inputs::Separate,
-        weights: ExpertWeights::Shares,
-    };
+    let place = Place { root: ROOT, inputs: Inputs::Separate, weights: ExpertWeights::Shares };
     let model = qwen3_next::load(checkpoint, &config, place, &rope, |_| true)?;
     Ok(Box::new(model))
 }

@@ -36,40 +36,23 @@ pub(super) struct Config {
 }
 
 pub(super) fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
-    let config = llama::Config {
-        layer_types: None,
-        rope_scaling: None,
-        ..*config
-    };
-    let base = mixtral::mixture(
-        own.num_experts,
-        own.num_experts_per_tok,
-        own.moe_intermediate_size,
-    );
+    let config = llama::Config { layer_types: None, rope_scaling: None, ..*config };
+    let base =
+        mixtral::mixture(own.num_experts, own.num_experts_per_tok, own.moe_intermediate_size);
     let mixture = Mixture {
         router: Router {
             scores: ExpertScores::Softmax(Precision::Model),
             choice: Choice::Ascending,
-            weights: if own.norm_topk_prob {
-                ExpertWeights::Shares
-            } else {
-                ExpertWeights::Scores
-            },
+            weights: if own.norm_topk_prob { ExpertWeights::Shares } else { ExpertWeights::Scores },
             ..base.router
         },
         ..base
     };
     let dense = Layer {
-        attention: Attention {
-            qk_norm: QkNorm::PerHead,
-            ..llama::attention(&config)?
-        },
+        attention: Attention { qk_norm: QkNorm::PerHead, ..llama::attention(&config)? },
         ..llama::layer(&config)?
     };
-    let sparse = Layer {
-        feed_forward: FeedForward::Mixture(Box::new(mixture)),
-        ..dense.clone()
-    };
+    let sparse = Layer { feed_forward: FeedForward::Mixture(Box::new(mixture)), ..dense.clone() };
     let is_sparse = |index: usize| {
         own.num_experts > 0
             && !own.mlp_only_layers.contains(&index)

@@ -33,19 +33,10 @@ pub(super) const FAMILY: Family = Family {
             !own.mlp_only_layers.contains(&index)
                 && (index + 1).is_multiple_of(own.decoder_sparse_step)
         };
-        let rope = config.rope(
-            rope.rope_theta,
-            rope.partial_rotary_factor,
-            rope.rope_scaling.as_ref(),
-        )?;
-        let place = Place {
-            root: "",
-            inputs: Inputs::ByHead,
-            weights: ExpertWeights::Scores,
-        };
-        Ok(Box::new(load(
-            checkpoint, &config, place, &rope, is_sparse,
-        )?))
+        let rope =
+            config.rope(rope.rope_theta, rope.partial_rotary_factor, rope.rope_scaling.as_ref())?;
+        let place = Place { root: "", inputs: Inputs::ByHead, weights: ExpertWeights::Scores };
+        Ok(Box::new(load(checkpoint, &config, place, &rope, is_sparse)?))
     }),
 };
 
@@ -140,11 +131,7 @@ pub(super) fn load(
     let (shape, attention) = (config.recurrence(place.inputs), config.attention(rope));
     let mut halves = Vec::new();
     for index in 0..config.num_hidden_layers {
-        let scope = checkpoint
-            .root()
-            .at(place.root)
-            .at("model.layers")
-            .at(index);
+        let scope = checkpoint.root().at(place.root).at("model.layers").at(index);
         let mixer = if (index + 1).is_multiple_of(config.full_attention_interval) {
             Mixer::Attention(frame.attention(&scope.at("self_attn"), &attention)?)
         } else {
@@ -160,10 +147,7 @@ pub(super) fn load(
             }
         };
         let fed = FeedForward::load(&scope.at("mlp"), config.hidden_size, &feed_forward)?;
-        halves.push(frame.half(
-            &scope.at("post_attention_layernorm"),
-            Mixer::FeedForward(fed),
-        )?);
+        halves.push(frame.half(&scope.at("post_attention_layernorm"), Mixer::FeedForward(fed))?);
     }
     Hybrid::load(&frame, halves, checkpoint)
 }
@@ -177,19 +161,14 @@ impl Config {
             root,
             embedding: "model.embed_tokens",
             norm: "model.norm",
-            head: if self.tie_word_embeddings {
-                Head::Tied
-            } else {
-                Head::Separate
-            },
+            head: if self.tie_word_embeddings { Head::Tied } else { Head::Separate },
             tokens: Factor::One,
             scores: Factor::One,
         }
     }
 
     fn head_dim(&self) -> i32 {
-        self.head_dim
-            .unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
+        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
     }
 
     /// Positions of the leading `share` of each head.
@@ -253,9 +232,7 @@ impl Config {
                 },
                 ..base.router
             },
-            shared: Shared::Gated {
-                inner: self.shared_expert_intermediate_size,
-            },
+            shared: Shared::Gated { inner: self.shared_expert_intermediate_size },
             ..base
         }
     }

@@ -72,10 +72,7 @@ impl Routing {
             Precision::Model => self.gate.forward(x)?,
             Precision::Float32 => self.gate.forward(&x.as_dtype(Dtype::Float32)?)?,
         };
-        let inputs: Vec<Array> = [logits]
-            .into_iter()
-            .chain(self.correction.clone())
-            .collect();
+        let inputs: Vec<Array> = [logits].into_iter().chain(self.correction.clone()).collect();
         let computed = self.select.borrow_mut()(&inputs)?;
         let [experts, weights] = <[Array; 2]>::try_from(computed)
             .map_err(|_| MlxError::new("a router answers experts and weights"))?;
@@ -194,9 +191,7 @@ impl Groups {
         let grouped = unflatten(scores, -1, &[self.count, -1])?;
         let order = argpartition_axis(quality(&grouped)?, dropped - 1, -2)?;
         let worst = order.try_index((.., .., ..dropped, ..))?;
-        grouped
-            .put_along_axis(worst, scalar(0.0, &grouped), -2)?
-            .flatten(-2, -1)
+        grouped.put_along_axis(worst, scalar(0.0, &grouped), -2)?.flatten(-2, -1)
     }
 }
 
@@ -227,9 +222,7 @@ fn successive(logits: &Array, chosen: i32, jitter: f32) -> Result<(Array, Array)
     for _ in 0..chosen {
         let top = left.max_axis(-1, true)?;
         let expert = argmax_axis(&left, -1, true)?;
-        let distance = top
-            .subtract(logits)?
-            .divide(maximum(logits.abs()?, &top)?)?;
+        let distance = top.subtract(logits)?.divide(maximum(logits.abs()?, &top)?)?;
         let is_far = distance.gt(scalar(2.0 * jitter, logits))?;
         let band = softmax_axis(select(is_far, &lowest, &left)?, -1, true)?;
         weights.push(band.take_along_axis(&expert, -1)?);
@@ -298,14 +291,8 @@ mod tests {
 
     #[test]
     fn experts_of_weak_groups_are_out() {
-        let groups = Groups {
-            count: 2,
-            considered: 1,
-        };
-        let router = Router {
-            choice: Choice::Corrected(groups),
-            ..PLAIN
-        };
+        let groups = Groups { count: 2, considered: 1 };
+        let router = Router { choice: Choice::Corrected(groups), ..PLAIN };
         // The first group has the best expert, the second the better two.
         let found = selected(router, &[5.0, 1.0, 4.0, 3.0], Some(&[0.0; 4]));
         assert_eq!(found, [(2, 4.0), (3, 3.0)]);
@@ -313,10 +300,7 @@ mod tests {
 
     #[test]
     fn successive_experts_are_weighted_within_their_band() {
-        let router = Router {
-            choice: Choice::Successive { jitter: 0.1 },
-            ..PLAIN
-        };
+        let router = Router { choice: Choice::Successive { jitter: 0.1 }, ..PLAIN };
         // The second lies ln 3 below the first, in its band; the third does not, and is all that is left of its own.
         let first = 10.0;
         let second = first - 3f32.ln();

@@ -7,10 +7,7 @@ use super::{Architecture, Family, llama};
 pub(super) const FAMILY: Family = Family {
     model_types: &["seed_oss"],
     architecture: Architecture::Decoder(|checkpoint| {
-        let config = llama::Config {
-            layer_types: None,
-            ..checkpoint.config()?
-        };
+        let config = llama::Config { layer_types: None, ..checkpoint.config()? };
         llama::discard_unused(checkpoint, config.tie_word_embeddings);
         llama::recipe(&config)
     }),

@@ -31,9 +31,7 @@ impl ShortConvolution {
         let [b, c, x] = parts.as_slice() else {
             return Err(MlxError::new("a short convolution takes three parts"));
         };
-        let mixed = self
-            .convolution
-            .forward(&b.multiply(x)?, &mut state.window)?;
+        let mixed = self.convolution.forward(&b.multiply(x)?, &mut state.window)?;
         self.output.forward(&c.multiply(mixed)?)
     }
 }

@@ -41,9 +41,7 @@ fn recipe(config: &llama::Config, own: Config) -> Result<Recipe, LoadError> {
     let recipe = llama::recipe(config)?;
     let mut reaches = recipe.layers.iter().map(|layer| layer.attention.reach);
     if reaches.any(|reach| reach != Reach::Full) {
-        return Err(LoadError::Unsupported {
-            what: "a smollm3 with windows".to_owned(),
-        });
+        return Err(LoadError::Unsupported { what: "a smollm3 with windows".to_owned() });
     }
     let layers = recipe.layers.into_iter().zip(encodes);
     let layers = layers.map(|(layer, encodes)| Layer {
@@ -53,8 +51,5 @@ fn recipe(config: &llama::Config, own: Config) -> Result<Recipe, LoadError> {
         },
         ..layer
     });
-    Ok(Recipe {
-        layers: layers.collect(),
-        ..recipe
-    })
+    Ok(Recipe { layers: layers.collect(), ..recipe })
 }

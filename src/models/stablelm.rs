@@ -43,10 +43,7 @@ struct Config {
 fn stack_norms(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<(), LoadError> {
     for layer in 0..config.num_hidden_layers {
         let attention = format!("model.layers.{layer}.self_attn");
-        let kinds = [
-            ("q", config.num_attention_heads),
-            ("k", config.num_key_value_heads),
-        ];
+        let kinds = [("q", config.num_attention_heads), ("k", config.num_key_value_heads)];
         for (kind, heads) in kinds {
             let of_head = |head| format!("{attention}.{kind}_layernorm.norms.{head}");
             checkpoint.stack((0..heads).map(of_head), &format!("{attention}.{kind}_norm"))?;
@@ -72,18 +69,10 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
         attention: Attention {
             rope: positions::on_part(attention.rope, config.partial_rotary_factor),
             kernel: Kernel::Wide,
-            qk_norm: if config.qk_layernorm {
-                QkNorm::EachHead
-            } else {
-                QkNorm::None
-            },
+            qk_norm: if config.qk_layernorm { QkNorm::EachHead } else { QkNorm::None },
             ..attention
         },
-        wiring: if config.use_parallel_residual {
-            Wiring::ParallelInTurn
-        } else {
-            Wiring::Pre
-        },
+        wiring: if config.use_parallel_residual { Wiring::ParallelInTurn } else { Wiring::Pre },
         ..llama::layer(&llama)?
     };
     Ok(Recipe {

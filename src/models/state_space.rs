@@ -92,10 +92,7 @@ impl StateSpaceMixer {
     pub(super) fn load(scope: &Scope<'_>, shape: &Shape) -> Result<Self, LoadError> {
         if shape.groups <= 0 || shape.heads % shape.groups != 0 {
             return Err(LoadError::Unsupported {
-                what: format!(
-                    "a recurrence of {} heads in {} groups",
-                    shape.heads, shape.groups
-                ),
+                what: format!("a recurrence of {} heads in {} groups", shape.heads, shape.groups),
             });
         }
         let (inner, channels) = (shape.inner(), shape.channels());
@@ -103,11 +100,7 @@ impl StateSpaceMixer {
         let convolution = &scope.at("conv1d");
         Ok(Self {
             shape: shape.clone(),
-            input: Linear::load(
-                &scope.at("in_proj"),
-                inner + channels + shape.heads,
-                shape.width,
-            )?,
+            input: Linear::load(&scope.at("in_proj"), inner + channels + shape.heads, shape.width)?,
             convolution: CausalConvolution::load(convolution, channels, shape.kernel, Tail::View)?,
             recurrence: StateSpace::load(scope, shape.heads, shape.limits)?,
             gate: match shape.gating {
@@ -129,12 +122,7 @@ impl StateSpaceMixer {
         let &[batch, length, _] = x.shape() else {
             return Err(MlxError::new("hidden states take three axes"));
         };
-        let Shape {
-            heads,
-            groups,
-            memory,
-            ..
-        } = self.shape;
+        let Shape { heads, groups, memory, .. } = self.shape;
         let (inner, channels) = (self.shape.inner(), self.shape.channels());
         let projected = self.input.forward(x)?;
         let [gate, mixed, time] = three(&projected, inner, inner + channels)?;
@@ -147,9 +135,7 @@ impl StateSpaceMixer {
             read: &read.reshape(&[batch, length, groups, memory])?,
             time: &time,
         };
-        let y = self
-            .recurrence
-            .forward(&step, &mut state.memory, self.shape.through)?;
+        let y = self.recurrence.forward(&step, &mut state.memory, self.shape.through)?;
         let y = y.reshape(&[batch, length, inner])?;
         self.output.forward(&self.gated(&y, &gate)?)
     }

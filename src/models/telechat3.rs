@@ -9,9 +9,7 @@ use super::{Architecture, Family, llama};
 pub(super) const FAMILY: Family = Family {
     model_types: &["telechat3"],
     architecture: Architecture::Decoder(|checkpoint| {
-        let Config {
-            tie_word_embeddings,
-        } = checkpoint.config()?;
+        let Config { tie_word_embeddings } = checkpoint.config()?;
         llama::recipe(&llama::Config {
             rope_traditional: false,
             layer_types: None,

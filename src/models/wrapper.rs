@@ -50,10 +50,7 @@ pub(super) fn with_plain_caches(recipe: Recipe) -> Recipe {
         },
         ..layer
     };
-    Recipe {
-        layers: recipe.layers.into_iter().map(masked).collect(),
-        ..recipe
-    }
+    Recipe { layers: recipe.layers.into_iter().map(masked).collect(), ..recipe }
 }
 
 #[cfg(test)]

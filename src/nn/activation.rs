@@ -124,9 +124,7 @@ pub(super) fn gelu_tanh(x: &Array) -> std::result::Result<Array, Exception> {
     let cubed = x.power(scalar(3.0, x))?;
     let inner = x.add(scalar(0.044_715, x).multiply(cubed)?)?;
     let bent = tanh(scalar(single((2.0 / std::f64::consts::PI).sqrt()), x).multiply(inner)?)?;
-    scalar(0.5, x)
-        .multiply(x)?
-        .multiply(scalar(1.0, x).add(bent)?)
+    scalar(0.5, x).multiply(x)?.multiply(scalar(1.0, x).add(bent)?)
 }
 
 fn geglu_tanh((gate, up): (&Array, &Array)) -> std::result::Result<Array, Exception> {
@@ -157,11 +155,7 @@ mod tests {
     #[test]
     fn a_gate_is_its_activation_times_one() {
         let x = Array::from_slice(&[-2f32], &[1]);
-        let alone: f32 = Activation::Silu
-            .forward(&x)
-            .unwrap()
-            .try_item_exact()
-            .unwrap();
+        let alone: f32 = Activation::Silu.forward(&x).unwrap().try_item_exact().unwrap();
         // -2 σ(-2).
         assert!((alone + 0.238_405_84).abs() < 1e-6);
     }
@@ -172,9 +166,7 @@ mod tests {
         assert!((gated(Activation::ClippedSilu, 9.0) - 13.999_907).abs() < 1e-5);
         let (gate, up) = ([7f32], [20f32]);
         let array = |values: &[f32]| Array::from_slice(values, &[1]);
-        let y = Activation::ClippedSilu
-            .gate(&array(&gate), &array(&up))
-            .unwrap();
+        let y = Activation::ClippedSilu.gate(&array(&gate), &array(&up)).unwrap();
         assert!((y.try_item_exact::<f32>().unwrap() - 55.999_626).abs() < 1e-4);
     }
 }

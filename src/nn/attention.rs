@@ -58,9 +58,7 @@ fn fused(
         Mask::Causal => Some(ScaledDotProductAttentionMask::Causal),
         Mask::Allowed(allowed) => Some(ScaledDotProductAttentionMask::Array(allowed)),
     };
-    Ok(fast::scaled_dot_product_attention(
-        q, k, v, scale, mask, sinks,
-    )?)
+    Ok(fast::scaled_dot_product_attention(q, k, v, scale, mask, sinks)?)
 }
 
 /// The same with every score bent below `cap`, as `cap · tanh(score / cap)`, which no fused kernel does.
@@ -168,10 +166,7 @@ mod tests {
         let mask = causal_mask(3, 1, 2).unwrap();
         assert_eq!(mask.shape(), [3, 4]);
         let (t, f) = (true, false);
-        assert_eq!(
-            mask.try_as_slice::<bool>().unwrap(),
-            [t, t, f, f, f, t, t, f, f, f, t, t]
-        );
+        assert_eq!(mask.try_as_slice::<bool>().unwrap(), [t, t, f, f, f, t, t, f, f, f, t, t]);
     }
 
     #[test]

@@ -86,11 +86,7 @@ mod tests {
         let mut read = |values: &[f32]| {
             let x = Array::from_slice(values, &[1, i32::try_from(values.len()).unwrap(), 1]);
             let y = convolution.forward(&x, &mut window).unwrap();
-            y.contiguous()
-                .unwrap()
-                .try_as_slice::<f32>()
-                .unwrap()
-                .to_vec()
+            y.contiguous().unwrap().try_as_slice::<f32>().unwrap().to_vec()
         };
         // 100 × now + 10 × before + 1 × before that + ½.
         assert_eq!(read(&[1.0, 2.0]), [100.5, 210.5]);

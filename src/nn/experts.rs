@@ -86,9 +86,7 @@ impl Experts {
     fn pass(&self, x: &Array, experts: &Array, order: Order) -> Result<Array> {
         let up = self.up.forward(x, experts, order)?;
         let hidden = match &self.gate {
-            Some(gate) => self
-                .activation
-                .gate(&gate.forward(x, experts, order)?, &up)?,
+            Some(gate) => self.activation.gate(&gate.forward(x, experts, order)?, &up)?,
             None => self.activation.forward(&up)?,
         };
         self.down.forward(&hidden, experts, order)

@@ -60,10 +60,7 @@ impl GatedDelta {
             scope.record(&weight, weight.size());
             Ok::<_, LoadError>(weight)
         };
-        Ok(Self {
-            decay_log: take("A_log")?,
-            step_bias: take("dt_bias")?,
-        })
+        Ok(Self { decay_log: take("A_log")?, step_bias: take("dt_bias")? })
     }
 
     /// Reads `reading` after what `memory` (`[batch, heads, value_dim, key_dim]`, float32) holds and leaves the new
@@ -96,14 +93,7 @@ impl GatedDelta {
         let mut outputs = Vec::new();
         for position in 0..length {
             let at = |all: &Array| all.try_index((.., position));
-            let inputs = [
-                at(&q)?,
-                at(&k)?,
-                at(reading.v)?,
-                at(&gate)?,
-                at(&beta)?,
-                held,
-            ];
+            let inputs = [at(&q)?, at(&k)?, at(reading.v)?, at(&gate)?, at(&beta)?, held];
             let both = STEP.with_borrow_mut(|step| step(&inputs))?;
             let Ok([y, new]) = <[Array; 2]>::try_from(both) else {
                 return Err(MlxError::new("a step has two results"));
@@ -122,21 +112,14 @@ fn normalized(q: &Array, k: &Array, dim: i32) -> Result<(Array, Array)> {
     let (square, eps) = (single(scale.powi(2)), single(EPS * scale.powi(2)));
     let q = fast::rms_norm(q, None, eps)?;
     let k = fast::rms_norm(k, None, eps)?;
-    Ok((
-        scalar(square, &q).multiply(q)?,
-        scalar(single(scale), &k).multiply(k)?,
-    ))
+    Ok((scalar(square, &q).multiply(q)?, scalar(single(scale), &k).multiply(k)?))
 }
 
 /// `exp(-exp(log) · softplus(a + bias))`, what is left of the memory after a step.
 fn forgetting((log, a, bias): (&Array, &Array, &Array)) -> Answer<Array> {
     let x = a.add(bias)?;
     let softplus = logaddexp(&x, scalar(0.0, &x))?;
-    log.as_dtype(Dtype::Float32)?
-        .exp()?
-        .negative()?
-        .multiply(softplus)?
-        .exp()
+    log.as_dtype(Dtype::Float32)?.exp()?.negative()?.multiply(softplus)?.exp()
 }
 
 /// One position: the output `[batch, heads, value_dim]` and the new memory.
@@ -160,10 +143,7 @@ mod tests {
     #[test]
     fn a_memory_writes_only_what_it_does_not_know() {
         let zero = Array::from_slice(&[0f32], &[1]);
-        let rule = GatedDelta {
-            decay_log: zero.clone(),
-            step_bias: zero,
-        };
+        let rule = GatedDelta { decay_log: zero.clone(), step_bias: zero };
         let row = |value: f32, shape: &[i32]| Array::from_slice(&[value, value], shape);
         let (four, three) = ([1, 2, 1, 1], [1, 2, 1]);
         let mut memory = None;

@@ -68,7 +68,5 @@ impl HeadwiseLinear {
 /// When the shapes do not agree.
 pub fn attention_with(q: &Array, k: &Array, v: &Array, scale: f32, added: &Array) -> Result<Array> {
     let mask = Some(ScaledDotProductAttentionMask::Array(added));
-    Ok(fast::scaled_dot_product_attention(
-        q, k, v, scale, mask, None,
-    )?)
+    Ok(fast::scaled_dot_product_attention(q, k, v, scale, mask, None)?)
 }

@@ -38,9 +38,7 @@ impl Weight {
         let Some(quantization) = scope.quantization(inputs)? else {
             let table = scope.take_shaped("weight", &shape(inputs))?;
             scope.record(&table, elements);
-            let transposed = table
-                .swap_axes(-1, -2)
-                .map_err(|e| LoadError::Mlx(e.into()))?;
+            let transposed = table.swap_axes(-1, -2).map_err(|e| LoadError::Mlx(e.into()))?;
             return Ok(Self::Dense { transposed, table });
         };
         let groups = shape(inputs / quantization.group_size);
@@ -56,12 +54,7 @@ impl Weight {
         if let Some(biases) = &biases {
             scope.record(biases, 0);
         }
-        Ok(Self::Packed(Packed {
-            weight,
-            scales,
-            biases,
-            quantization,
-        }))
+        Ok(Self::Packed(Packed { weight, scales, biases, quantization }))
     }
 }
 
@@ -85,18 +78,9 @@ impl Packed {
     }
 
     fn rows(&self, ids: &Array) -> Result<Array> {
-        let biases = self
-            .biases
-            .as_ref()
-            .map(|biases| biases.take_axis(ids, 0))
-            .transpose()?;
-        let (weight, scales) = (
-            self.weight.take_axis(ids, 0)?,
-            self.scales.take_axis(ids, 0)?,
-        );
-        Ok(self
-            .quantization
-            .dequantize(&weight, &scales, biases.as_ref())?)
+        let biases = self.biases.as_ref().map(|biases| biases.take_axis(ids, 0)).transpose()?;
+        let (weight, scales) = (self.weight.take_axis(ids, 0)?, self.scales.take_axis(ids, 0)?);
+        Ok(self.quantization.dequantize(&weight, &scales, biases.as_ref())?)
     }
 }
 

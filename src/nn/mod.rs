@@ -57,10 +57,7 @@ pub fn scalar(value: f32, like: &Array) -> Array {
 
 /// `value` in single precision, which is what MLX takes.
 pub fn single(value: f64) -> f32 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "rounding is what is asked for"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "rounding is what is asked for")]
     let value = value as f32;
     value
 }
@@ -74,9 +71,6 @@ mod tests {
         let x = Array::from_slice(&[bf16::from_f32(2.0)], &[1]);
         let y = x.multiply(scalar(45.25, &x)).unwrap();
         assert_eq!(y.dtype(), Dtype::Bfloat16);
-        assert_eq!(
-            y.as_type::<f32>().unwrap().try_as_slice::<f32>().unwrap(),
-            [90.5]
-        );
+        assert_eq!(y.as_type::<f32>().unwrap().try_as_slice::<f32>().unwrap(), [90.5]);
     }
 }

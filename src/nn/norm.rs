@@ -62,12 +62,7 @@ impl Norm {
         for learned in [&weight, &bias].into_iter().flatten() {
             scope.record(learned, learned.size());
         }
-        Ok(Self {
-            kind,
-            weight,
-            bias,
-            eps,
-        })
+        Ok(Self { kind, weight, bias, eps })
     }
 
     /// Normalizes the last axis of `x`.

@@ -33,9 +33,7 @@ impl PackedRows {
     /// When a row is no multiple of the group.
     pub fn pack(rows: &Array, packing: RowPacking) -> Result<Self> {
         let (words, scales, biases) = quantize(rows, packing.group_size, packing.bits)?;
-        Ok(Self {
-            parts: [words, scales, biases],
-        })
+        Ok(Self { parts: [words, scales, biases] })
     }
 
     /// The same parts, each changed by `change`.
@@ -45,9 +43,7 @@ impl PackedRows {
     /// When `change` fails.
     pub fn map(&self, change: impl Fn(&Array) -> Result<Array>) -> Result<Self> {
         let [words, scales, biases] = &self.parts;
-        Ok(Self {
-            parts: [change(words)?, change(scales)?, change(biases)?],
-        })
+        Ok(Self { parts: [change(words)?, change(scales)?, change(biases)?] })
     }
 
     /// `x` times these rows, or their transpose.

@@ -28,22 +28,11 @@ pub(super) fn llama3(
 ) -> Result<Array> {
     let wavelengths = float(2.0 * std::f32::consts::PI).multiply(periods)?;
     let (longest, shortest) = (float(original / low), float(original / high));
-    let scaled = select(
-        wavelengths.gt(&longest)?,
-        periods.multiply(float(factor))?,
-        periods,
-    )?;
-    let between = wavelengths
-        .gt(&shortest)?
-        .logical_and(wavelengths.lt(&longest)?)?;
-    let smooth = float(original)
-        .divide(&wavelengths)?
-        .subtract(float(low))?
-        .divide(float(high - low))?;
-    let blend = float(1.0)
-        .subtract(&smooth)?
-        .divide(float(factor))?
-        .add(&smooth)?;
+    let scaled = select(wavelengths.gt(&longest)?, periods.multiply(float(factor))?, periods)?;
+    let between = wavelengths.gt(&shortest)?.logical_and(wavelengths.lt(&longest)?)?;
+    let smooth =
+        float(original).divide(&wavelengths)?.subtract(float(low))?.divide(float(high - low))?;
+    let blend = float(1.0).subtract(&smooth)?.divide(float(factor))?.add(&smooth)?;
     Ok(select(between, scaled.divide(blend)?, scaled)?)
 }
 
@@ -114,12 +103,7 @@ mod tests {
     use super::*;
 
     fn values(periods: &Array) -> Vec<f32> {
-        periods
-            .contiguous()
-            .unwrap()
-            .try_as_slice::<f32>()
-            .unwrap()
-            .to_vec()
+        periods.contiguous().unwrap().try_as_slice::<f32>().unwrap().to_vec()
     }
 
     #[track_caller]
@@ -148,12 +132,7 @@ mod tests {
     fn yarn_stretches_slow_pairs_only() {
         // Plain periods are 1, 10, 100 and 1000 tokens. A pair that turns 32 times in 256 tokens would be at 0.1, one that turns once 1.6: the ramp runs from 0 to 2, so that half of pair 1 is stretched,
         // 10 · 40 / (½ · 40 + ½ · 10) = 16, and pairs 2 and 3 are stretched in full.
-        let yarn_of_4 = Yarn {
-            factor: 4.0,
-            original: 256.0,
-            fast: 32.0,
-            slow: 1.0,
-        };
+        let yarn_of_4 = Yarn { factor: 4.0, original: 256.0, fast: 32.0, slow: 1.0 };
         let periods = yarn(10_000.0, 8, &yarn_of_4).unwrap();
         assert_near(&periods, &[1.0, 16.0, 400.0, 4000.0]);
     }

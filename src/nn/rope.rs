@@ -106,11 +106,7 @@ enum Frequencies {
     /// Powers of `theta`, positions multiplied by `scale`.
     Base { theta: f32, scale: f32 },
     /// The same with a base that grows; see [`RopeScaling::Dynamic`].
-    Growing {
-        theta: f64,
-        factor: f64,
-        trained: i32,
-    },
+    Growing { theta: f64, factor: f64, trained: i32 },
     /// One period a pair: `[dims / 2]`, float32.
     Periods(Array),
 }
@@ -149,11 +145,7 @@ impl RotaryEmbedding {
     pub fn forward(&self, x: &Array, offset: i32) -> Result<Array> {
         let (theta, scale, periods) = match &self.frequencies {
             Frequencies::Base { theta, scale } => (Some(*theta), *scale, None),
-            Frequencies::Growing {
-                theta,
-                factor,
-                trained,
-            } => {
+            Frequencies::Growing { theta, factor, trained } => {
                 let length = f64::from((x.dim(-2) + offset).max(*trained));
                 let growth = factor * length / f64::from(*trained) - (factor - 1.0);
                 (Some(grown(*theta, growth, self.dims)), 1.0, None)
@@ -194,36 +186,20 @@ impl Frequencies {
         let Rope { dims, theta, .. } = *rope;
         Ok(match &rope.scaling {
             RopeScaling::None => Self::Base { theta, scale: 1.0 },
-            RopeScaling::Linear { factor } => Self::Base {
-                theta,
-                scale: 1.0 / factor,
-            },
-            RopeScaling::Dynamic { factor, trained } => Self::Growing {
-                theta: f64::from(theta),
-                factor: *factor,
-                trained: *trained,
-            },
+            RopeScaling::Linear { factor } => Self::Base { theta, scale: 1.0 / factor },
+            RopeScaling::Dynamic { factor, trained } => {
+                Self::Growing { theta: f64::from(theta), factor: *factor, trained: *trained }
+            }
             RopeScaling::Alpha { alpha } => {
                 let theta = grown(f64::from(theta), *alpha, dims);
                 Self::Periods(periods::plain(theta, dims, dims)?)
             }
             RopeScaling::Backwards => Self::Periods(periods::backwards(theta, dims)?),
-            RopeScaling::Llama3 {
-                factor,
-                low,
-                high,
-                original,
-            } => {
+            RopeScaling::Llama3 { factor, low, high, original } => {
                 let plain = periods::plain(theta, dims, dims)?;
                 Self::Periods(periods::llama3(&plain, *factor, *low, *high, *original)?)
             }
-            RopeScaling::Yarn {
-                factor,
-                original,
-                fast,
-                slow,
-                ..
-            } => {
+            RopeScaling::Yarn { factor, original, fast, slow, .. } => {
                 let yarn = periods::Yarn {
                     factor: *factor,
                     original: *original,

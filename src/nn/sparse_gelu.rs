@@ -37,9 +37,7 @@ impl SparseGelu {
     pub fn new(dropped: f64) -> Result<Self> {
         let quantile = erfinv(Array::from_slice(&[single(2.0 * dropped - 1.0)], &[]))?;
         let root = Array::from_slice(&[std::f32::consts::SQRT_2], &[]);
-        Ok(Self {
-            deviations: root.multiply(quantile)?,
-        })
+        Ok(Self { deviations: root.multiply(quantile)? })
     }
 
     /// `gelu(max(0, gate - cutoff)) · up`, elementwise; both `[batch, n, width]`.

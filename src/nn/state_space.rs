@@ -95,12 +95,8 @@ impl StateSpace {
             return Err(MlxError::new("inputs of a recurrence take four axes"));
         };
         let time = time_steps(step.time, &self.step_bias, self.limits)?;
-        let rate = self
-            .decay_log
-            .exp()?
-            .as_dtype(time.dtype())?
-            .negative()?
-            .reshape(&[1, 1, -1])?;
+        let rate =
+            self.decay_log.exp()?.as_dtype(time.dtype())?.negative()?.reshape(&[1, 1, -1])?;
         let decay = time.multiply(rate)?;
         let x = time.reshape(&[batch, length, heads, 1])?.multiply(step.x)?;
         let mut outputs = Vec::new();

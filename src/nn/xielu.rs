@@ -62,8 +62,7 @@ impl XieLu {
         let inputs = [x, &self.positive, &self.negative, &self.beta, &self.bound].map(Array::clone);
         let bent = XIELU.with_borrow_mut(|xielu| xielu(&inputs))?;
         let mut bent = bent.into_iter();
-        bent.next()
-            .ok_or_else(|| MlxError::new("a compiled function answers nothing"))
+        bent.next().ok_or_else(|| MlxError::new("a compiled function answers nothing"))
     }
 }
 
@@ -75,10 +74,8 @@ fn xielu(inputs: &[Array]) -> std::result::Result<Vec<Array>, Exception> {
     let positive = logaddexp(positive, scalar(0.0, positive))?;
     let negative = beta.add(logaddexp(negative, scalar(0.0, negative))?)?;
     let above = positive.multiply(square(x)?)?.add(beta.multiply(x)?)?;
-    let below = expm1(minimum(x, bound)?)?
-        .subtract(x)?
-        .multiply(negative)?
-        .add(beta.multiply(x)?)?;
+    let below =
+        expm1(minimum(x, bound)?)?.subtract(x)?.multiply(negative)?.add(beta.multiply(x)?)?;
     Ok(vec![select(x.gt(scalar(0.0, x))?, above, below)?])
 }
 
@@ -96,9 +93,7 @@ mod tests {
             beta: number(0.5),
             bound: number(-1e-6),
         };
-        let y = xielu
-            .forward(&Array::from_slice(&[2f32, -1.0], &[2]))
-            .unwrap();
+        let y = xielu.forward(&Array::from_slice(&[2f32, -1.0], &[2])).unwrap();
         let y = y.try_as_slice::<f32>().unwrap();
         // 4 · 0.693147 + 1, and 1.193147 (e⁻¹ - 1 + 1) - 0.5.
         assert!((y[0] - 3.772_588_7).abs() < 1e-5, "{y:?}");

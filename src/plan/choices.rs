@@ -83,45 +83,19 @@ impl Choices {
         let positive = |count: Option<u32>| count.is_none_or(|count| count > 0);
         let within = |number: Option<f32>, fits: fn(f32) -> bool| number.is_none_or(fits);
         let rules = [
-            (
-                "scenarios",
-                "a list that names each scenario once",
-                self.scenarios_fit(),
-            ),
+            ("scenarios", "a list that names each scenario once", self.scenarios_fit()),
             ("prompt_tokens", "1 or more", positive(self.prompt_tokens)),
-            (
-                "generation_tokens",
-                "1 or more",
-                positive(self.generation_tokens),
-            ),
-            (
-                "prompt",
-                "some text",
-                self.prompt.as_ref().is_none_or(|text| !text.is_empty()),
-            ),
+            ("generation_tokens", "1 or more", positive(self.generation_tokens)),
+            ("prompt", "some text", self.prompt.as_ref().is_none_or(|text| !text.is_empty())),
             ("max_tokens", "1 or more", positive(self.max_tokens)),
             ("repetitions", "1 or more", positive(self.repetitions)),
-            (
-                "temperature",
-                "0 or more",
-                within(self.temperature, |t| t >= 0.0 && t.is_finite()),
-            ),
-            (
-                "top_p",
-                "more than 0, at most 1",
-                within(self.top_p, |p| p > 0.0 && p <= 1.0),
-            ),
-            (
-                "min_p",
-                "0 or more, at most 1",
-                within(self.min_p, |p| (0.0..=1.0).contains(&p)),
-            ),
+            ("temperature", "0 or more", within(self.temperature, |t| t >= 0.0 && t.is_finite())),
+            ("top_p", "more than 0, at most 1", within(self.top_p, |p| p > 0.0 && p <= 1.0)),
+            ("min_p", "0 or more, at most 1", within(self.min_p, |p| (0.0..=1.0).contains(&p))),
             (
                 "repetition_penalty",
                 "more than 0",
-                within(self.repetition_penalty, |penalty| {
-                    penalty > 0.0 && penalty.is_finite()
-                }),
+                within(self.repetition_penalty, |penalty| penalty > 0.0 && penalty.is_finite()),
             ),
             ("prefill_chunk", "1 or more", positive(self.prefill_chunk)),
         ];
@@ -180,19 +154,14 @@ impl Choices {
                 prompt_tokens: self.prompt_tokens.unwrap_or(512),
                 generation_tokens: self.generation_tokens.unwrap_or(128),
             },
-            Scenario::Chat => Work::Chat {
-                prompt: self.prompt(),
-                max_tokens: self.max_tokens(),
-            },
+            Scenario::Chat => Work::Chat { prompt: self.prompt(), max_tokens: self.max_tokens() },
         }
     }
 
     /// What the user says, in a chat.
     pub fn prompt(&self) -> String {
         // What mlx-knife asks in its own live tests.
-        self.prompt
-            .clone()
-            .unwrap_or_else(|| "Write one sentence about cats.".to_owned())
+        self.prompt.clone().unwrap_or_else(|| "Write one sentence about cats.".to_owned())
     }
 
     /// Tokens after which an answer is cut.
@@ -248,10 +217,7 @@ mod tests {
 
     #[test]
     fn an_upper_layer_wins_and_a_lower_one_fills_the_gaps() {
-        let flags = Choices {
-            repetitions: Some(9),
-            ..Choices::default()
-        };
+        let flags = Choices { repetitions: Some(9), ..Choices::default() };
         let defaults = Choices {
             repetitions: Some(2),
             scenarios: Some(vec![Scenario::Chat]),
@@ -263,10 +229,7 @@ mod tests {
         assert_eq!(
             flags.over(&defaults).cells(),
             [Cell {
-                work: Work::Chat {
-                    prompt: "Hi".to_owned(),
-                    max_tokens: 7
-                },
+                work: Work::Chat { prompt: "Hi".to_owned(), max_tokens: 7 },
                 warmup: 0,
                 repetitions: 9,
             }]
@@ -277,19 +240,10 @@ mod tests {
     fn what_is_left_open_becomes_both_scenarios_with_greedy_sampling() {
         let open = Choices::default();
         assert_eq!(
-            open.cells()
-                .iter()
-                .map(|cell| cell.work.clone())
-                .collect::<Vec<_>>(),
+            open.cells().iter().map(|cell| cell.work.clone()).collect::<Vec<_>>(),
             [
-                Work::Throughput {
-                    prompt_tokens: 512,
-                    generation_tokens: 128
-                },
-                Work::Chat {
-                    prompt: "Write one sentence about cats.".to_owned(),
-                    max_tokens: 128
-                },
+                Work::Throughput { prompt_tokens: 512, generation_tokens: 128 },
+                Work::Chat { prompt: "Write one sentence about cats.".to_owned(), max_tokens: 128 },
             ]
         );
         assert_eq!(open.settings(), Settings::default());

@@ -65,7 +65,6 @@ impl PlannedModel {
             clippy::cast_sign_loss,
             reason = "a manifest's size is positive, and no model has 2⁶⁴ bytes"
         )]
-        self.size_gb
-            .map(|size| (f64::from(size) * 1024_f64.powi(3)) as u64)
+        self.size_gb.map(|size| (f64::from(size) * 1024_f64.powi(3)) as u64)
     }
 }

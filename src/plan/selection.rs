@@ -124,11 +124,7 @@ impl Selection {
         }
         for (at, entry) in entries.iter().enumerate() {
             let label = entry.source.label();
-            if entries
-                .iter()
-                .take(at)
-                .any(|other| other.source.label() == label)
-            {
+            if entries.iter().take(at).any(|other| other.source.label() == label) {
                 return Err(PlanError::Repeated(label));
             }
         }
@@ -137,32 +133,19 @@ impl Selection {
 
     /// The models that pass the filters; each filter must know at least one.
     fn kept<'a>(&self, entries: &'a [Entry]) -> Result<Vec<&'a Entry>, PlanError> {
-        if let Some(tag) = self
-            .tags
-            .iter()
-            .find(|tag| !entries.iter().any(|entry| entry.tags.contains(tag)))
+        if let Some(tag) =
+            self.tags.iter().find(|tag| !entries.iter().any(|entry| entry.tags.contains(tag)))
         {
-            let mut known: Vec<_> = entries
-                .iter()
-                .flat_map(|entry| entry.tags.clone())
-                .collect();
+            let mut known: Vec<_> = entries.iter().flat_map(|entry| entry.tags.clone()).collect();
             known.sort();
             known.dedup();
-            return Err(PlanError::UnknownTag {
-                tag: tag.clone(),
-                known,
-            });
+            return Err(PlanError::UnknownTag { tag: tag.clone(), known });
         }
-        if let Some(name) = self
-            .only
-            .iter()
-            .find(|name| !entries.iter().any(|entry| is_called(entry, name)))
+        if let Some(name) =
+            self.only.iter().find(|name| !entries.iter().any(|entry| is_called(entry, name)))
         {
             let known = entries.iter().map(|entry| entry.source.label()).collect();
-            return Err(PlanError::UnknownModel {
-                name: name.clone(),
-                known,
-            });
+            return Err(PlanError::UnknownModel { name: name.clone(), known });
         }
         let passes = |entry: &&Entry| {
             let tagged =
@@ -177,16 +160,8 @@ impl Selection {
     fn check_use(&self, models: &[PlannedModel]) -> Result<(), PlanError> {
         let flags = &self.flags;
         let sized = [
-            (
-                "prompt-tokens",
-                Scenario::Throughput,
-                flags.prompt_tokens.is_some(),
-            ),
-            (
-                "generation-tokens",
-                Scenario::Throughput,
-                flags.generation_tokens.is_some(),
-            ),
+            ("prompt-tokens", Scenario::Throughput, flags.prompt_tokens.is_some()),
+            ("generation-tokens", Scenario::Throughput, flags.generation_tokens.is_some()),
             ("prompt", Scenario::Chat, flags.prompt.is_some()),
             ("max-tokens", Scenario::Chat, flags.max_tokens.is_some()),
         ];
@@ -194,10 +169,7 @@ impl Selection {
             let mut cells = models.iter().flat_map(|model| &model.cells);
             cells.any(|cell| cell.work.scenario() == scenario)
         };
-        match sized
-            .into_iter()
-            .find(|(_, scenario, given)| *given && !planned(*scenario))
-        {
+        match sized.into_iter().find(|(_, scenario, given)| *given && !planned(*scenario)) {
             Some((flag, scenario, _)) => Err(PlanError::Unused { flag, scenario }),
             None => Ok(()),
         }
@@ -205,17 +177,11 @@ impl Selection {
 }
 
 fn is_manifest(argument: &str) -> bool {
-    Path::new(argument)
-        .extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
+    Path::new(argument).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
 }
 
 fn is_called(entry: &Entry, name: &str) -> bool {
-    entry
-        .source
-        .label()
-        .to_lowercase()
-        .contains(&name.to_lowercase())
+    entry.source.label().to_lowercase().contains(&name.to_lowercase())
 }
 
 #[cfg(test)]
@@ -245,20 +211,11 @@ mod tests {
         let path = folder.path().join("models.toml");
         std::fs::write(&path, MANIFEST).unwrap();
         let arguments = vec![path.to_str().unwrap().to_owned()];
-        (
-            folder,
-            Selection {
-                arguments,
-                ..Selection::default()
-            },
-        )
+        (folder, Selection { arguments, ..Selection::default() })
     }
 
     fn labels(plan: &Plan) -> Vec<&str> {
-        plan.models
-            .iter()
-            .map(|model| model.label.as_str())
-            .collect()
+        plan.models.iter().map(|model| model.label.as_str()).collect()
     }
 
     #[test]
@@ -279,10 +236,7 @@ mod tests {
         );
         assert_eq!(
             plan.models[0].cells[0].work,
-            Work::Throughput {
-                prompt_tokens: 8,
-                generation_tokens: 128
-            }
+            Work::Throughput { prompt_tokens: 8, generation_tokens: 128 }
         );
     }
 
@@ -292,10 +246,7 @@ mod tests {
         selection.tags = vec!["large".to_owned()];
         assert_eq!(labels(&selection.plan().unwrap()), ["org/Large-8bit"]);
         selection.tags.push("small".to_owned());
-        assert_eq!(
-            labels(&selection.plan().unwrap()),
-            ["org/Small-4bit", "org/Large-8bit"]
-        );
+        assert_eq!(labels(&selection.plan().unwrap()), ["org/Small-4bit", "org/Large-8bit"]);
     }
 
     #[test]
@@ -323,10 +274,7 @@ mod tests {
         selection.tags.clear();
         selection.only = vec!["llama".to_owned()];
         let error = selection.plan().unwrap_err();
-        assert_eq!(
-            error.hint().unwrap(),
-            "known models: org/Small-4bit, org/Large-8bit"
-        );
+        assert_eq!(error.hint().unwrap(), "known models: org/Small-4bit, org/Large-8bit");
     }
 
     #[test]
@@ -351,12 +299,7 @@ mod tests {
     #[test]
     fn models_need_no_manifest_and_need_not_exist() {
         let arguments = vec!["./nowhere/tiny.gguf".to_owned(), "org/name".to_owned()];
-        let plan = Selection {
-            arguments,
-            ..Selection::default()
-        }
-        .plan()
-        .unwrap();
+        let plan = Selection { arguments, ..Selection::default() }.plan().unwrap();
         assert_eq!(labels(&plan), ["tiny.gguf", "org/name"]);
         assert_eq!(plan.models[0].cells.len(), 2);
     }
@@ -364,30 +307,14 @@ mod tests {
     #[test]
     fn a_model_that_is_named_twice_is_refused() {
         let arguments = vec!["./a/tiny.gguf".to_owned(), "./b/tiny.gguf".to_owned()];
-        let error = Selection {
-            arguments,
-            ..Selection::default()
-        }
-        .plan()
-        .unwrap_err();
+        let error = Selection { arguments, ..Selection::default() }.plan().unwrap_err();
         assert_eq!(error.to_string(), "two models are called `tiny.gguf`");
     }
 
     #[test]
     fn flags_out_of_range_are_named_as_they_are_typed() {
-        let flags = Choices {
-            top_p: Some(2.0),
-            ..Choices::default()
-        };
-        let error = Selection {
-            flags,
-            ..Selection::default()
-        }
-        .plan()
-        .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "`--top-p` must be more than 0, at most 1"
-        );
+        let flags = Choices { top_p: Some(2.0), ..Choices::default() };
+        let error = Selection { flags, ..Selection::default() }.plan().unwrap_err();
+        assert_eq!(error.to_string(), "`--top-p` must be more than 0, at most 1");
     }
 }

@@ -22,14 +22,11 @@ impl Source {
     /// A name without an organization is one of `mlx-community`.
     pub fn from_argument(argument: &str) -> Self {
         let community = format!("mlx-community/{argument}");
-        let id = [argument, &community]
-            .into_iter()
-            .find(|id| Self::is_id(id));
+        let id = [argument, &community].into_iter().find(|id| Self::is_id(id));
         match id {
-            Some(id) if !Path::new(argument).exists() => Self::Hub {
-                id: id.to_owned(),
-                revision: None,
-            },
+            Some(id) if !Path::new(argument).exists() => {
+                Self::Hub { id: id.to_owned(), revision: None }
+            }
             _ => Self::Path(PathBuf::from(argument)),
         }
     }
@@ -39,9 +36,7 @@ impl Source {
         let is_part = |part: &str| {
             !part.is_empty()
                 && !part.starts_with(['.', '-'])
-                && part
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+                && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
         };
         let is_file = Path::new(text)
             .extension()
@@ -56,15 +51,12 @@ impl Source {
             Self::Path(path) => {
                 let named = path.file_name().is_some();
                 // `.` and `..` have a name only once they are resolved.
-                let resolved = if named {
-                    None
-                } else {
-                    path.canonicalize().ok()
-                };
-                resolved.as_deref().unwrap_or(path).file_name().map_or_else(
-                    || "model".to_owned(),
-                    |name| name.to_string_lossy().into_owned(),
-                )
+                let resolved = if named { None } else { path.canonicalize().ok() };
+                resolved
+                    .as_deref()
+                    .unwrap_or(path)
+                    .file_name()
+                    .map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
             }
         }
     }
@@ -97,19 +89,13 @@ mod tests {
 
     #[track_caller]
     fn path(argument: &str) {
-        assert_eq!(
-            Source::from_argument(argument),
-            Source::Path(argument.into())
-        );
+        assert_eq!(Source::from_argument(argument), Source::Path(argument.into()));
     }
 
     #[track_caller]
     fn hub(argument: &str, id: &str) {
         let id = id.to_owned();
-        assert_eq!(
-            Source::from_argument(argument),
-            Source::Hub { id, revision: None }
-        );
+        assert_eq!(Source::from_argument(argument), Source::Hub { id, revision: None });
     }
 
     #[test]

@@ -68,9 +68,8 @@ impl Family {
     }
 
     fn new(name: &'static str, variant: String, packings: &[&str]) -> Self {
-        let variant = packings
-            .iter()
-            .fold(variant, |variant, packing| variant.replace(packing, ""));
+        let variant =
+            packings.iter().fold(variant, |variant, packing| variant.replace(packing, ""));
         Self { name, variant }
     }
 }
@@ -82,62 +81,26 @@ mod tests {
     #[track_caller]
     fn case(id: &str, name: &str, variant: &str) {
         let family = Family::of(id);
-        assert_eq!(
-            (family.name, family.variant.as_str()),
-            (name, variant),
-            "{id}"
-        );
+        assert_eq!((family.name, family.variant.as_str()), (name, variant), "{id}");
     }
 
     #[test]
     fn names_in_published_reports_keep_their_family() {
-        case(
-            "mlx-community/Llama-3.2-3B-Instruct-4bit",
-            "llama",
-            "3.2-3b-instruct",
-        );
-        case(
-            "mlx-community/Qwen2.5-0.5B-Instruct-4bit",
-            "qwen",
-            "2.5-0.5b-instruct",
-        );
-        case(
-            "mlx-community/Phi-3-mini-4k-instruct-4bit",
-            "phi-3",
-            "mini-4k-instruct",
-        );
-        case(
-            "mlx-community/Phi-3.5-mini-instruct-4bit",
-            "phi-3.5",
-            "mini-instruct",
-        );
-        case(
-            "mlx-community/Mixtral-8x7B-Instruct-v0.1-4bit",
-            "mixtral",
-            "8x7b-instruct-v0.1",
-        );
+        case("mlx-community/Llama-3.2-3B-Instruct-4bit", "llama", "3.2-3b-instruct");
+        case("mlx-community/Qwen2.5-0.5B-Instruct-4bit", "qwen", "2.5-0.5b-instruct");
+        case("mlx-community/Phi-3-mini-4k-instruct-4bit", "phi-3", "mini-4k-instruct");
+        case("mlx-community/Phi-3.5-mini-instruct-4bit", "phi-3.5", "mini-instruct");
+        case("mlx-community/Mixtral-8x7B-Instruct-v0.1-4bit", "mixtral", "8x7b-instruct-v0.1");
         case("mlx-community/whisper-large-v3-fp16", "whisper", "large-v3");
         case("mlx-community/pixtral-12b-8bit", "pixtral", "12b");
-        case(
-            "mlx-community/gemma-3-270m-it-4bit",
-            "unknown",
-            "gemma-3-270m-it",
-        );
+        case("mlx-community/gemma-3-270m-it-4bit", "unknown", "gemma-3-270m-it");
     }
 
     #[test]
     fn oddities_are_kept() {
-        case(
-            "mlx-community/DeepSeek-R1-Distill-Llama-8B-4bit",
-            "llama",
-            "8b",
-        );
+        case("mlx-community/DeepSeek-R1-Distill-Llama-8B-4bit", "llama", "8b");
         case("mlx-community/DeepSeek-R1-Distill-Qwen-14B", "qwen", "-14b");
-        case(
-            "DeepHermes-3-Mistral-24B-Preview-8bit",
-            "mistral",
-            "deephermes-3-24b-preview",
-        );
+        case("DeepHermes-3-Mistral-24B-Preview-8bit", "mistral", "deephermes-3-24b-preview");
         case("dolphin-2.9", "phi", "dolphin-2.9");
         case("phi-2", "phi-2", "base");
         case("TinyLlama_v1.1", "llama", "tinyllama_v1.1");

@@ -20,10 +20,9 @@ const PROMPT_DIGITS: usize = 8;
 /// The same cell twice in a run has the same name twice: see [`TestNames`].
 pub fn test_name(model: &str, work: &Work, settings: &Settings, defaults: &Settings) -> String {
     let sizes = match work {
-        Work::Throughput {
-            prompt_tokens,
-            generation_tokens,
-        } => format!("p{prompt_tokens}-g{generation_tokens}"),
+        Work::Throughput { prompt_tokens, generation_tokens } => {
+            format!("p{prompt_tokens}-g{generation_tokens}")
+        }
         Work::Chat { prompt, max_tokens } => {
             let hash = sha256(prompt.as_bytes());
             let start = hash.get(..PROMPT_DIGITS).unwrap_or(&hash);
@@ -72,13 +71,7 @@ fn slug(model: &str) -> String {
 }
 
 fn differences(settings: &Settings, defaults: &Settings) -> String {
-    let Settings {
-        dtype,
-        dequantize,
-        device,
-        sampling,
-        prefill_chunk,
-    } = settings;
+    let Settings { dtype, dequantize, device, sampling, prefill_chunk } = settings;
     let mut parts = Vec::new();
     if *dtype != defaults.dtype {
         parts.push(dtype.map_or("as-stored", element_type).to_owned());
@@ -99,25 +92,15 @@ fn differences(settings: &Settings, defaults: &Settings) -> String {
 }
 
 fn sampling_differences(sampling: &Sampling, defaults: &Sampling) -> Vec<String> {
-    let Sampling {
-        temperature,
-        top_p,
-        min_p,
-        top_k,
-        repetition_penalty,
-        seed,
-    } = sampling;
+    let Sampling { temperature, top_p, min_p, top_k, repetition_penalty, seed } = sampling;
     let fractions = [
         ("temperature", *temperature, defaults.temperature),
         ("top_p", *top_p, defaults.top_p),
         ("min_p", *min_p, defaults.min_p),
     ];
-    let differing = fractions
-        .iter()
-        .filter(|(_, value, default)| value.to_bits() != default.to_bits());
-    let mut parts: Vec<_> = differing
-        .map(|(name, value, _)| format!("{name}{value}"))
-        .collect();
+    let differing =
+        fractions.iter().filter(|(_, value, default)| value.to_bits() != default.to_bits());
+    let mut parts: Vec<_> = differing.map(|(name, value, _)| format!("{name}{value}")).collect();
     if *top_k != defaults.top_k {
         parts.push(format!("top_k{top_k}"));
     }
@@ -152,18 +135,12 @@ mod tests {
     use super::*;
 
     fn throughput() -> Work {
-        Work::Throughput {
-            prompt_tokens: 512,
-            generation_tokens: 128,
-        }
+        Work::Throughput { prompt_tokens: 512, generation_tokens: 128 }
     }
 
     #[track_caller]
     fn case(model: &str, work: &Work, settings: &Settings, expected: &str) {
-        assert_eq!(
-            test_name(model, work, settings, &Settings::default()),
-            expected
-        );
+        assert_eq!(test_name(model, work, settings, &Settings::default()), expected);
     }
 
     #[test]
@@ -179,16 +156,9 @@ mod tests {
     #[test]
     fn a_chat_is_told_by_the_start_of_its_prompts_hash() {
         // printf %s 'Write one sentence about cats.' | sha256sum
-        let work = Work::Chat {
-            prompt: "Write one sentence about cats.".to_owned(),
-            max_tokens: 50,
-        };
-        case(
-            "tiny",
-            &work,
-            &Settings::default(),
-            "mlxk-harness::chat[tiny-c60b12032-g50]",
-        );
+        let work =
+            Work::Chat { prompt: "Write one sentence about cats.".to_owned(), max_tokens: 50 };
+        case("tiny", &work, &Settings::default(), "mlxk-harness::chat[tiny-c60b12032-g50]");
     }
 
     #[test]
@@ -216,16 +186,10 @@ mod tests {
 
     #[test]
     fn a_default_that_is_set_back_appears_too() {
-        let defaults = Settings {
-            dtype: Some(ElementType::Float16),
-            dequantize: true,
-            ..Settings::default()
-        };
+        let defaults =
+            Settings { dtype: Some(ElementType::Float16), dequantize: true, ..Settings::default() };
         let name = test_name("tiny", &throughput(), &Settings::default(), &defaults);
-        assert_eq!(
-            name,
-            "mlxk-harness::throughput[tiny-p512-g128-as-stored-packed]"
-        );
+        assert_eq!(name, "mlxk-harness::throughput[tiny-p512-g128-as-stored-packed]");
     }
 
     #[test]
@@ -241,9 +205,8 @@ mod tests {
     #[test]
     fn no_name_is_given_twice() {
         let mut names = TestNames::default();
-        let taken: Vec<_> = ["a[x]", "b[x]", "a[x]", "a[x]"]
-            .map(|name| names.take(name.to_owned()))
-            .into();
+        let taken: Vec<_> =
+            ["a[x]", "b[x]", "a[x]", "a[x]"].map(|name| names.take(name.to_owned())).into();
         assert_eq!(taken, ["a[x]", "b[x]", "a[x-x2]", "a[x-x3]"]);
     }
 }

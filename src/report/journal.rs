@@ -81,10 +81,7 @@ impl Journal {
         };
         match open() {
             Ok(file) => Ok(Self { path, file }),
-            Err(source) => Err(JournalError::Open {
-                path: path.display().to_string(),
-                source,
-            }),
+            Err(source) => Err(JournalError::Open { path: path.display().to_string(), source }),
         }
     }
 
@@ -99,15 +96,12 @@ impl Journal {
     ///
     /// [`JournalError::Append`] or [`JournalError::Unfit`]; the file is then as it was.
     pub fn append(&mut self, record: &Record) -> Result<(), JournalError> {
-        let line = validate::encode(record).map_err(|source| JournalError::Unfit {
-            test: record.test.clone(),
+        let line = validate::encode(record)
+            .map_err(|source| JournalError::Unfit { test: record.test.clone(), source })?;
+        self.append_line(&line).map_err(|source| JournalError::Append {
+            path: self.path.display().to_string(),
             source,
-        })?;
-        self.append_line(&line)
-            .map_err(|source| JournalError::Append {
-                path: self.path.display().to_string(),
-                source,
-            })
+        })
     }
 
     fn append_line(&mut self, line: &str) -> io::Result<()> {
@@ -206,10 +200,7 @@ mod tests {
         });
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 80);
-        assert!(
-            text.lines()
-                .all(|line| lines.iter().any(|whole| whole == line))
-        );
+        assert!(text.lines().all(|line| lines.iter().any(|whole| whole == line)));
     }
 
     #[test]

@@ -20,11 +20,7 @@ const WHOLE: &str = "1";
 pub(super) fn parse(text: &str) -> Result<Value, serde_json::Error> {
     serde_json::from_str(text).or_else(|error| {
         let tame = with_stand_ins(text);
-        if tame == text {
-            Err(error)
-        } else {
-            serde_json::from_str(&tame)
-        }
+        if tame == text { Err(error) } else { serde_json::from_str(&tame) }
     })
 }
 
@@ -101,26 +97,12 @@ mod tests {
     #[test]
     fn texts_keep_such_words() {
         let text = r#"["Infinity", "a \" NaN", Infinity, "ß"]"#;
-        assert_eq!(
-            parse(text).unwrap(),
-            json!(["Infinity", "a \" NaN", 0.5, "ß"])
-        );
+        assert_eq!(parse(text).unwrap(), json!(["Infinity", "a \" NaN", 0.5, "ß"]));
     }
 
     #[test]
     fn what_python_refuses_is_refused() {
-        for text in [
-            "",
-            "{",
-            "inf",
-            "nan",
-            "+Infinity",
-            "-NaN",
-            "Infinityx",
-            "01",
-            "[1,]",
-            "'a'",
-        ] {
+        for text in ["", "{", "inf", "nan", "+Infinity", "-NaN", "Infinityx", "01", "[1,]", "'a'"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

@@ -24,17 +24,11 @@ pub fn model_id(name: &str) -> &str {
     let is_path = trimmed.starts_with(['/', '.', '~'])
         || trimmed.contains('\\')
         || trimmed.matches('/').count() > 1;
-    if is_path {
-        trimmed.rsplit(['/', '\\']).next().unwrap_or(trimmed)
-    } else {
-        trimmed
-    }
+    if is_path { trimmed.rsplit(['/', '\\']).next().unwrap_or(trimmed) } else { trimmed }
 }
 
 fn redact_with(text: &str, home: Option<&Path>) -> String {
-    let home = home
-        .and_then(Path::to_str)
-        .map(|home| home.trim_end_matches('/'));
+    let home = home.and_then(Path::to_str).map(|home| home.trim_end_matches('/'));
     let home = home.filter(|home| home.len() > 1);
     let mut redacted = String::with_capacity(text.len());
     let mut before = ' ';
@@ -66,9 +60,7 @@ fn may_begin_path(before: char, rest: &str, done: &str) -> bool {
 /// Bytes of the path at the start of `rest`: up to its closing quote, else to the next boundary.
 fn path_length(before: char, rest: &str, home: Option<&str>) -> usize {
     // A home folder may hold a space, and then no boundary can be trusted within it.
-    let known = home
-        .filter(|home| rest.starts_with(home))
-        .map_or(0, str::len);
+    let known = home.filter(|home| rest.starts_with(home)).map_or(0, str::len);
     let tail = rest.get(known..).unwrap_or_default();
     let quoted = match before {
         '"' | '\'' | '`' => tail.lines().next().and_then(|line| line.find(before)),
@@ -108,10 +100,7 @@ mod tests {
 
     #[test]
     fn home_folders_become_a_tilde() {
-        case(
-            "cannot read `/Users/ada/models/x`",
-            "cannot read `~/models/x`",
-        );
+        case("cannot read `/Users/ada/models/x`", "cannot read `~/models/x`");
         case("cannot read /Users/ada", "cannot read ~");
         case("/Users/bob/x and /home/eve/y", "~/x and ~/y");
         case("in file:///Users/ada/x", "in file://~/x");
@@ -120,10 +109,7 @@ mod tests {
     #[test]
     fn a_neighbour_whose_name_begins_alike_is_not_this_home() {
         case("/Users/adamant/x", "~/x");
-        assert_eq!(
-            redact_with("/data/ada2/x", Some(Path::new("/data/ada"))),
-            "x"
-        );
+        assert_eq!(redact_with("/data/ada2/x", Some(Path::new("/data/ada"))), "x");
     }
 
     #[test]
@@ -141,15 +127,9 @@ mod tests {
 
     #[test]
     fn spaces_are_no_boundary_within_quotes_or_a_known_home() {
-        case(
-            "cannot open '/Volumes/My Disk/a b.gguf' here",
-            "cannot open 'a b.gguf' here",
-        );
+        case("cannot open '/Volumes/My Disk/a b.gguf' here", "cannot open 'a b.gguf' here");
         let home = Path::new("/Users/Ada L");
-        assert_eq!(
-            redact_with("in /Users/Ada L/x now", Some(home)),
-            "in ~/x now"
-        );
+        assert_eq!(redact_with("in /Users/Ada L/x now", Some(home)), "in ~/x now");
     }
 
     #[test]
@@ -174,10 +154,7 @@ mod tests {
 
     #[test]
     fn a_model_is_never_named_by_its_path() {
-        assert_eq!(
-            model_id("mlx-community/Qwen3-0.6B-4bit"),
-            "mlx-community/Qwen3-0.6B-4bit"
-        );
+        assert_eq!(model_id("mlx-community/Qwen3-0.6B-4bit"), "mlx-community/Qwen3-0.6B-4bit");
         assert_eq!(model_id("gpt2"), "gpt2");
         assert_eq!(model_id("/Users/ada/models/tiny/"), "tiny");
         assert_eq!(model_id("./tiny.gguf"), "tiny.gguf");

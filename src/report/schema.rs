@@ -16,24 +16,16 @@ pub fn of(version: SchemaVersion) -> Value {
         settings.inline_subschemas = true;
         settings.transforms.push(Box::new(Tidy));
     });
-    let mut schema = settings
-        .into_generator()
-        .into_root_schema_for::<Record>()
-        .to_value();
+    let mut schema = settings.into_generator().into_root_schema_for::<Record>().to_value();
     if let Some(root) = schema.as_object_mut() {
         keep_declared(root, version);
         root.insert("title".into(), title(version).into());
         root.insert("description".into(), description(version).into());
         sort(root);
     }
-    let names: Vec<_> = version
-        .admits()
-        .iter()
-        .map(|version| version.name())
-        .collect();
-    if let Some(own) = schema
-        .pointer_mut("/properties/schema_version")
-        .and_then(Value::as_object_mut)
+    let names: Vec<_> = version.admits().iter().map(|version| version.name()).collect();
+    if let Some(own) =
+        schema.pointer_mut("/properties/schema_version").and_then(Value::as_object_mut)
     {
         own.insert("enum".into(), json!(names));
     }
@@ -78,10 +70,7 @@ fn keep_declared(object: &mut Map<String, Value>, version: SchemaVersion) {
 }
 
 fn since(property: &Value) -> SchemaVersion {
-    property["since"]
-        .as_str()
-        .and_then(|name| name.parse().ok())
-        .unwrap_or(SchemaVersion::V0_1_0)
+    property["since"].as_str().and_then(|name| name.parse().ok()).unwrap_or(SchemaVersion::V0_1_0)
 }
 
 /// Takes away what Rust's types say and the format does not.
@@ -128,12 +117,7 @@ fn refuse_null(object: &mut Map<String, Value>) {
     }
     if let Some(Value::Array(choices)) = object.shift_remove("anyOf") {
         let content = choices.into_iter().find(|choice| choice["type"] != "null");
-        for (key, value) in content
-            .as_ref()
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
-        {
+        for (key, value) in content.as_ref().and_then(Value::as_object).into_iter().flatten() {
             object.entry(key).or_insert_with(|| value.clone());
         }
         name_choices(object);
@@ -156,11 +140,7 @@ fn sort(object: &mut Map<String, Value>) {
         "properties",
     ];
     let mut unsorted = std::mem::take(object);
-    object.extend(
-        ORDER
-            .iter()
-            .filter_map(|key| unsorted.shift_remove_entry(*key)),
-    );
+    object.extend(ORDER.iter().filter_map(|key| unsorted.shift_remove_entry(*key)));
     object.extend(unsorted);
 }
 
@@ -196,26 +176,16 @@ mod tests {
     #[test]
     fn spellings_that_only_readers_know_are_not_declared() {
         let text = text(SchemaVersion::CURRENT);
-        for name in [
-            "swap_used_mb",
-            "zombie_processes",
-            "cores_physical",
-            "mlxk_harness",
-        ] {
+        for name in ["swap_used_mb", "zombie_processes", "cores_physical", "mlxk_harness"] {
             assert!(!text.contains(name), "{name}");
         }
     }
 
     #[test]
     fn an_optional_enum_lists_its_names() {
-        let modality = property(
-            SchemaVersion::CURRENT,
-            "/properties/metadata/properties/inference_modality",
-        );
-        assert_eq!(
-            modality["enum"],
-            json!(["vision", "text", "audio", "video"])
-        );
+        let modality =
+            property(SchemaVersion::CURRENT, "/properties/metadata/properties/inference_modality");
+        assert_eq!(modality["enum"], json!(["vision", "text", "audio", "video"]));
         assert_eq!(modality["type"], "string");
     }
 }

@@ -51,11 +51,7 @@ pub struct Mismatch {
 }
 
 fn place(pointer: &str) -> String {
-    if pointer.is_empty() {
-        "the line".to_owned()
-    } else {
-        format!("`{pointer}`")
-    }
+    if pointer.is_empty() { "the line".to_owned() } else { format!("`{pointer}`") }
 }
 
 fn more(others: usize) -> String {
@@ -145,11 +141,7 @@ fn reason(error: &ValidationError<'_>) -> String {
     } else {
         error.to_string()
     };
-    let reason = if reason.len() > LONGEST_REASON {
-        error.masked().to_string()
-    } else {
-        reason
-    };
+    let reason = if reason.len() > LONGEST_REASON { error.masked().to_string() } else { reason };
     reason.replace(['\n', '\r'], " ")
 }
 
@@ -196,11 +188,8 @@ mod tests {
             r#"`/model/size_gb`: null is not of type "number""#,
         );
         refused(
-            &line(
-                "0.2.0",
-                r#", "system_health": {"quality_flags": ["degraded_ram", 3]}"#,
-            )
-            .replace("passed", "done"),
+            &line("0.2.0", r#", "system_health": {"quality_flags": ["degraded_ram", 3]}"#)
+                .replace("passed", "done"),
             r#"`/outcome`: "done" is none of "passed", "failed", "skipped" (and 3 more)"#,
         );
     }
@@ -242,9 +231,6 @@ mod tests {
     #[test]
     fn a_long_value_is_not_repeated_in_the_reason() {
         let long = format!(r#", "model": {{"id": {:?}}}"#, vec![7; 500]);
-        refused(
-            &line("0.2.2", &long),
-            r#"`/model/id`: value is not of type "string""#,
-        );
+        refused(&line("0.2.2", &long), r#"`/model/id`: value is not of type "string""#);
     }
 }

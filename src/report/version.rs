@@ -77,11 +77,7 @@ impl SchemaVersion {
 
     /// Whether a line of this version may say when the cell began and ended.
     pub fn timing(self) -> Timing {
-        if self >= Self::V0_2_2 {
-            Timing::StartAndEnd
-        } else {
-            Timing::EndOnly
-        }
+        if self >= Self::V0_2_2 { Timing::StartAndEnd } else { Timing::EndOnly }
     }
 }
 
@@ -105,8 +101,7 @@ impl FromStr for SchemaVersion {
 
     fn from_str(text: &str) -> Result<Self, UnknownVersion> {
         let mut all = Self::ALL.into_iter();
-        all.find(|version| version.name() == text)
-            .ok_or_else(|| UnknownVersion(text.to_owned()))
+        all.find(|version| version.name() == text).ok_or_else(|| UnknownVersion(text.to_owned()))
     }
 }
 
@@ -204,29 +199,14 @@ mod tests {
 
     #[test]
     fn versions_that_mlx_knife_wrote_are_taken() {
-        for text in [
-            "2.0.8",
-            "2.0.4b3",
-            "2.0.4-beta.9",
-            "0.1.0",
-            "10.20.30+local",
-        ] {
+        for text in ["2.0.8", "2.0.4b3", "2.0.4-beta.9", "0.1.0", "10.20.30+local"] {
             assert_eq!(text.parse::<MlxKnifeVersion>().unwrap().as_str(), text);
         }
     }
 
     #[test]
     fn what_no_schema_takes_is_refused_before_anything_runs() {
-        for text in [
-            "",
-            "2.0",
-            "v2.0.8",
-            "unknown",
-            "2..8",
-            "a.0.8",
-            "2.0.x",
-            "2.0.8/../x",
-        ] {
+        for text in ["", "2.0", "v2.0.8", "unknown", "2..8", "a.0.8", "2.0.x", "2.0.8/../x"] {
             assert!(text.parse::<MlxKnifeVersion>().is_err(), "{text}");
         }
     }

@@ -24,10 +24,7 @@ pub struct Message {
 impl Message {
     /// What a user says.
     pub fn user(content: impl Into<String>) -> Self {
-        Self {
-            role: "user".to_owned(),
-            content: content.into(),
-        }
+        Self { role: "user".to_owned(), content: content.into() }
     }
 }
 
@@ -50,9 +47,7 @@ impl Tokenizer {
     pub fn can_think(&self) -> bool {
         let has = |token: &str| self.inner.token_to_id(token).is_some();
         THINKING.iter().any(|(start, end)| has(start) && has(end))
-            || ["<|open|>", "<|close|>", "<|sep|>", "<|end_of_msg|>"]
-                .into_iter()
-                .all(has)
+            || ["<|open|>", "<|close|>", "<|sep|>", "<|end_of_msg|>"].into_iter().all(has)
     }
 
     /// A chat, written out up to where the model answers.
@@ -69,9 +64,7 @@ impl Tokenizer {
             (Some(Ok(template)), _) => template,
             (Some(Err(error)), _) => return Err(error.clone().into()),
             (None, TemplateSource::Named(names)) => {
-                return Err(TextError::NoDefaultTemplate {
-                    names: names.clone(),
-                });
+                return Err(TextError::NoDefaultTemplate { names: names.clone() });
             }
             (None, TemplateSource::Absent | TemplateSource::Default { .. }) => {
                 return Err(TextError::NoChatTemplate);
@@ -113,26 +106,15 @@ mod tests {
     use crate::text::{config::TokenizerConfig, samples};
 
     fn options() -> ChatOptions {
-        ChatOptions {
-            enable_thinking: None,
-            now: jiff::civil::date(2026, 3, 5).at(7, 8, 9, 0),
-        }
+        ChatOptions { enable_thinking: None, now: jiff::civil::date(2026, 3, 5).at(7, 8, 9, 0) }
     }
 
     fn with_template(source: &str) -> Tokenizer {
         let inner = samples::byte_level_wrapped().inner;
-        let chat_template = TemplateSource::Default {
-            origin: "test".to_owned(),
-            source: source.to_owned(),
-        };
-        Tokenizer::from_parts(
-            inner,
-            TokenizerConfig {
-                chat_template,
-                ..samples::config()
-            },
-        )
-        .unwrap()
+        let chat_template =
+            TemplateSource::Default { origin: "test".to_owned(), source: source.to_owned() };
+        Tokenizer::from_parts(inner, TokenizerConfig { chat_template, ..samples::config() })
+            .unwrap()
     }
 
     #[test]
@@ -140,9 +122,7 @@ mod tests {
         let tokenizer = with_template(
             "{{ bos_token }}{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}",
         );
-        let ids = tokenizer
-            .chat_ids(&[Message::user("he")], options())
-            .unwrap();
+        let ids = tokenizer.chat_ids(&[Message::user("he")], options()).unwrap();
         assert_eq!(ids, [0, 259, 1]);
     }
 
@@ -154,32 +134,15 @@ mod tests {
         };
         let plain = with_template(shown);
         assert_eq!(text(&plain, options()), "False");
-        assert_eq!(
-            text(
-                &plain,
-                ChatOptions {
-                    enable_thinking: Some(true),
-                    ..options()
-                }
-            ),
-            "True"
-        );
+        assert_eq!(text(&plain, ChatOptions { enable_thinking: Some(true), ..options() }), "True");
         let mut inner = plain.inner.clone();
         inner
             .add_tokens(["<think>", "</think>"].map(|token| AddedToken::from(token, false)))
             .unwrap();
-        let chat_template = TemplateSource::Default {
-            origin: "test".to_owned(),
-            source: shown.to_owned(),
-        };
-        let config = TokenizerConfig {
-            chat_template,
-            ..samples::config()
-        };
-        assert_eq!(
-            text(&Tokenizer::from_parts(inner, config).unwrap(), options()),
-            "True"
-        );
+        let chat_template =
+            TemplateSource::Default { origin: "test".to_owned(), source: shown.to_owned() };
+        let config = TokenizerConfig { chat_template, ..samples::config() };
+        assert_eq!(text(&Tokenizer::from_parts(inner, config).unwrap(), options()), "True");
     }
 
     #[test]
@@ -187,17 +150,11 @@ mod tests {
         let error = samples::byte_level().chat_ids(&[], options()).unwrap_err();
         assert_eq!(error.kind(), "chat_template_missing");
         let chat_template = TemplateSource::Named(vec!["rag".to_owned()]);
-        let config = TokenizerConfig {
-            chat_template,
-            ..samples::config()
-        };
+        let config = TokenizerConfig { chat_template, ..samples::config() };
         let tokenizer = Tokenizer::from_parts(samples::byte_level().inner, config).unwrap();
         assert!(!tokenizer.has_chat_template());
         let error = tokenizer.chat_ids(&[], options()).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "of the chat templates [\"rag\"] none is called `default`"
-        );
+        assert_eq!(error.to_string(), "of the chat templates [\"rag\"] none is called `default`");
     }
 
     #[test]
@@ -205,18 +162,12 @@ mod tests {
         let tokenizer = with_template("{% if %}");
         assert!(tokenizer.has_chat_template());
         assert_eq!(tokenizer.encode_prompt("he").unwrap(), [0, 259, 1]);
-        assert_eq!(
-            tokenizer.chat_ids(&[], options()).unwrap_err().kind(),
-            "template_syntax"
-        );
+        assert_eq!(tokenizer.chat_ids(&[], options()).unwrap_err().kind(), "template_syntax");
     }
 
     #[test]
     fn a_real_model_is_asked_as_its_makers_ask_it() {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/.models/SmolLM2-135M-Instruct.Q4_1.gguf"
-        );
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/.models/SmolLM2-135M-Instruct.Q4_1.gguf");
         if !std::path::Path::new(path).exists() {
             eprintln!("skipped: `{path}` is missing, `cargo xtask test` fetches it");
             return;

@@ -13,15 +13,8 @@ use super::TextError;
 use crate::checkpoint::python_json;
 
 /// The special tokens that have a name, as templates call them.
-const NAMED_TOKENS: [&str; 7] = [
-    "bos_token",
-    "eos_token",
-    "unk_token",
-    "sep_token",
-    "pad_token",
-    "cls_token",
-    "mask_token",
-];
+const NAMED_TOKENS: [&str; 7] =
+    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// What is known of a tokenizer beyond its `tokenizer.json`.
 #[derive(Clone, Debug, Default)]
@@ -90,13 +83,8 @@ fn object(path: &Path) -> Result<Map<String, Value>, TextError> {
     };
     match python_json::parse(&text) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(TextError::NotAnObject {
-            path: path.to_owned(),
-        }),
-        Err(source) => Err(TextError::Json {
-            path: path.to_owned(),
-            source,
-        }),
+        Ok(_) => Err(TextError::NotAnObject { path: path.to_owned() }),
+        Err(source) => Err(TextError::Json { path: path.to_owned(), source }),
     }
 }
 
@@ -104,10 +92,7 @@ fn read(path: &Path) -> Result<Option<String>, TextError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(TextError::Read {
-            path: PathBuf::from(path),
-            source,
-        }),
+        Err(source) => Err(TextError::Read { path: PathBuf::from(path), source }),
     }
 }
 
@@ -147,10 +132,7 @@ fn added_token(value: &Value) -> Option<AddedToken> {
 /// A file of its own prevails over an entry in `tokenizer_config.json`.
 fn chat_template(folder: &Path, main: &Map<String, Value>) -> Result<TemplateSource, TextError> {
     if let Some(source) = read(&folder.join("chat_template.jinja"))? {
-        return Ok(TemplateSource::Default {
-            origin: "chat_template.jinja".to_owned(),
-            source,
-        });
+        return Ok(TemplateSource::Default { origin: "chat_template.jinja".to_owned(), source });
     }
     let entry = template_entry("tokenizer_config.json", main);
     if entry != TemplateSource::Absent {
@@ -181,12 +163,10 @@ fn template_entry(origin: &str, file: &Map<String, Value>) -> TemplateSource {
 
 /// Several templates, as a list of names with templates or as one object.
 fn named_templates(entry: &Value) -> BTreeMap<&str, &str> {
-    let listed = entry.as_array().into_iter().flatten().filter_map(|entry| {
-        Some((
-            entry.get("name")?.as_str()?,
-            entry.get("template")?.as_str()?,
-        ))
-    });
+    let listed =
+        entry.as_array().into_iter().flatten().filter_map(|entry| {
+            Some((entry.get("name")?.as_str()?, entry.get("template")?.as_str()?))
+        });
     let keyed = entry.as_object().into_iter().flatten();
     listed
         .chain(keyed.filter_map(|(name, source)| Some((name.as_str(), source.as_str()?))))
@@ -202,9 +182,7 @@ mod tests {
     fn folder(files: &[(&str, Value)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for (name, content) in files {
-            let text = content
-                .as_str()
-                .map_or_else(|| content.to_string(), str::to_owned);
+            let text = content.as_str().map_or_else(|| content.to_string(), str::to_owned);
             fs::write(folder.path().join(name), text).unwrap();
         }
         folder
@@ -215,10 +193,7 @@ mod tests {
     }
 
     fn default_of(origin: &str, source: &str) -> TemplateSource {
-        TemplateSource::Default {
-            origin: origin.to_owned(),
-            source: source.to_owned(),
-        }
+        TemplateSource::Default { origin: origin.to_owned(), source: source.to_owned() }
     }
 
     #[test]
@@ -244,15 +219,9 @@ mod tests {
     fn the_map_of_special_tokens_prevails_only_in_folders_of_the_older_form() {
         let map = ("special_tokens_map.json", json!({"eos_token": "<map>"}));
         let old = json!({"eos_token": "<main>"});
-        assert_eq!(
-            read(&[("tokenizer_config.json", old), map.clone()]).eos(),
-            Some("<map>")
-        );
+        assert_eq!(read(&[("tokenizer_config.json", old), map.clone()]).eos(), Some("<map>"));
         let new = json!({"eos_token": "<main>", "added_tokens_decoder": {}});
-        assert_eq!(
-            read(&[("tokenizer_config.json", new), map]).eos(),
-            Some("<main>")
-        );
+        assert_eq!(read(&[("tokenizer_config.json", new), map]).eos(), Some("<main>"));
     }
 
     #[test]
@@ -295,10 +264,7 @@ mod tests {
             read(&[("tokenizer_config.json", json!({"chat_template": entries}))])
         };
         let both = file(vec![entry("tool_use"), entry("default")]);
-        assert_eq!(
-            both.chat_template,
-            default_of("tokenizer_config.json", "of default")
-        );
+        assert_eq!(both.chat_template, default_of("tokenizer_config.json", "of default"));
         let others = file(vec![entry("tool_use"), entry("rag")]);
         assert_eq!(
             others.chat_template,
@@ -310,19 +276,13 @@ mod tests {
     fn templates_may_be_keyed_by_their_names() {
         let keyed = json!({"chat_template": {"tool_use": "tools", "default": "plain"}});
         let config = read(&[("tokenizer_config.json", keyed)]);
-        assert_eq!(
-            config.chat_template,
-            default_of("tokenizer_config.json", "plain")
-        );
+        assert_eq!(config.chat_template, default_of("tokenizer_config.json", "plain"));
     }
 
     #[test]
     fn what_python_writes_is_read_and_what_is_no_json_is_an_error() {
         let python = json!("{\"model_max_length\": Infinity, \"bos_token\": \"<s>\"}");
-        assert_eq!(
-            read(&[("tokenizer_config.json", python)]).bos(),
-            Some("<s>")
-        );
+        assert_eq!(read(&[("tokenizer_config.json", python)]).bos(), Some("<s>"));
         for broken in ["{", "[]"] {
             let folder = folder(&[("tokenizer_config.json", json!(broken))]);
             let error = TokenizerConfig::from_folder(folder.path()).unwrap_err();

@@ -42,11 +42,9 @@ impl<'a> Detokenizer<'a> {
     pub(super) fn new(tokenizer: &'a tokenizers::Tokenizer, style: Style) -> Self {
         let state = match style {
             Style::ByteLevel => State::ByteLevel(Vec::new()),
-            Style::ByteFallback { space, cut } => State::ByteFallback {
-                space,
-                cut,
-                run: Vec::new(),
-            },
+            Style::ByteFallback { space, cut } => {
+                State::ByteFallback { space, cut, run: Vec::new() }
+            }
             Style::Other => State::Other(Window::default()),
         };
         Self { tokenizer, state }
@@ -69,11 +67,7 @@ impl<'a> Detokenizer<'a> {
                 append_bytes(&token, bytes);
                 take_text(bytes)
             }
-            State::ByteFallback {
-                space: (sign, replacement),
-                cut,
-                run,
-            } => {
+            State::ByteFallback { space: (sign, replacement), cut, run } => {
                 let token = token.replace(sign.as_str(), replacement);
                 if let Some(byte) = byte_of(&token) {
                     run.push(byte);
@@ -95,9 +89,9 @@ impl<'a> Detokenizer<'a> {
     pub fn finish(self) -> Result<String, TextError> {
         match self.state {
             State::ByteLevel(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            State::ByteFallback {
-                mut run, mut cut, ..
-            } => Ok(cut_start(take_run(&mut run), &mut cut)),
+            State::ByteFallback { mut run, mut cut, .. } => {
+                Ok(cut_start(take_run(&mut run), &mut cut))
+            }
             State::Other(window) => window.finish(self.tokenizer),
         }
     }
@@ -147,9 +141,7 @@ fn is_beginning(bytes: &[u8]) -> bool {
 /// The byte of a token such as `<0x0A>`.
 fn byte_of(token: &str) -> Option<u8> {
     let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
-    (digits.len() == 2)
-        .then(|| u8::from_str_radix(digits, 16).ok())
-        .flatten()
+    (digits.len() == 2).then(|| u8::from_str_radix(digits, 16).ok()).flatten()
 }
 
 fn take_run(run: &mut Vec<u8>) -> String {
@@ -201,11 +193,7 @@ mod tests {
     #[test]
     fn a_character_of_four_bytes_comes_whole() {
         // F0 9F 99 82 is a smile; byte `b` has id `b + 3`.
-        case(
-            &samples::byte_level(),
-            &[0xf3, 0xa2, 0x9c, 0x85, 259],
-            &["", "", "", "🙂", "he", ""],
-        );
+        case(&samples::byte_level(), &[0xf3, 0xa2, 0x9c, 0x85, 259], &["", "", "", "🙂", "he", ""]);
         case(
             &samples::byte_fallback(),
             &[0xf3, 0xa2, 0x9c, 0x85, 260],
@@ -221,60 +209,32 @@ mod tests {
             &[0xe8, 0x92, 259, 0x92],
             &["", "", "\u{FFFD}he", "\u{FFFD}", ""],
         );
-        case(
-            &samples::byte_level(),
-            &[259, 0xe8],
-            &["he", "", "\u{FFFD}"],
-        );
+        case(&samples::byte_level(), &[259, 0xe8], &["he", "", "\u{FFFD}"]);
     }
 
     #[test]
     fn a_run_of_byte_tokens_is_text_as_a_whole_or_not_at_all() {
         // E5 8F AB is a character; with FF after it all four bytes are replaced.
-        case(
-            &samples::byte_fallback(),
-            &[0xe8, 0x92, 0xae, 260],
-            &["", "", "", "叫a", ""],
-        );
+        case(&samples::byte_fallback(), &[0xe8, 0x92, 0xae, 260], &["", "", "", "叫a", ""]);
         let replaced = "\u{FFFD}".repeat(4);
-        case(
-            &samples::byte_fallback(),
-            &[0xe8, 0x92, 0xae, 0x102],
-            &["", "", "", "", &replaced],
-        );
+        case(&samples::byte_fallback(), &[0xe8, 0x92, 0xae, 0x102], &["", "", "", "", &replaced]);
     }
 
     #[test]
     fn special_tokens_are_spelled_out() {
-        case(
-            &samples::byte_level(),
-            &[0, 261, 2, 1],
-            &["<s>", " h", "<é▁>", "</s>", ""],
-        );
-        case(
-            &samples::byte_fallback(),
-            &[0, 262, 2],
-            &["<s>", " a", "<é >", ""],
-        );
+        case(&samples::byte_level(), &[0, 261, 2, 1], &["<s>", " h", "<é▁>", "</s>", ""]);
+        case(&samples::byte_fallback(), &[0, 262, 2], &["<s>", " a", "<é >", ""]);
     }
 
     #[test]
     fn one_space_is_cut_off_the_beginning_where_the_decoder_says_so() {
-        case(
-            &samples::byte_fallback(),
-            &[259, 259, 262],
-            &["", " ", " a", ""],
-        );
+        case(&samples::byte_fallback(), &[259, 259, 262], &["", " ", " a", ""]);
         case(&samples::byte_fallback(), &[260, 259], &["a", " ", ""]);
     }
 
     #[test]
     fn ids_without_a_token_have_no_text() {
-        case(
-            &samples::byte_level(),
-            &[259, 70_000, 259],
-            &["he", "", "he", ""],
-        );
+        case(&samples::byte_level(), &[259, 70_000, 259], &["he", "", "he", ""]);
     }
 
     #[test]

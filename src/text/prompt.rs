@@ -112,10 +112,7 @@ mod tests {
         for length in [0, 1, 2, 17, 2430, 2431, 5000] {
             let ids = ids_of_length(&tokenizer, length).unwrap();
             assert_eq!(ids.len(), length);
-            assert!(
-                !ids.contains(&1),
-                "a prompt of {length} ids ends as if it were over"
-            );
+            assert!(!ids.contains(&1), "a prompt of {length} ids ends as if it were over");
             assert_eq!(ids.first().copied(), (length > 0).then_some(0));
         }
     }
@@ -138,14 +135,8 @@ mod tests {
         // The generator's first three numbers from seed 0 are e220a8397b1dcdaf, 6e789e6aa1b965f4 and
         // 06c45d188009454f; a vocabulary of 2^32 - 1 keeps nearly their upper halves.
         let all = NonZeroU32::new(u32::MAX).unwrap();
-        assert_eq!(
-            random_ids(all, 3, 0),
-            [0xe220_a838, 0x6e78_9e6a, 0x06c4_5d18]
-        );
-        assert_eq!(
-            random_ids(NonZeroU32::new(1000).unwrap(), 3, 0),
-            [883, 431, 26]
-        );
+        assert_eq!(random_ids(all, 3, 0), [0xe220_a838, 0x6e78_9e6a, 0x06c4_5d18]);
+        assert_eq!(random_ids(NonZeroU32::new(1000).unwrap(), 3, 0), [883, 431, 26]);
     }
 
     #[test]
@@ -167,9 +158,6 @@ mod tests {
     fn an_id_without_a_row_is_refused() {
         assert!(check_ids(&[0, 4, 2], 5).is_ok());
         let error = check_ids(&[0, 5, 9], 5).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "id 5 lies beyond the model's vocabulary of 5"
-        );
+        assert_eq!(error.to_string(), "id 5 lies beyond the model's vocabulary of 5");
     }
 }

@@ -8,9 +8,7 @@ use super::{Tokenizer, config::TokenizerConfig};
 pub(super) fn config() -> TokenizerConfig {
     let special_tokens = [("bos_token", "<s>"), ("eos_token", "</s>")];
     TokenizerConfig {
-        special_tokens: special_tokens
-            .map(|(name, token)| (name.into(), token.into()))
-            .into(),
+        special_tokens: special_tokens.map(|(name, token)| (name.into(), token.into())).into(),
         ..TokenizerConfig::default()
     }
 }
@@ -84,9 +82,7 @@ pub(super) fn words(decoder: &Value) -> Tokenizer {
 
 fn specials() -> Map<String, Value> {
     let tokens = ["<s>", "</s>", "<é▁>"].into_iter().zip(0..);
-    tokens
-        .map(|(token, id)| (token.to_owned(), json!(id)))
-        .collect()
+    tokens.map(|(token, id)| (token.to_owned(), json!(id))).collect()
 }
 
 fn wrapping() -> Value {

@@ -16,10 +16,8 @@ pub fn stop_ids(
     tokenizer: Option<&Tokenizer>,
 ) -> BTreeSet<u32> {
     let files = [Some(config), generation_config].into_iter().flatten();
-    let mut ids: BTreeSet<u32> = files
-        .filter_map(|file| file.get("eos_token_id"))
-        .flat_map(ids_of)
-        .collect();
+    let mut ids: BTreeSet<u32> =
+        files.filter_map(|file| file.get("eos_token_id")).flat_map(ids_of).collect();
     ids.extend(tokenizer.into_iter().flat_map(Tokenizer::eos_ids));
     ids
 }
@@ -48,22 +46,14 @@ mod tests {
     #[test]
     fn ids_of_both_files_stop() {
         case(&json!({"eos_token_id": 2}), None, &[2]);
-        case(
-            &json!({"eos_token_id": 2}),
-            Some(&json!({"eos_token_id": [1, 106]})),
-            &[1, 2, 106],
-        );
+        case(&json!({"eos_token_id": 2}), Some(&json!({"eos_token_id": [1, 106]})), &[1, 2, 106]);
         case(&json!({}), Some(&json!({"eos_token_id": 7})), &[7]);
         case(&json!({"eos_token_id": [3, 4]}), Some(&json!({})), &[3, 4]);
     }
 
     #[test]
     fn zero_is_an_id() {
-        case(
-            &json!({"eos_token_id": 5}),
-            Some(&json!({"eos_token_id": 0})),
-            &[0, 5],
-        );
+        case(&json!({"eos_token_id": 5}), Some(&json!({"eos_token_id": 0})), &[0, 5]);
     }
 
     #[test]

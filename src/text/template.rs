@@ -103,10 +103,7 @@ impl ChatTemplate {
             source: Arc::new(error),
         };
         let mut environment = Environment::new();
-        let syntax = SyntaxConfig::builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .build();
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.map_err(unreadable)?);
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.set_unknown_method_callback(pycompat::unknown_method_callback);
@@ -117,10 +114,7 @@ impl ChatTemplate {
         environment
             .add_template_owned(name.to_owned(), generation::as_scopes(source).into_owned())
             .map_err(unreadable)?;
-        Ok(Self {
-            environment,
-            name: name.to_owned(),
-        })
+        Ok(Self { environment, name: name.to_owned() })
     }
 
     /// Writes the chat out, up to where the model goes on.
@@ -144,11 +138,7 @@ impl ChatTemplate {
         if error.kind() == ErrorKind::OutOfFuel {
             return TemplateError::Endless { template, line };
         }
-        TemplateError::Render {
-            template,
-            line,
-            source: Arc::new(error),
-        }
+        TemplateError::Render { template, line, source: Arc::new(error) }
     }
 }
 
@@ -166,10 +156,7 @@ fn values(context: &Context) -> Value {
         ("documents", Value::from(())),
         ("add_generation_prompt", Value::from(true)),
         ("enable_thinking", Value::from(context.enable_thinking)),
-        (
-            "strftime_now",
-            Value::from_function(move |format: String| strftime(now, &format)),
-        ),
+        ("strftime_now", Value::from_function(move |format: String| strftime(now, &format))),
     ];
     for (name, token) in &context.special_tokens {
         names.push((name, Value::from(token)));
@@ -193,10 +180,8 @@ fn strftime(now: DateTime, format: &str) -> Result<String, minijinja::Error> {
 struct Refusal(String);
 
 fn raise_exception(message: String) -> Result<Value, minijinja::Error> {
-    Err(
-        minijinja::Error::new(ErrorKind::InvalidOperation, "the template refuses")
-            .with_source(Refusal(message)),
-    )
+    Err(minijinja::Error::new(ErrorKind::InvalidOperation, "the template refuses")
+        .with_source(Refusal(message)))
 }
 
 /// The refusal behind `error`, however many macros it came through.
@@ -261,11 +246,7 @@ mod tests {
 
     #[test]
     fn text_is_not_escaped() {
-        case(
-            "{{ messages[0].content }}",
-            &["<b> & 'q' {{ x }}"],
-            "<b> & 'q' {{ x }}",
-        );
+        case("{{ messages[0].content }}", &["<b> & 'q' {{ x }}"], "<b> & 'q' {{ x }}");
     }
 
     #[test]
@@ -281,10 +262,7 @@ mod tests {
             &[],
             "05 March 2026, 5 Mar, 07:08:09",
         );
-        assert_eq!(
-            render("{{ strftime_now('%!') }}", &[]).unwrap_err().kind(),
-            "template_render"
-        );
+        assert_eq!(render("{{ strftime_now('%!') }}", &[]).unwrap_err().kind(), "template_render");
     }
 
     #[test]
@@ -310,10 +288,7 @@ mod tests {
     fn a_runaway_template_ends_in_an_error() {
         let source = "{% for i in range(99999) %}\n{% for j in range(99999) %}{% set x = i * j %}{% endfor %}{% endfor %}";
         let error = render(source, &[]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "chat template `test`, line 2, does not end"
-        );
+        assert_eq!(error.to_string(), "chat template `test`, line 2, does not end");
     }
 
     #[test]
@@ -325,15 +300,9 @@ mod tests {
     #[test]
     fn errors_name_the_template_and_the_line() {
         let error = render("a\nb\n{{ messages[0].content.nosuch() }}", &["x"]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "chat template `test`, line 3, cannot be rendered"
-        );
+        assert_eq!(error.to_string(), "chat template `test`, line 3, cannot be rendered");
         let error = render("a\n{% nosuch %}", &[]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "chat template `test`, line 2, cannot be read"
-        );
+        assert_eq!(error.to_string(), "chat template `test`, line 2, cannot be read");
     }
 
     #[test]

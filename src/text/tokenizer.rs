@@ -86,9 +86,7 @@ impl Tokenizer {
     ) -> Result<Self, TextError> {
         // These two shape batches for training; a prompt is neither cut nor filled.
         inner.with_padding(None);
-        inner
-            .with_truncation(None)
-            .map_err(|source| TextError::Encode { source })?;
+        inner.with_truncation(None).map_err(|source| TextError::Encode { source })?;
         add_tokens(&mut inner, &config)?;
         let words = inner.get_vocab(false).into_values();
         let added = inner.get_added_tokens_decoder().into_keys();
@@ -128,14 +126,7 @@ impl Tokenizer {
     /// When the tokenizer cannot encode it.
     pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>, TextError> {
         let begun = self.bos_token().is_some_and(|bos| text.starts_with(bos));
-        self.encode(
-            text,
-            if begun {
-                SpecialTokens::Leave
-            } else {
-                SpecialTokens::Add
-            },
-        )
+        self.encode(text, if begun { SpecialTokens::Leave } else { SpecialTokens::Add })
     }
 
     /// The text of `ids`, special tokens included. Ids without a token have none.
@@ -172,11 +163,7 @@ impl Tokenizer {
 
     /// Ids of the token that ends a text.
     pub fn eos_ids(&self) -> BTreeSet<u32> {
-        self.config
-            .eos()
-            .and_then(|token| self.inner.token_to_id(token))
-            .into_iter()
-            .collect()
+        self.config.eos().and_then(|token| self.inner.token_to_id(token)).into_iter().collect()
     }
 
     /// Decodes a sequence that is still being generated.
@@ -191,9 +178,7 @@ pub(super) fn decode(inner: &tokenizers::Tokenizer, ids: &[u32]) -> Result<Strin
     if ids.iter().all(|&id| inner.id_to_token(id).is_none()) {
         return Ok(String::new());
     }
-    inner
-        .decode(ids, false)
-        .map_err(|source| TextError::Decode { source })
+    inner.decode(ids, false).map_err(|source| TextError::Decode { source })
 }
 
 fn bound(ids: impl Iterator<Item = u32>) -> u32 {
@@ -207,20 +192,13 @@ fn add_tokens(
 ) -> Result<(), TextError> {
     let known = inner.get_added_tokens_decoder();
     for (&declared, token) in &config.added_tokens {
-        if known
-            .get(&declared)
-            .is_some_and(|known| known.content == token.content)
-        {
+        if known.get(&declared).is_some_and(|known| known.content == token.content) {
             continue;
         }
         add_token(inner, token)?;
         let given = inner.token_to_id(&token.content).unwrap_or(declared);
         if given != declared {
-            return Err(TextError::AddedToken {
-                token: token.content.clone(),
-                declared,
-                given,
-            });
+            return Err(TextError::AddedToken { token: token.content.clone(), declared, given });
         }
     }
     for content in config.special_tokens.values() {
@@ -239,9 +217,7 @@ fn add_token(inner: &mut tokenizers::Tokenizer, token: &AddedToken) -> Result<()
     } else {
         inner.add_tokens([token.clone()])
     };
-    added
-        .map(drop)
-        .map_err(|source| TextError::Encode { source })
+    added.map(drop).map_err(|source| TextError::Encode { source })
 }
 
 #[cfg(test)]
@@ -257,10 +233,7 @@ mod tests {
         // Bytes follow three special tokens, and `h e` is merged into id 259.
         assert_eq!(tokenizer.encode_prompt("he").unwrap(), [0, 259, 1]);
         assert_eq!(tokenizer.encode_prompt("<s>he").unwrap(), [0, 259]);
-        assert_eq!(
-            tokenizer.encode("<s>he", SpecialTokens::Add).unwrap(),
-            [0, 0, 259, 1]
-        );
+        assert_eq!(tokenizer.encode("<s>he", SpecialTokens::Add).unwrap(), [0, 0, 259, 1]);
         assert_eq!(tokenizer.encode("he", SpecialTokens::Leave).unwrap(), [259]);
     }
 
@@ -277,17 +250,10 @@ mod tests {
     #[test]
     fn a_named_token_is_taken_whole_even_if_the_file_does_not_say_so() {
         let mut config = samples::config();
-        config
-            .special_tokens
-            .insert("eos_token".to_owned(), "hel".to_owned());
-        config
-            .special_tokens
-            .insert("pad_token".to_owned(), "<nowhere>".to_owned());
+        config.special_tokens.insert("eos_token".to_owned(), "hel".to_owned());
+        config.special_tokens.insert("pad_token".to_owned(), "<nowhere>".to_owned());
         let tokenizer = Tokenizer::from_parts(samples::byte_level().inner, config).unwrap();
-        assert_eq!(
-            tokenizer.encode("xhelx", SpecialTokens::Leave).unwrap()[1],
-            260
-        );
+        assert_eq!(tokenizer.encode("xhelx", SpecialTokens::Leave).unwrap()[1], 260);
         assert_eq!(tokenizer.eos_ids(), BTreeSet::from([260]));
         assert_eq!(tokenizer.id_bound(), 262);
     }
@@ -295,52 +261,30 @@ mod tests {
     #[test]
     fn a_declared_token_must_get_the_id_it_declares() {
         let mut config = samples::config();
-        config
-            .added_tokens
-            .insert(262, AddedToken::from("<new>", true));
+        config.added_tokens.insert(262, AddedToken::from("<new>", true));
         let tokenizer = Tokenizer::from_parts(samples::byte_level().inner, config.clone()).unwrap();
-        assert_eq!(
-            tokenizer.encode("<new>", SpecialTokens::Leave).unwrap(),
-            [262]
-        );
-        config
-            .added_tokens
-            .insert(300, AddedToken::from("<far>", true));
+        assert_eq!(tokenizer.encode("<new>", SpecialTokens::Leave).unwrap(), [262]);
+        config.added_tokens.insert(300, AddedToken::from("<far>", true));
         let error = Tokenizer::from_parts(samples::byte_level().inner, config).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "token `<far>` should have id 300, but gets 263"
-        );
+        assert_eq!(error.to_string(), "token `<far>` should have id 300, but gets 263");
     }
 
     #[test]
     fn padding_and_truncation_of_the_file_are_passed_over() {
         let mut inner = samples::byte_level().inner;
-        let cut = tokenizers::TruncationParams {
-            max_length: 2,
-            ..Default::default()
-        };
+        let cut = tokenizers::TruncationParams { max_length: 2, ..Default::default() };
         inner.with_truncation(Some(cut)).unwrap();
         inner.with_padding(Some(tokenizers::PaddingParams::default()));
         let tokenizer = Tokenizer::from_parts(inner, samples::config()).unwrap();
-        assert_eq!(
-            tokenizer
-                .encode("xxxxx", SpecialTokens::Leave)
-                .unwrap()
-                .len(),
-            5
-        );
+        assert_eq!(tokenizer.encode("xxxxx", SpecialTokens::Leave).unwrap().len(), 5);
     }
 
     #[test]
     fn a_folder_without_a_tokenizer_has_none_and_one_with_a_broken_one_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         assert!(Tokenizer::from_folder(folder.path()).unwrap().is_none());
-        std::fs::write(
-            folder.path().join("tokenizer.json"),
-            json!({"model": 1}).to_string(),
-        )
-        .unwrap();
+        std::fs::write(folder.path().join("tokenizer.json"), json!({"model": 1}).to_string())
+            .unwrap();
         assert_eq!(
             Tokenizer::from_folder(folder.path()).unwrap_err().kind(),
             "tokenizer_malformed"
@@ -350,9 +294,7 @@ mod tests {
     #[test]
     fn added_tokens_beyond_the_words_do_not_count_as_words() {
         let mut config = samples::config();
-        config
-            .added_tokens
-            .insert(262, AddedToken::from("<picture>", true));
+        config.added_tokens.insert(262, AddedToken::from("<picture>", true));
         let tokenizer = Tokenizer::from_parts(samples::byte_level().inner, config).unwrap();
         assert_eq!((tokenizer.id_bound(), tokenizer.core_bound()), (263, 262));
     }

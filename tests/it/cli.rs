@@ -57,15 +57,9 @@ For more information, try '--help'.
 
 #[track_caller]
 fn refused_manifest(text: &str, stderr: &str) {
-    let folder = Harness::new()
-        .manifest(text)
-        .args(["run", "models.toml"])
-        .stderr(stderr)
-        .exit(Exit::Usage);
-    assert!(
-        !folder.path().join("reports").exists(),
-        "nothing is written"
-    );
+    let folder =
+        Harness::new().manifest(text).args(["run", "models.toml"]).stderr(stderr).exit(Exit::Usage);
+    assert!(!folder.path().join("reports").exists(), "nothing is written");
 }
 
 #[test]
@@ -151,14 +145,7 @@ failed   org/name (throughput, chat) while finding the model: `org/name` is not 
 0 passed, 4 failed, 0 skipped
 ";
     let folder = Harness::new()
-        .args([
-            "run",
-            "a.gguf",
-            "org/name",
-            "--quiet",
-            "--report-output",
-            "out/report.jsonl",
-        ])
+        .args(["run", "a.gguf", "org/name", "--quiet", "--report-output", "out/report.jsonl"])
         .stdout(stdout)
         .exit(Exit::No);
     let report = std::fs::read_to_string(folder.path().join("out/report.jsonl")).unwrap();
@@ -206,9 +193,7 @@ fn a_report_that_cannot_be_written_is_known_before_anything_runs() {
     assert_eq!(answer.code, Some(Exit::Io as i32));
     assert_eq!(answer.stdout, "");
     assert!(
-        answer
-            .stderr
-            .starts_with("error: cannot open the report `out/report.jsonl`: "),
+        answer.stderr.starts_with("error: cannot open the report `out/report.jsonl`: "),
         "{}",
         answer.stderr
     );
@@ -272,11 +257,7 @@ fn models_of_the_cache_are_listed_with_size_and_revision() {
 #[test]
 fn an_empty_cache_is_said_to_be_empty() {
     let answer = Harness::new().args(["list"]).answer();
-    assert!(
-        answer
-            .stdout
-            .ends_with("\n\nno model is in the local Hugging Face cache\n")
-    );
+    assert!(answer.stdout.ends_with("\n\nno model is in the local Hugging Face cache\n"));
 }
 
 #[test]
@@ -293,14 +274,8 @@ fn the_machine_is_told_as_json_without_what_is_not_known() {
 fn our_own_manifest_begins_with_the_demo() {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("models.toml");
     let arguments = vec![manifest.to_str().unwrap().to_owned()];
-    let all = Selection {
-        arguments,
-        ..Selection::default()
-    };
-    let demo = Selection {
-        tags: vec!["demo".to_owned()],
-        ..all.clone()
-    };
+    let all = Selection { arguments, ..Selection::default() };
+    let demo = Selection { tags: vec!["demo".to_owned()], ..all.clone() };
     let all = all.plan().unwrap().models;
     let demo = demo.plan().unwrap().models;
     assert_eq!(demo, all[..1]);

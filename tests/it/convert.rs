@@ -18,17 +18,11 @@ use crate::{
 const CASES: [(&str, &[&str]); 8] = [
     ("4bit", &["--quantize", "--bits", "4", "--group-size", "64"]),
     ("8bit", &["--quantize", "--bits", "8", "--group-size", "32"]),
-    (
-        "3bit-half",
-        &["--quantize", "--bits", "3", "--group-size", "32"],
-    ),
+    ("3bit-half", &["--quantize", "--bits", "3", "--group-size", "32"]),
     ("mxfp4", &["--quantize", "--mode", "mxfp4"]),
     ("nvfp4", &["--quantize", "--mode", "nvfp4"]),
     ("mxfp8", &["--quantize", "--mode", "mxfp8"]),
-    (
-        "mixed",
-        &["--quantize", "--group-size", "32", "--recipe", "mixed_3_6"],
-    ),
+    ("mixed", &["--quantize", "--group-size", "32", "--recipe", "mixed_3_6"]),
     ("cast", &["--dtype", "bfloat16"]),
 ];
 
@@ -55,21 +49,14 @@ fn json(path: &Path) -> Value {
 /// Writes the checkpoint that was converted.
 fn source(recorded: &Recorded, folder: &Path) {
     let variant = Variant {
-        dtype: if recorded.stored == "bfloat16" {
-            Dtype::Bfloat16
-        } else {
-            Dtype::Float32
-        },
+        dtype: if recorded.stored == "bfloat16" { Dtype::Bfloat16 } else { Dtype::Float32 },
         ..FLOAT32
     };
     fs::create_dir_all(folder).unwrap();
     let fixture = fixtures().join("parity").join(&recorded.fixture);
     weights::write(&fixture, variant, folder, Tweak::default());
     let mut config = json(&folder.join("config.json"));
-    config
-        .as_object_mut()
-        .unwrap()
-        .extend(recorded.extra.clone());
+    config.as_object_mut().unwrap().extend(recorded.extra.clone());
     fs::write(folder.join("config.json"), config.to_string()).unwrap();
     fs::write(folder.join("chat_template.jinja"), "{{ messages }}").unwrap();
 }
@@ -97,11 +84,7 @@ fn hashes(path: &Path) -> BTreeMap<String, String> {
         format!("{name} ({}{comma}) {hash}", sides.join(", "))
     };
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    tensors
-        .tensors()
-        .into_iter()
-        .map(|(name, view)| (name, of(view)))
-        .collect()
+    tensors.tensors().into_iter().map(|(name, view)| (name, of(view))).collect()
 }
 
 #[test]
@@ -116,31 +99,15 @@ fn what_is_written_equals_the_reference_bit_for_bit() {
             .args(["convert", from.to_str().unwrap(), to.to_str().unwrap()])
             .more(flags)
             .answer();
-        assert_eq!(
-            answer.code,
-            Some(Exit::Ok as i32),
-            "{name}: {}",
-            answer.stderr
-        );
-        assert_eq!(
-            hashes(&to.join("model.safetensors")),
-            recorded.tensors,
-            "{name}"
-        );
+        assert_eq!(answer.code, Some(Exit::Ok as i32), "{name}: {}", answer.stderr);
+        assert_eq!(hashes(&to.join("model.safetensors")), recorded.tensors, "{name}");
         let config = json(&to.join("config.json"));
         let packing = |key: &str| config.get(key).cloned();
         assert_eq!(packing("quantization"), recorded.quantization, "{name}");
-        assert_eq!(
-            packing("quantization_config"),
-            recorded.quantization,
-            "{name}"
-        );
+        assert_eq!(packing("quantization_config"), recorded.quantization, "{name}");
         let index = json(&to.join("model.safetensors.index.json"));
         assert_eq!(index["metadata"]["total_size"], recorded.bytes, "{name}");
-        assert_eq!(
-            index["metadata"]["total_parameters"], recorded.parameters,
-            "{name}"
-        );
+        assert_eq!(index["metadata"]["total_parameters"], recorded.parameters, "{name}");
         let mapped = index["weight_map"].as_object().unwrap();
         assert!(mapped.keys().eq(recorded.tensors.keys()), "{name}");
         assert!(to.join("chat_template.jinja").exists());
@@ -165,18 +132,13 @@ fn a_folder_with_anything_in_it_is_left_alone() {
 #[test]
 fn flags_that_do_not_go_together_are_refused() {
     let refused = |flags: &[&str], message: &str| {
-        let answer = Harness::new()
-            .args(["convert", "source", "target", "--quantize"])
-            .more(flags)
-            .answer();
+        let answer =
+            Harness::new().args(["convert", "source", "target", "--quantize"]).more(flags).answer();
         assert_eq!(answer.code, Some(Exit::Usage as i32));
         assert_eq!(answer.stderr, format!("error: {message}\n"));
     };
     refused(&["--bits", "7"], "`--bits` must be 2, 3, 4, 5, 6 or 8");
-    refused(
-        &["--group-size", "16"],
-        "`--group-size` must be 32, 64 or 128",
-    );
+    refused(&["--group-size", "16"], "`--group-size` must be 32, 64 or 128");
     refused(
         &["--mode", "mxfp4", "--bits", "8"],
         "`--mode mxfp4` has 4 bits in groups of 32, and nothing else",
@@ -192,24 +154,11 @@ fn what_is_packed_already_is_not_packed_again() {
     let folder = tempfile::tempdir().unwrap();
     let (from, to) = (folder.path().join("source"), folder.path().join("target"));
     fs::create_dir(&from).unwrap();
-    let packed = weights::VARIANTS
-        .into_iter()
-        .find(|v| v.name == "4bit")
-        .unwrap();
-    weights::write(
-        &fixtures().join("parity/llama"),
-        packed,
-        &from,
-        Tweak::default(),
-    );
+    let packed = weights::VARIANTS.into_iter().find(|v| v.name == "4bit").unwrap();
+    weights::write(&fixtures().join("parity/llama"), packed, &from, Tweak::default());
     let run = |flags: &[&str]| {
         Harness::new()
-            .args([
-                "convert",
-                from.to_str().unwrap(),
-                to.to_str().unwrap(),
-                "--quantize",
-            ])
+            .args(["convert", from.to_str().unwrap(), to.to_str().unwrap(), "--quantize"])
             .more(flags)
             .answer()
     };
@@ -219,10 +168,7 @@ fn what_is_packed_already_is_not_packed_again() {
         refused.stderr,
         "error: no weight is left to be packed in groups of 32\n\n  hint: is it packed already? `--dequantize` makes it dense first\n"
     );
-    assert!(
-        fs::read_dir(folder.path()).unwrap().count() == 1,
-        "nothing is left behind"
-    );
+    assert!(fs::read_dir(folder.path()).unwrap().count() == 1, "nothing is left behind");
     let again = run(&["--group-size", "32", "--bits", "8", "--dequantize"]);
     assert_eq!(again.code, Some(Exit::Ok as i32), "{}", again.stderr);
     assert_eq!(json(&to.join("config.json"))["quantization"]["bits"], 8);

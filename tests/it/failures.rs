@@ -101,11 +101,7 @@ fn a_worker_whose_parent_is_gone_ends_in_the_middle_of_its_work() {
     let (mut child, stdin) = worker("hang@decode");
     read_until(&mut child, "decoded");
     thread::sleep(Duration::from_millis(300));
-    assert_eq!(
-        child.try_wait().expect("the child is ours"),
-        None,
-        "it hangs"
-    );
+    assert_eq!(child.try_wait().expect("the child is ours"), None, "it hangs");
     // What the system does with the pipe when a parent dies.
     drop(stdin);
     assert!(!ends(&mut child).success());
@@ -115,37 +111,19 @@ fn a_worker_whose_parent_is_gone_ends_in_the_middle_of_its_work() {
 fn run(behaviour: &str) -> (Option<i32>, Vec<Value>) {
     let folder = tempfile::tempdir().expect("a folder");
     let report = folder.path().join("report.jsonl");
-    let output = run_command(behaviour, &report)
-        .output()
-        .expect("the harness starts");
+    let output = run_command(behaviour, &report).output().expect("the harness starts");
     let lines = fs::read_to_string(&report).unwrap_or_else(|error| {
         panic!("{error}: {}", String::from_utf8_lossy(&output.stderr));
     });
-    let lines = lines
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("a line is JSON"));
+    let lines = lines.lines().map(|line| serde_json::from_str(line).expect("a line is JSON"));
     (output.status.code(), lines.collect())
 }
 
 fn run_command(behaviour: &str, report: &Path) -> Command {
     let mut command = harness();
     command
-        .args([
-            "run",
-            &format!("scripted:{behaviour}"),
-            "--repetitions",
-            "2",
-            "--warmup",
-            "1",
-        ])
-        .args([
-            "--prompt-tokens",
-            "8",
-            "--generation-tokens",
-            "16",
-            "--max-tokens",
-            "32",
-        ])
+        .args(["run", &format!("scripted:{behaviour}"), "--repetitions", "2", "--warmup", "1"])
+        .args(["--prompt-tokens", "8", "--generation-tokens", "16", "--max-tokens", "32"])
         .arg("--report-output")
         .arg(report);
     command
@@ -174,34 +152,11 @@ fn case(behaviour: &str, exit: i32, expected: [&str; 2]) {
 
 #[test]
 fn a_death_in_one_cell_leaves_its_line_and_the_other_cell_is_measured() {
-    case(
-        "kill@decode:16",
-        1,
-        ["failed: sigkill in decode, 0 samples", "passed, 2 samples"],
-    );
-    case(
-        "abort@prefill:16",
-        1,
-        ["failed: sigabrt in prefill, 0 samples", "passed, 2 samples"],
-    );
-    case(
-        "panic@decode:32",
-        1,
-        ["passed, 2 samples", "failed: panic in decode, 0 samples"],
-    );
-    case(
-        "exit@decode:16",
-        1,
-        [
-            "failed: ended_early in decode, 0 samples",
-            "passed, 2 samples",
-        ],
-    );
-    case(
-        "garbage@decode:16",
-        1,
-        ["failed: protocol in decode, 0 samples", "passed, 2 samples"],
-    );
+    case("kill@decode:16", 1, ["failed: sigkill in decode, 0 samples", "passed, 2 samples"]);
+    case("abort@prefill:16", 1, ["failed: sigabrt in prefill, 0 samples", "passed, 2 samples"]);
+    case("panic@decode:32", 1, ["passed, 2 samples", "failed: panic in decode, 0 samples"]);
+    case("exit@decode:16", 1, ["failed: ended_early in decode, 0 samples", "passed, 2 samples"]);
+    case("garbage@decode:16", 1, ["failed: protocol in decode, 0 samples", "passed, 2 samples"]);
 }
 
 #[test]
@@ -211,11 +166,7 @@ fn a_death_in_load_leaves_a_line_for_every_cell() {
 
 #[test]
 fn a_death_in_cleanup_keeps_what_was_measured() {
-    case(
-        "abort@cleanup",
-        1,
-        ["passed, 2 samples", "failed: sigabrt in cleanup, 2 samples"],
-    );
+    case("abort@cleanup", 1, ["passed, 2 samples", "failed: sigabrt in cleanup, 2 samples"]);
 }
 
 #[test]

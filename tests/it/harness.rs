@@ -51,8 +51,7 @@ impl Harness {
 
     /// More arguments.
     pub(crate) fn more(mut self, arguments: &[&str]) -> Self {
-        self.arguments
-            .extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         self
     }
 

@@ -32,11 +32,7 @@ fn caches_grow_as_predicted() {
         let (out, err) = (output.stdout, output.stderr);
         let said = String::from_utf8_lossy(&out);
         println!("{said}");
-        assert!(
-            output.status.success(),
-            "{said}{}",
-            String::from_utf8_lossy(&err)
-        );
+        assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&err));
         assert!(said.contains("1 passed"), "{said}");
     }
 }
@@ -65,10 +61,7 @@ fn child() {
         let grown = (active_memory().unwrap() - before) as f64;
         let predicted = footprint.cache_bytes(tokens.into()).unwrap() as f64;
         println!("{case}: {tokens} tokens, predicted {predicted}, allocated {grown}");
-        assert!(
-            (grown / predicted - 1.0).abs() < 0.05,
-            "{case}: {grown} and not {predicted}"
-        );
+        assert!((grown / predicted - 1.0).abs() < 0.05, "{case}: {grown} and not {predicted}");
         drop(cache);
     }
 }
@@ -91,12 +84,7 @@ fn checkpoint(case: &str) -> TempDir {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity");
     let folder = tempfile::tempdir().unwrap();
     if case != "dense" {
-        weights::write(
-            &fixtures.join(case),
-            FLOAT32,
-            folder.path(),
-            Tweak::default(),
-        );
+        weights::write(&fixtures.join(case), FLOAT32, folder.path(), Tweak::default());
         return folder;
     }
     let (fixture, llama) = (tempfile::tempdir().unwrap(), fixtures.join("llama"));

@@ -49,9 +49,7 @@ fn prompt(length: u32, vocabulary: u32) -> Vec<u32> {
 
 /// Where a fixture lies.
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/parity")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity").join(name)
 }
 
 fn fixtures() -> Vec<PathBuf> {
@@ -98,11 +96,7 @@ fn scores(model: &dyn Model) -> Array {
     let vocabulary = model.vocabulary();
     let mut rows = Vec::new();
     for length in LENGTHS {
-        rows.push(read(
-            model,
-            &prompt(length, vocabulary),
-            &mut model.new_cache(),
-        ));
+        rows.push(read(model, &prompt(length, vocabulary), &mut model.new_cache()));
     }
     for (length, chunk) in [(LENGTHS[4], CHUNK), (CROSSING, 2048)] {
         let mut cache = model.new_cache();
@@ -118,14 +112,7 @@ fn scores(model: &dyn Model) -> Array {
 
 /// The largest difference of two tables of scores, relative to the largest score of the second.
 fn gap(ours: &Array, theirs: &Array) -> f32 {
-    let largest = |x: Array| {
-        x.abs()
-            .unwrap()
-            .max(None)
-            .unwrap()
-            .try_item_cast::<f32>()
-            .unwrap()
-    };
+    let largest = |x: Array| x.abs().unwrap().max(None).unwrap().try_item_cast::<f32>().unwrap();
     let theirs = theirs.as_dtype(Dtype::Float32).unwrap();
     largest(ours.subtract(&theirs).unwrap()) / largest(theirs)
 }
@@ -162,10 +149,7 @@ fn compare(
     let of = |what: &str| &expected[&format!("{}.{what}", variant.name)];
     let gap = gap(&scores(model), of("scores"));
     let (ours, theirs) = (greedy(model), of("ids").try_as_slice::<u32>().unwrap());
-    let split = ours
-        .iter()
-        .zip(theirs)
-        .position(|(ours, theirs)| ours != theirs);
+    let split = ours.iter().zip(theirs).position(|(ours, theirs)| ours != theirs);
     let top = split.map(|at| of("gaps").try_as_slice::<f32>().unwrap()[at]);
     let is_near = variant.name != "float32" || gap <= TOLERANCE;
     let is_same = match top {
@@ -176,10 +160,7 @@ fn compare(
         (Some(at), Some(top)) => format!("differ at {at}, two best {top:.1e} apart"),
         _ => "equal".to_owned(),
     };
-    (
-        format!("{name:<24} {:<14} {gap:.1e}  ids {ids}", variant.name),
-        is_near && is_same,
-    )
+    (format!("{name:<24} {:<14} {gap:.1e}  ids {ids}", variant.name), is_near && is_same)
 }
 
 #[test]
@@ -204,10 +185,7 @@ fn scores_and_tokens_equal_the_reference() {
 /// How far the scores of a fixture go astray when something is wrong with it.
 fn astray(fixture: &Path, tweak: Tweak) -> f32 {
     let model = try_load(fixture, FLOAT32, tweak).unwrap();
-    gap(
-        &scores(model.as_ref()),
-        &expected(fixture)["float32.scores"],
-    )
+    gap(&scores(model.as_ref()), &expected(fixture)["float32.scores"])
 }
 
 /// A control: what is compared must notice two layers that changed places.
@@ -218,13 +196,7 @@ fn swapped_layers_are_noticed() {
         swapped.replace(".X.", ".1.")
     };
     for name in ["gemma3", "llama", "qwen2", "qwen3"] {
-        let gap = astray(
-            &fixture(name),
-            Tweak {
-                rename,
-                ..Tweak::default()
-            },
-        );
+        let gap = astray(&fixture(name), Tweak { rename, ..Tweak::default() });
         assert!(gap > 100.0 * TOLERANCE, "{name}: {gap:e}");
     }
 }
@@ -234,13 +206,7 @@ fn swapped_layers_are_noticed() {
 fn an_ignored_rope_scaling_is_noticed() {
     let config = |config: &mut Value| config["rope_scaling"] = Value::Null;
     for name in ["llama-scaled", "llama-sliding"] {
-        let gap = astray(
-            &fixture(name),
-            Tweak {
-                config,
-                ..Tweak::default()
-            },
-        );
+        let gap = astray(&fixture(name), Tweak { config, ..Tweak::default() });
         assert!(gap > 100.0 * TOLERANCE, "{name}: {gap:e}");
     }
 }
@@ -250,13 +216,7 @@ fn an_ignored_rope_scaling_is_noticed() {
 fn a_window_off_by_one_is_noticed() {
     let config = |config: &mut Value| config["sliding_window"] = 9.into();
     for name in ["gemma3", "llama-sliding"] {
-        let gap = astray(
-            &fixture(name),
-            Tweak {
-                config,
-                ..Tweak::default()
-            },
-        );
+        let gap = astray(&fixture(name), Tweak { config, ..Tweak::default() });
         assert!(gap > 100.0 * TOLERANCE, "{name}: {gap:e}");
     }
 }
@@ -265,26 +225,15 @@ fn a_window_off_by_one_is_noticed() {
 #[test]
 fn a_dropped_bias_is_noticed() {
     let is_zeroed = |name: &str| name == "model.layers.1.self_attn.k_proj.bias";
-    let gap = astray(
-        &fixture("qwen2"),
-        Tweak {
-            is_zeroed,
-            ..Tweak::default()
-        },
-    );
+    let gap = astray(&fixture("qwen2"), Tweak { is_zeroed, ..Tweak::default() });
     assert!(gap > 10.0 * TOLERANCE, "{gap:e}");
 }
 
 #[test]
 fn a_checkpoint_of_another_family_is_refused_by_the_first_tensor_that_does_not_fit() {
     let refusal = |name: &str, config: fn(&mut Value)| {
-        let tweak = Tweak {
-            config,
-            ..Tweak::default()
-        };
-        try_load(&fixture(name), FLOAT32, tweak)
-            .err()
-            .map(|error| error.to_string())
+        let tweak = Tweak { config, ..Tweak::default() };
+        try_load(&fixture(name), FLOAT32, tweak).err().map(|error| error.to_string())
     };
     assert_eq!(
         refusal("qwen3", |config| config["model_type"] = "llama".into()).as_deref(),
@@ -314,15 +263,7 @@ fn every_family_has_a_fixture() {
         let known = family.model_types.iter().any(|name| tested.contains(*name));
         assert!(known, "no fixture of {:?}", family.model_types);
     }
-    let names: Vec<&str> = FAMILIES
-        .iter()
-        .flat_map(|f| f.model_types)
-        .copied()
-        .collect();
+    let names: Vec<&str> = FAMILIES.iter().flat_map(|f| f.model_types).copied().collect();
     let unique: BTreeSet<&str> = names.iter().copied().collect();
-    assert_eq!(
-        names.len(),
-        unique.len(),
-        "a `model_type` belongs to two families"
-    );
+    assert_eq!(names.len(), unique.len(), "a `model_type` belongs to two families");
 }

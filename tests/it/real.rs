@@ -35,17 +35,11 @@ fn model() -> Option<Opened> {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join(".models/SmolLM2-135M-Instruct.Q4_1.gguf");
     if !path.exists() && std::env::var_os("CI").is_none() {
-        eprintln!(
-            "not run: `{}` is not there, `cargo xtask demo` fetches it",
-            path.display()
-        );
+        eprintln!("not run: `{}` is not there, `cargo xtask demo` fetches it", path.display());
         return None;
     }
-    let settings = Settings {
-        dtype: Some(ElementType::Float32),
-        dequantize: true,
-        ..Settings::default()
-    };
+    let settings =
+        Settings { dtype: Some(ElementType::Float32), dequantize: true, ..Settings::default() };
     Some(open(path.to_str().unwrap(), None, &settings).unwrap())
 }
 
@@ -60,11 +54,7 @@ fn answer(opened: &Opened, prompt: &[u32], stop: &BTreeSet<u32>) -> (Vec<u32>, V
     };
     let (mut ids, mut log_probabilities) = (Vec::new(), Vec::new());
     let end = generate(opened.model.as_ref(), &request, &mut |step| {
-        if let Step::Token {
-            id,
-            log_probability,
-        } = step
-        {
+        if let Step::Token { id, log_probability } = step {
             ids.push(id);
             log_probabilities.push(log_probability.unwrap());
         }
@@ -76,10 +66,8 @@ fn answer(opened: &Opened, prompt: &[u32], stop: &BTreeSet<u32>) -> (Vec<u32>, V
 #[test]
 fn answers_equal_the_reference() {
     let Some(opened) = model() else { return };
-    let options = ChatOptions {
-        enable_thinking: None,
-        now: jiff::civil::date(2026, 1, 1).at(0, 0, 0, 0),
-    };
+    let options =
+        ChatOptions { enable_thinking: None, now: jiff::civil::date(2026, 1, 1).at(0, 0, 0, 0) };
     for row in rows() {
         let tokenizer = opened.tokenizer.as_ref().unwrap();
         let messages = [Message::user(&row.question)];
@@ -88,14 +76,8 @@ fn answers_equal_the_reference() {
         let (ids, log_probabilities, _) = answer(&opened, &prompt, &BTreeSet::new());
         assert_eq!(ids, row.ids, "{}", row.question);
         let pairs = log_probabilities.iter().zip(&row.log_probabilities);
-        let gap = pairs
-            .map(|(ours, theirs)| (ours - theirs).abs())
-            .fold(0.0, f32::max);
-        assert!(
-            gap <= TOLERANCE,
-            "{}: log-probabilities differ by {gap:e}",
-            row.question
-        );
+        let gap = pairs.map(|(ours, theirs)| (ours - theirs).abs()).fold(0.0, f32::max);
+        assert!(gap <= TOLERANCE, "{}: log-probabilities differ by {gap:e}", row.question);
     }
 }
 
@@ -105,19 +87,11 @@ fn an_answer_ends_with_its_stop_token() {
     // `<|im_end|>`, which the template writes after a turn.
     assert!(opened.stop.contains(&2), "{:?}", opened.stop);
     let rows = rows();
-    let row = rows
-        .iter()
-        .find(|row| row.question.contains("France"))
-        .unwrap();
+    let row = rows.iter().find(|row| row.question.contains("France")).unwrap();
     let (ids, _, end) = answer(&opened, &row.prompt_ids, &opened.stop);
     assert_eq!(end, End::Stop(2));
     let at = row.ids.iter().position(|id| *id == 2).unwrap();
     assert_eq!(ids, row.ids[..=at]);
-    let text = opened
-        .tokenizer
-        .as_ref()
-        .unwrap()
-        .decode(&ids[..at])
-        .unwrap();
+    let text = opened.tokenizer.as_ref().unwrap().decode(&ids[..at]).unwrap();
     assert_eq!(text, "The capital of France is Paris.");
 }

@@ -45,10 +45,7 @@ fn figures_are_those_of_the_trace() {
 
 #[test]
 fn start_and_end_are_told_where_the_version_knows_them() {
-    let context = Context {
-        schema: SchemaVersion::V0_2_2,
-        ..context()
-    };
+    let context = Context { schema: SchemaVersion::V0_2_2, ..context() };
     let record = published(&context, &throughput(), &measured());
     assert_eq!(record.test_start_ts, Some(1_769_767_197.5));
     assert_eq!(record.test_end_ts, Some(1_769_767_200.0));
@@ -56,11 +53,7 @@ fn start_and_end_are_told_where_the_version_knows_them() {
 
 #[test]
 fn a_failed_cell_keeps_its_samples_and_claims_no_figure() {
-    let outcome = Outcome {
-        trials: measured().trials,
-        loaded: Some(loaded()),
-        ..failed()
-    };
+    let outcome = Outcome { trials: measured().trials, loaded: Some(loaded()), ..failed() };
     let line = as_json(&published(&context(), &throughput(), &outcome));
     assert_eq!(
         line["performance"],
@@ -73,10 +66,7 @@ fn a_failed_cell_keeps_its_samples_and_claims_no_figure() {
 
 #[test]
 fn a_clock_that_was_set_back_makes_no_negative_duration() {
-    let outcome = Outcome {
-        started: at("2026-01-30T10:01:00Z"),
-        ..measured()
-    };
+    let outcome = Outcome { started: at("2026-01-30T10:01:00Z"), ..measured() };
     let record = published(&context(), &throughput(), &outcome);
     // The three requests took 875, 250 and 562.5 ms.
     assert_eq!(record.duration, Some(1.6875));
@@ -84,10 +74,7 @@ fn a_clock_that_was_set_back_makes_no_negative_duration() {
 
 #[test]
 fn a_machine_that_tells_nothing_leaves_gaps_and_no_zeros() {
-    let outcome = Outcome {
-        runtime: None,
-        ..measured()
-    };
+    let outcome = Outcome { runtime: None, ..measured() };
     let line = as_json(&published(&bare_context(), &throughput(), &outcome));
     for section in ["/system", "/system_health", "/metadata/mlxk_harness/host"] {
         assert!(line.pointer(section).is_none(), "{section}");
@@ -98,32 +85,20 @@ fn a_machine_that_tells_nothing_leaves_gaps_and_no_zeros() {
 fn settings_that_differ_from_the_default_are_in_the_name_and_in_the_metadata() {
     let settings = Settings {
         device: Device::Cpu,
-        sampling: Sampling {
-            temperature: 0.7,
-            ..Sampling::default()
-        },
+        sampling: Sampling { temperature: 0.7, ..Sampling::default() },
         ..Settings::default()
     };
     let record = record(&context(), &throughput(), &settings, &measured());
-    assert!(
-        record.test.ends_with("-p320-g3-cpu-temperature0.7]"),
-        "{}",
-        record.test
-    );
+    assert!(record.test.ends_with("-p320-g3-cpu-temperature0.7]"), "{}", record.test);
     let line = as_json(&record);
-    assert_eq!(
-        line["metadata"]["mlxk_harness"]["settings"]["device"],
-        "cpu"
-    );
+    assert_eq!(line["metadata"]["mlxk_harness"]["settings"]["device"], "cpu");
 }
 
 #[test]
 fn no_line_tells_where_it_was_made() {
-    for (cell, outcome) in [
-        (throughput(), measured()),
-        (throughput(), failed()),
-        (chat(), skipped()),
-    ] {
+    for (cell, outcome) in
+        [(throughput(), measured()), (throughput(), failed()), (chat(), skipped())]
+    {
         let text = encode(&published(&context(), &cell, &outcome)).unwrap();
         for private in ["/Users", "/home", "/Volumes", "/opt", "byron"] {
             assert!(!text.contains(private), "{private}: {text}");
@@ -148,18 +123,12 @@ fn a_journal_holds_what_every_reader_takes() {
 }
 
 fn fixture(name: &str) -> String {
-    format!(
-        "{}/tests/fixtures/reports/{name}",
-        env!("CARGO_MANIFEST_DIR")
-    )
+    format!("{}/tests/fixtures/reports/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
 #[test]
 fn mlx_knife_was_shown_the_records_of_today() {
-    let context = Context {
-        schema: SchemaVersion::V0_2_2,
-        ..context()
-    };
+    let context = Context { schema: SchemaVersion::V0_2_2, ..context() };
     let mut lines = String::new();
     for (cell, outcome) in [
         (throughput(), measured()),
@@ -175,20 +144,14 @@ fn mlx_knife_was_shown_the_records_of_today() {
         std::fs::write(path, lines).unwrap();
     } else {
         let shown = std::fs::read_to_string(path).unwrap();
-        assert!(
-            lines == shown,
-            "run with `UPDATE_SCHEMAS=1`, then `cargo xtask verdicts`"
-        );
+        assert!(lines == shown, "run with `UPDATE_SCHEMAS=1`, then `cargo xtask verdicts`");
     }
 }
 
 #[track_caller]
 fn rendered(expected: &str) {
     let text = std::fs::read_to_string(fixture("rendered.txt")).unwrap();
-    assert!(
-        text.lines().any(|line| line.trim() == expected),
-        "{expected}\n{text}"
-    );
+    assert!(text.lines().any(|line| line.trim() == expected), "{expected}\n{text}");
 }
 
 #[test]

@@ -29,11 +29,7 @@ fn schema_files_are_what_the_types_make() {
         if std::env::var_os("UPDATE_SCHEMAS").is_some() {
             fs::write(at(&path), made).unwrap();
         } else {
-            assert_eq!(
-                read(&path),
-                made,
-                "run with `UPDATE_SCHEMAS=1` to rewrite `{path}`"
-            );
+            assert_eq!(read(&path), made, "run with `UPDATE_SCHEMAS=1` to rewrite `{path}`");
         }
     }
 }
@@ -50,10 +46,7 @@ fn every_report_in_the_repository_fits() {
     for folder in ["reports", "tests/fixtures/reports/valid"] {
         for file in fs::read_dir(at(folder)).unwrap() {
             let path = file.unwrap().path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "jsonl")
-            {
+            if path.extension().is_some_and(|extension| extension == "jsonl") {
                 for (number, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
                     if let Err(error) = check_line(line) {
                         panic!("{}:{}: {error}", path.display(), number + 1);
@@ -78,9 +71,7 @@ struct Verdict {
 
 fn verdicts() -> Vec<Verdict> {
     let text = read("tests/fixtures/reports/verdicts.jsonl");
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]
@@ -116,10 +107,7 @@ fn every_property_was_tried_with_what_fits_and_what_does_not() {
     for name in names {
         let [refused, taken] = tried.get(&name).copied().unwrap_or_default();
         // Only text is free of any form, and then little is refused beside other types.
-        assert!(
-            refused >= 6 && taken >= 1,
-            "{name}: {refused} refused, {taken} taken"
-        );
+        assert!(refused >= 6 && taken >= 1, "{name}: {refused} refused, {taken} taken");
     }
 }
 

@@ -9,15 +9,7 @@ use std::{
 const LONGEST: usize = 400;
 
 /// Modules whose code runs on MLX; of the others only [`MLX_SEAM`] may reach them, or MLX itself.
-const ON_MLX: [&str; 7] = [
-    "convert",
-    "generate",
-    "text",
-    "models",
-    "nn",
-    "checkpoint",
-    "ffi",
-];
+const ON_MLX: [&str; 7] = ["convert", "generate", "text", "models", "nn", "checkpoint", "ffi"];
 
 /// The engine of `measure` that runs a model, and the command line, which stands above all.
 const MLX_SEAM: [&str; 2] = ["src/measure/mlx", "src/cli"];
@@ -71,11 +63,7 @@ fn sources(folders: &[&str]) -> Vec<Source> {
     let mut sources = Vec::new();
     while let Some(path) = left.pop() {
         if path.is_dir() {
-            left.extend(
-                fs::read_dir(&path)
-                    .unwrap()
-                    .map(|entry| entry.unwrap().path()),
-            );
+            left.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let inside = path.strip_prefix(root()).unwrap();
             sources.push(Source {
@@ -94,18 +82,14 @@ fn modules() -> Vec<String> {
     let text = fs::read_to_string(root().join("src/lib.rs")).unwrap();
     let (_, list) = text.split_once("```text\n").unwrap();
     let (list, _) = list.split_once("//! ```").unwrap();
-    let names = list
-        .lines()
-        .filter_map(|line| line.trim_start_matches("//!").split_whitespace().next());
+    let names =
+        list.lines().filter_map(|line| line.trim_start_matches("//!").split_whitespace().next());
     names.map(str::to_owned).collect()
 }
 
 /// The modules of the crate that `code` names after `crate::`.
 fn imports(code: &str) -> Vec<&str> {
-    code.split("crate::")
-        .skip(1)
-        .flat_map(first_names)
-        .collect()
+    code.split("crate::").skip(1).flat_map(first_names).collect()
 }
 
 /// The name that `path` begins with, or all at the top of the braces it begins with.
@@ -183,9 +167,7 @@ fn imports_point_downwards() {
 #[test]
 fn every_module_has_its_place_in_the_map() {
     let text = fs::read_to_string(root().join("src/lib.rs")).unwrap();
-    let declared = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("pub mod "));
+    let declared = text.lines().filter_map(|line| line.strip_prefix("pub mod "));
     let mut declared: Vec<_> = declared.map(|line| line.trim_end_matches(';')).collect();
     let mut mapped = modules();
     declared.sort_unstable();
@@ -201,26 +183,17 @@ fn what_needs_no_mlx_does_not_reach_for_it() {
             continue;
         }
         let code = source.code();
-        let foreign = ["mlx_rs::", "mlx_sys::"]
-            .into_iter()
-            .filter(|name| code.contains(name));
-        let own = imports(&code)
-            .into_iter()
-            .filter(|import| ON_MLX.contains(import));
-        complaints.extend(
-            foreign
-                .chain(own)
-                .map(|name| format!("{} names `{name}`", source.path)),
-        );
+        let foreign = ["mlx_rs::", "mlx_sys::"].into_iter().filter(|name| code.contains(name));
+        let own = imports(&code).into_iter().filter(|import| ON_MLX.contains(import));
+        complaints.extend(foreign.chain(own).map(|name| format!("{} names `{name}`", source.path)));
     }
     none(&complaints);
 }
 
 #[test]
 fn the_command_line_never_touches_mlx_itself() {
-    let touching = sources(&["src/cli"])
-        .into_iter()
-        .filter(|source| source.code().contains("mlx_rs::"));
+    let touching =
+        sources(&["src/cli"]).into_iter().filter(|source| source.code().contains("mlx_rs::"));
     none(&touching.map(|source| source.path).collect::<Vec<_>>());
 }
 
@@ -242,14 +215,8 @@ fn only_the_printer_and_the_child_speak() {
 #[test]
 fn nothing_is_left_for_later() {
     // Each in two parts, or this file would find itself.
-    let marks = [
-        ["TO", "DO"],
-        ["FIX", "ME"],
-        ["XX", "X"],
-        ["todo", "!("],
-        ["To ", "come."],
-    ]
-    .map(|parts| parts.concat());
+    let marks = [["TO", "DO"], ["FIX", "ME"], ["XX", "X"], ["todo", "!("], ["To ", "come."]]
+        .map(|parts| parts.concat());
     let mut complaints = Vec::new();
     for Source { path, text } in sources(&["src", "tests", "xtask/src"]) {
         for (index, line) in text.lines().enumerate() {

@@ -16,28 +16,12 @@ pub(crate) struct Variant {
 }
 
 const fn variant(name: &'static str, dtype: Dtype) -> Variant {
-    Variant {
-        name,
-        dtype,
-        packing: None,
-    }
+    Variant { name, dtype, packing: None }
 }
 
 const fn packed(name: &'static str, dtype: Dtype, bits: i32, mode: &'static str) -> Variant {
-    let group_size = if matches!(mode.as_bytes(), b"nvfp4") {
-        16
-    } else {
-        32
-    };
-    Variant {
-        name,
-        dtype,
-        packing: Some(Packing {
-            group_size,
-            bits,
-            mode,
-        }),
-    }
+    let group_size = if matches!(mode.as_bytes(), b"nvfp4") { 16 } else { 32 };
+    Variant { name, dtype, packing: Some(Packing { group_size, bits, mode }) }
 }
 
 pub(crate) const FLOAT32: Variant = variant("float32", Dtype::Float32);
@@ -67,15 +51,8 @@ fn numbers(name: &str, shape: &[i32]) -> Array {
     let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |seed, byte| {
         (seed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    let count = shape
-        .iter()
-        .map(|n| u64::try_from(*n).unwrap())
-        .product::<u64>();
-    let offset = if name.ends_with("norm.weight") {
-        1.0
-    } else {
-        0.0
-    };
+    let count = shape.iter().map(|n| u64::try_from(*n).unwrap()).product::<u64>();
+    let offset = if name.ends_with("norm.weight") { 1.0 } else { 0.0 };
     let values: Vec<f32> = (0..count)
         .map(|index| {
             let bits = splitmix(index.wrapping_add(seed)) >> 40;
@@ -89,10 +66,7 @@ fn numbers(name: &str, shape: &[i32]) -> Array {
 
 /// Whether a tensor of this shape is a matrix that can be packed.
 fn is_packed(shape: &[i32], packing: Packing<'_>) -> bool {
-    shape.len() > 1
-        && shape
-            .last()
-            .is_some_and(|width| width % packing.group_size == 0)
+    shape.len() > 1 && shape.last().is_some_and(|width| width % packing.group_size == 0)
 }
 
 /// What is changed about a fixture before it is written; the default changes nothing.
@@ -108,11 +82,7 @@ pub(crate) struct Tweak {
 
 impl Default for Tweak {
     fn default() -> Self {
-        Self {
-            rename: str::to_owned,
-            config: |_| {},
-            is_zeroed: |_| false,
-        }
+        Self { rename: str::to_owned, config: |_| {}, is_zeroed: |_| false }
     }
 }
 
@@ -145,12 +115,7 @@ pub(crate) fn write(fixture: &Path, variant: Variant, folder: &Path, tweak: Twea
     Array::save_safetensors(tensors, None, folder.join("model.safetensors")).unwrap();
     let config = fs::read_to_string(fixture.join("config.json")).unwrap();
     let mut config: Value = serde_json::from_str(&config).unwrap();
-    if let Some(Packing {
-        group_size,
-        bits,
-        mode,
-    }) = variant.packing
-    {
+    if let Some(Packing { group_size, bits, mode }) = variant.packing {
         config["quantization"] = json!({"group_size": group_size, "bits": bits, "mode": mode});
     }
     (tweak.config)(&mut config);

@@ -17,10 +17,7 @@ pub(crate) struct FileError {
 impl FileError {
     /// Wraps the reason why `path` could not be used.
     pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self {
-            path: path.to_path_buf(),
-            source,
-        }
+        move |source| Self { path: path.to_path_buf(), source }
     }
 }
 

@@ -33,21 +33,9 @@ struct Task {
 }
 
 const TASKS: &[Task] = &[
-    Task {
-        name: "mlx",
-        about: "set up MLX for this machine",
-        run: mlx::run,
-    },
-    Task {
-        name: "demo",
-        about: "fetch the demo model",
-        run: demo::run,
-    },
-    Task {
-        name: "test",
-        about: "run every test; arguments go to the test runner",
-        run: test::run,
-    },
+    Task { name: "mlx", about: "set up MLX for this machine", run: mlx::run },
+    Task { name: "demo", about: "fetch the demo model", run: demo::run },
+    Task { name: "test", about: "run every test; arguments go to the test runner", run: test::run },
     Task {
         name: "fixtures",
         about: "make the parity fixtures anew with mlx-lm",
@@ -108,11 +96,7 @@ fn main() -> ExitCode {
         if let Some(output) = error.output() {
             say(output);
         }
-        say(&format!(
-            "cargo xtask {}: {}",
-            task.name,
-            with_causes(&error)
-        ));
+        say(&format!("cargo xtask {}: {}", task.name, with_causes(&error)));
         ExitCode::FAILURE
     })
 }
@@ -126,11 +110,7 @@ fn usage(name: &OsString) -> ExitCode {
     for task in TASKS {
         say(&format!("  {:<10} {}", task.name, task.about));
     }
-    if asked_for_help {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(2)
-    }
+    if asked_for_help { ExitCode::SUCCESS } else { ExitCode::from(2) }
 }
 
 fn with_causes(error: &dyn Error) -> String {

@@ -152,10 +152,7 @@ impl Program {
     fn start_error(&self, source: io::Error) -> ProcessError {
         let program = file_name(self.command.get_program());
         if source.kind() == io::ErrorKind::NotFound {
-            return ProcessError::Missing {
-                program,
-                remedy: self.if_missing,
-            };
+            return ProcessError::Missing { program, remedy: self.if_missing };
         }
         ProcessError::Start { program, source }
     }
@@ -196,10 +193,7 @@ mod tests {
             .if_failed("ask it")
             .read()
             .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "`sh -c` ended with exit status: 3: ask it"
-        );
+        assert_eq!(error.to_string(), "`sh -c` ended with exit status: 3: ask it");
         let output = error.output().unwrap();
         assert_eq!(output.lines().count(), 20);
         assert!(output.starts_with("12\n"), "{output}");

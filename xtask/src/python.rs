@@ -25,11 +25,7 @@ pub(crate) struct Wheel {
 impl Wheel {
     /// The line of a requirements file that takes this wheel and no other bytes.
     pub(crate) fn requirement(&self) -> String {
-        let Self {
-            name,
-            version,
-            sha256,
-        } = self;
+        let Self { name, version, sha256 } = self;
         format!("{name}=={version} --hash=sha256:{sha256}\n")
     }
 }
@@ -84,10 +80,7 @@ pub(crate) fn environment(folder: &Path, packages: &[&str]) -> Result<(), Proces
 }
 
 fn pip(verb: &str) -> Result<Program, ProcessError> {
-    python()
-        .named_args(&["-m", "pip", "--version"])
-        .if_failed(PIP_MISSING)
-        .read()?;
+    python().named_args(&["-m", "pip", "--version"]).if_failed(PIP_MISSING).read()?;
     let pip = python()
         .named_args(&["-m", "pip", verb])
         .args(["--disable-pip-version-check", "--no-input", "--quiet"])
@@ -107,11 +100,7 @@ mod tests {
 
     #[test]
     fn a_requirement_names_the_version_and_the_bytes() {
-        let wheel = Wheel {
-            name: "cmake",
-            version: "4.4.4",
-            sha256: "f773a0",
-        };
+        let wheel = Wheel { name: "cmake", version: "4.4.4", sha256: "f773a0" };
         assert_eq!(wheel.requirement(), "cmake==4.4.4 --hash=sha256:f773a0\n");
     }
 }

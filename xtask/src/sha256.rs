@@ -20,9 +20,6 @@ mod tests {
     #[test]
     fn the_hash_is_the_standards() {
         // FIPS 180-2, appendix B.1.
-        assert_eq!(
-            hex(b"abc"),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

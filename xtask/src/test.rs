@@ -20,11 +20,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<ExitC
     }
     let code = if has_nextest(workspace) {
         let nextest = ["nextest", "run", "--workspace", "--locked"];
-        workspace
-            .cargo()
-            .args(nextest)
-            .args(arguments)
-            .pass_through()?
+        workspace.cargo().args(nextest).args(arguments).pass_through()?
     } else {
         let arguments = one_at_a_time(arguments);
         let test = ["test", "--workspace", "--locked"];
@@ -44,11 +40,7 @@ fn document_tests(workspace: &Workspace) -> Result<ExitCode, ProcessError> {
 }
 
 fn has_nextest(workspace: &Workspace) -> bool {
-    workspace
-        .cargo()
-        .args(["nextest", "--version"])
-        .read()
-        .is_ok()
+    workspace.cargo().args(["nextest", "--version"]).read().is_ok()
 }
 
 /// Arguments for `cargo test`, whose threads would share one MLX: what follows `--` is for the tests themselves.
@@ -74,9 +66,6 @@ mod tests {
     fn one_thread_is_asked_for_between_both_kinds_of_arguments() {
         case(&[], &["--", "--test-threads=1"]);
         case(&["rope"], &["rope", "--", "--test-threads=1"]);
-        case(
-            &["rope", "--", "--nocapture"],
-            &["rope", "--", "--test-threads=1", "--nocapture"],
-        );
+        case(&["rope", "--", "--nocapture"], &["rope", "--", "--test-threads=1", "--nocapture"]);
     }
 }

@@ -83,9 +83,7 @@ fn record(workspace: &Workspace, arguments: &[OsString]) -> Result<(), VerdictsE
     };
     let checkout = Path::new(checkout);
     let tools = Tools {
-        benchmarks: fs::canonicalize(checkout)
-            .map_err(at(checkout))?
-            .join("benchmarks"),
+        benchmarks: fs::canonicalize(checkout).map_err(at(checkout))?.join("benchmarks"),
         python: python.first().cloned().unwrap_or_else(|| "python3".into()),
         folder: workspace.at("target/verdicts"),
     };
@@ -134,8 +132,7 @@ impl Reading {
 
 impl Tools {
     fn schema_file(&self, version: &str) -> PathBuf {
-        self.benchmarks
-            .join(format!("schemas/report-v{version}.schema.json"))
+        self.benchmarks.join(format!("schemas/report-v{version}.schema.json"))
     }
 
     fn schema(&self, version: &str) -> Result<Value, VerdictsError> {
@@ -145,9 +142,7 @@ impl Tools {
 
     /// Makes `version` the current schema of our folder: the tools look below the folder they run in.
     fn use_schema(&self, version: &str) -> Result<(), VerdictsError> {
-        let current = self
-            .folder
-            .join("benchmarks/schemas/report-current.schema.json");
+        let current = self.folder.join("benchmarks/schemas/report-current.schema.json");
         write(&current, &read(&self.schema_file(version))?)
     }
 
@@ -173,9 +168,7 @@ impl Tools {
         }
         let output = self.run(TOOL, &names)?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let counts = text
-            .lines()
-            .filter_map(|line| line.strip_suffix(" reports valid"));
+        let counts = text.lines().filter_map(|line| line.strip_suffix(" reports valid"));
         let fits: Vec<_> = counts.map(|count| count.ends_with(" 1/1")).collect();
         if fits.len() == cases.len() {
             Ok(fits)
@@ -189,11 +182,7 @@ impl Tools {
     fn verdict(&self, case: &Case, fits: &[&str]) -> Result<String, VerdictsError> {
         let Case { line, place } = case;
         let is_of_interest = fits.contains(&NEWEST) || place.starts_with('[');
-        let report = if is_of_interest {
-            self.report(line)?.name()
-        } else {
-            "not asked"
-        };
+        let report = if is_of_interest { self.report(line)?.name() } else { "not asked" };
         // Sorted, so that the text does not depend on how the crate keeps keys.
         let verdict = json!({"fits": fits, "line": line, "place": place, "report": report});
         Ok(verdict.to_string())
@@ -249,8 +238,5 @@ fn write(path: &Path, text: &str) -> Result<(), VerdictsError> {
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> VerdictsError {
-    move |source| VerdictsError::File {
-        path: path.to_path_buf(),
-        source,
-    }
+    move |source| VerdictsError::File { path: path.to_path_buf(), source }
 }

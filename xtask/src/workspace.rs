@@ -21,9 +21,7 @@ impl Workspace {
             .if_failed("run it inside the checkout")
             .read()?;
         let manifest = Path::new(manifest.trim());
-        Ok(Self {
-            root: manifest.parent().unwrap_or(manifest).to_path_buf(),
-        })
+        Ok(Self { root: manifest.parent().unwrap_or(manifest).to_path_buf() })
     }
 
     /// The folder of the workspace's `Cargo.toml`.

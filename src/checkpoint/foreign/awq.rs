@@ -29,10 +29,8 @@ pub(super) fn repack(tensors: &mut Tensors) -> Result<(), LoadError> {
         let scales = take("scales").ok_or_else(|| missing("scales"))?;
         let zeros = take("qzeros");
         let words = repacked(&Matrix::unpack(&weight)?.transposed())?;
-        let scales = scales
-            .transpose()
-            .and_then(|scales| scales.contiguous())
-            .map_err(MlxError::from)?;
+        let scales =
+            scales.transpose().and_then(|scales| scales.contiguous()).map_err(MlxError::from)?;
         let biases = biases(zeros.as_ref(), &scales)?;
         float = Some(scales.dtype());
         tensors.insert(name("weight"), words);
@@ -41,10 +39,7 @@ pub(super) fn repack(tensors: &mut Tensors) -> Result<(), LoadError> {
     }
     let Some(float) = float else { return Ok(()) };
     for tensor in tensors.values_mut() {
-        let is_float = matches!(
-            tensor.dtype(),
-            Dtype::Float32 | Dtype::Float16 | Dtype::Bfloat16
-        );
+        let is_float = matches!(tensor.dtype(), Dtype::Float32 | Dtype::Float16 | Dtype::Bfloat16);
         if is_float {
             *tensor = tensor.as_dtype(float).map_err(MlxError::from)?;
         }
@@ -63,15 +58,11 @@ impl Matrix {
     /// Takes words (`[rows, columns / 8]`) apart.
     fn unpack(words: &Array) -> Result<Self, LoadError> {
         let &[rows, width] = words.shape() else {
-            return Err(unsupported(format!(
-                "packed weights of {} axes",
-                words.ndim()
-            )));
+            return Err(unsupported(format!("packed weights of {} axes", words.ndim())));
         };
         let words = words.view_dtype(Dtype::Uint32).map_err(MlxError::from)?;
-        let words = words
-            .try_as_slice::<u32>()
-            .map_err(|error| MlxError::new(error.to_string()))?;
+        let words =
+            words.try_as_slice::<u32>().map_err(|error| MlxError::new(error.to_string()))?;
         let size = |side: i32| usize::try_from(side).unwrap_or(0);
         Ok(Self {
             rows: size(rows),
@@ -144,9 +135,8 @@ mod tests {
 
     fn tensors(zeros: Option<u32>) -> Tensors {
         // Eight inputs and outputs: input i has its own number i in every output but the last, which has 15.
-        let words: Vec<u32> = (0..8u32)
-            .map(|input| (input * 0x1111_1111) & 0x0fff_ffff | 0xf000_0000)
-            .collect();
+        let words: Vec<u32> =
+            (0..8u32).map(|input| (input * 0x1111_1111) & 0x0fff_ffff | 0xf000_0000).collect();
         let scales: Vec<f32> = (1..9u8).map(f32::from).collect();
         let mut tensors = Tensors::from([
             ("m.qweight".to_owned(), Array::from_slice(&words, &[8, 1])),

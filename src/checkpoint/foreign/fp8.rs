@@ -20,9 +20,7 @@ pub(super) fn dequantize(tensors: &mut Tensors) -> Result<(), LoadError> {
             return Err(LoadError::Missing { name });
         };
         if weight.ndim() != 2 || scales.ndim() != 2 {
-            return Err(unsupported(format!(
-                "`fp8` without a scale for every square, `{name}`"
-            )));
+            return Err(unsupported(format!("`fp8` without a scale for every square, `{name}`")));
         }
         let dense = dense(&weight, &scales)?;
         tensors.insert(name, dense);
@@ -40,9 +38,7 @@ fn dense(weight: &Array, scales: &Array) -> Result<Array, MlxError> {
     let (rows_padded, columns_padded) = (rows + below, columns + beside);
     let squares = whole.reshape(&[rows_padded / BLOCK, BLOCK, columns_padded / BLOCK, BLOCK])?;
     let scales = scales.reshape(&[scales.dim(0), 1, scales.dim(1), 1])?;
-    let product = squares
-        .multiply(&scales)?
-        .reshape(&[rows_padded, columns_padded])?;
+    let product = squares.multiply(&scales)?.reshape(&[rows_padded, columns_padded])?;
     Ok(cut(&product, rows, columns)?.as_dtype(Dtype::Bfloat16)?)
 }
 
@@ -61,22 +57,13 @@ mod tests {
         let mut bytes = vec![0x38u8; 130 * 129];
         bytes[129 * 129] = 0xc0;
         let mut tensors = Tensors::from([
-            (
-                "m.weight".to_owned(),
-                Array::from_slice(&bytes, &[130, 129]),
-            ),
-            (
-                "m.weight_scale_inv".to_owned(),
-                Array::from_slice(&[1f32, 2.0, 3.0, 4.0], &[2, 2]),
-            ),
+            ("m.weight".to_owned(), Array::from_slice(&bytes, &[130, 129])),
+            ("m.weight_scale_inv".to_owned(), Array::from_slice(&[1f32, 2.0, 3.0, 4.0], &[2, 2])),
         ]);
         dequantize(&mut tensors).unwrap();
         assert!(tensors.keys().eq(["m.weight"]));
         let weight = &tensors["m.weight"];
-        assert_eq!(
-            (weight.shape(), weight.dtype()),
-            (&[130, 129][..], Dtype::Bfloat16)
-        );
+        assert_eq!((weight.shape(), weight.dtype()), (&[130, 129][..], Dtype::Bfloat16));
         let values = weight.as_dtype(Dtype::Float32).unwrap();
         let values = values.contiguous().unwrap();
         let values = values.try_as_slice::<f32>().unwrap();

@@ -57,11 +57,9 @@ impl Method {
     pub(super) fn general(self) -> Option<Quantization> {
         match self {
             Self::Same(how) | Self::Compressed(how) => Some(how),
-            Self::Awq { group_size } => Some(Quantization {
-                group_size,
-                bits: 4,
-                mode: Mode::Affine,
-            }),
+            Self::Awq { group_size } => {
+                Some(Quantization { group_size, bits: 4, mode: Mode::Affine })
+            }
             Self::Fp8 => None,
         }
     }
@@ -103,18 +101,11 @@ impl Checkpoint<'_> {
 
 fn general(mode: Mode, group_size: Option<i32>) -> Quantization {
     let (default, bits) = mode.defaults();
-    Quantization {
-        group_size: group_size.unwrap_or(default),
-        bits,
-        mode,
-    }
+    Quantization { group_size: group_size.unwrap_or(default), bits, mode }
 }
 
 fn number(settings: &Value, key: &str) -> Option<i32> {
-    settings
-        .get(key)?
-        .as_i64()
-        .and_then(|value| i32::try_from(value).ok())
+    settings.get(key)?.as_i64().and_then(|value| i32::try_from(value).ok())
 }
 
 fn awq_settings(settings: &Value) -> Result<Method, LoadError> {
@@ -127,10 +118,7 @@ fn awq_settings(settings: &Value) -> Result<Method, LoadError> {
 }
 
 fn compressed(settings: &Value) -> Result<Method, LoadError> {
-    let format = settings
-        .get("format")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let format = settings.get("format").and_then(Value::as_str).unwrap_or_default();
     let bits = || {
         let groups = settings.get("config_groups")?.as_object()?.values();
         let bits = groups.filter_map(|group| number(group.get("weights")?, "num_bits"));
@@ -148,9 +136,7 @@ fn compressed(settings: &Value) -> Result<Method, LoadError> {
             }
         },
         _ => {
-            return Err(unsupported(format!(
-                "`compressed-tensors` in format `{format}`"
-            )));
+            return Err(unsupported(format!("`compressed-tensors` in format `{format}`")));
         }
     };
     Ok(Method::Compressed(how))
@@ -180,9 +166,7 @@ fn fp8(settings: &Value) -> Result<Method, LoadError> {
     } else if block.is_none() || is_block(128) {
         Ok(Method::Fp8)
     } else {
-        Err(unsupported(
-            "`fp8` in blocks of another size than 128".to_owned(),
-        ))
+        Err(unsupported("`fp8` in blocks of another size than 128".to_owned()))
     }
 }
 
@@ -190,13 +174,9 @@ fn fp8(settings: &Value) -> Result<Method, LoadError> {
 /// number would be off.
 fn refuse_second_scales(tensors: &Tensors) -> Result<(), LoadError> {
     let second = [".weight_global_scale", ".weight_scale_2"];
-    let found = tensors
-        .keys()
-        .find(|name| second.iter().any(|end| name.ends_with(end)));
+    let found = tensors.keys().find(|name| second.iter().any(|end| name.ends_with(end)));
     match found {
-        Some(name) => Err(unsupported(format!(
-            "a scale for the whole of a tensor, `{name}`"
-        ))),
+        Some(name) => Err(unsupported(format!("a scale for the whole of a tensor, `{name}`"))),
         None => Ok(()),
     }
 }
@@ -244,10 +224,7 @@ mod tests {
     #[track_caller]
     fn packed(settings: &Value, group_size: i32, bits: i32, mode: Mode) {
         let how = method(settings).unwrap().unwrap().general().unwrap();
-        assert_eq!(
-            (how.group_size, how.bits, how.mode),
-            (group_size, bits, mode)
-        );
+        assert_eq!((how.group_size, how.bits, how.mode), (group_size, bits, mode));
     }
 
     #[track_caller]
@@ -259,12 +236,7 @@ mod tests {
     #[test]
     fn methods_are_told_by_their_settings() {
         packed(&json!({"quant_method": "awq"}), 128, 4, Mode::Affine);
-        packed(
-            &json!({"quant_method": "gptq", "bits": 4, "group_size": 64}),
-            64,
-            4,
-            Mode::Affine,
-        );
+        packed(&json!({"quant_method": "gptq", "bits": 4, "group_size": 64}), 64, 4, Mode::Affine);
         packed(&json!({"quant_method": "mxfp4"}), 32, 4, Mode::Mxfp4);
         let compressed = |format| json!({"quant_method": "compressed-tensors", "format": format});
         packed(&compressed("pack-quantized"), 32, 4, Mode::Affine);
@@ -296,29 +268,17 @@ mod tests {
                 "config_groups": {"group_0": {"weights": {"num_bits": 8}}}}),
             "8 bits",
         );
-        refused(
-            &json!({"quant_method": "modelopt", "quant_algo": "FP8"}),
-            "`FP8`",
-        );
-        refused(
-            &json!({"quant_method": "fp8", "weight_block_size": [64, 64]}),
-            "another size",
-        );
+        refused(&json!({"quant_method": "modelopt", "quant_algo": "FP8"}), "`FP8`");
+        refused(&json!({"quant_method": "fp8", "weight_block_size": [64, 64]}), "another size");
     }
 
     #[test]
     fn packed_integers_begin_eight_below_zero() {
         let scales = Array::from_slice(&[0.5f32], &[1, 1]);
         let mut tensors = Tensors::from([
-            (
-                "m.weight_packed".to_owned(),
-                Array::from_slice(&[0x7654_3210i32], &[1, 1]),
-            ),
+            ("m.weight_packed".to_owned(), Array::from_slice(&[0x7654_3210i32], &[1, 1])),
             ("m.weight_scale".to_owned(), scales),
-            (
-                "m.weight_shape".to_owned(),
-                Array::from_slice(&[1i64, 8], &[2]),
-            ),
+            ("m.weight_shape".to_owned(), Array::from_slice(&[1i64, 8], &[2])),
         ]);
         adopt_compressed(&mut tensors, general(Mode::Affine, Some(32))).unwrap();
         assert!(tensors.keys().eq(["m.biases", "m.scales", "m.weight"]));

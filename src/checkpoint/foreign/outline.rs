@@ -30,10 +30,8 @@ impl Method {
 
 /// Takes every tensor whose name ends so away, and hands it over with the path before.
 fn each(outlines: &mut Outlines, end: &str, mut adopt: impl FnMut(&mut Outlines, &str, Outline)) {
-    let paths: Vec<String> = outlines
-        .keys()
-        .filter_map(|name| name.strip_suffix(end).map(str::to_owned))
-        .collect();
+    let paths: Vec<String> =
+        outlines.keys().filter_map(|name| name.strip_suffix(end).map(str::to_owned)).collect();
     for path in paths {
         if let Some(outline) = outlines.remove(&format!("{path}{end}")) {
             adopt(outlines, &path, outline);
@@ -49,10 +47,8 @@ fn awq(outlines: &mut Outlines, path: &str, words: &Outline) {
     };
     outlines.remove(&format!("{path}.qzeros"));
     scales.shape.reverse();
-    let weight = Outline {
-        shape: vec![width * PER_WORD, inputs / PER_WORD],
-        element: Stored::Word,
-    };
+    let weight =
+        Outline { shape: vec![width * PER_WORD, inputs / PER_WORD], element: Stored::Word };
     outlines.insert(format!("{path}.weight"), weight);
     outlines.insert(format!("{path}.biases"), scales.clone());
     outlines.insert(format!("{path}.scales"), scales);
@@ -80,10 +76,7 @@ mod tests {
     use crate::checkpoint::Quantization;
 
     fn outline(shape: &[i32], element: Stored) -> Outline {
-        Outline {
-            shape: shape.to_vec(),
-            element,
-        }
+        Outline { shape: shape.to_vec(), element }
     }
 
     #[test]
@@ -102,17 +95,10 @@ mod tests {
     #[test]
     fn bytes_become_words_and_names_those_of_mlx() {
         let mut outlines = Outlines::from([
-            (
-                "m.weight_packed".to_owned(),
-                outline(&[3, 32], Stored::Byte),
-            ),
+            ("m.weight_packed".to_owned(), outline(&[3, 32], Stored::Byte)),
             ("m.weight_scale".to_owned(), outline(&[3, 2], Stored::Byte)),
         ]);
-        let how = Quantization {
-            group_size: 32,
-            bits: 4,
-            mode: Mode::Mxfp4,
-        };
+        let how = Quantization { group_size: 32, bits: 4, mode: Mode::Mxfp4 };
         Method::Compressed(how).adopt_outlines(&mut outlines);
         assert!(outlines.keys().eq(["m.scales", "m.weight"]));
         assert_eq!(outlines["m.weight"], outline(&[3, 8], Stored::Word));

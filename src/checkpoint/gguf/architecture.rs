@@ -12,14 +12,8 @@ pub(super) enum Architecture {
 }
 
 impl Architecture {
-    pub(super) const ALL: [Self; 6] = [
-        Self::Llama,
-        Self::Qwen2,
-        Self::Qwen3,
-        Self::Gemma2,
-        Self::Gemma3,
-        Self::Phi3,
-    ];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Llama, Self::Qwen2, Self::Qwen3, Self::Gemma2, Self::Gemma3, Self::Phi3];
 
     /// The name in GGUF files, which also begins the keys of the architecture.
     pub(super) const fn name(self) -> &'static str {
@@ -59,10 +53,7 @@ impl Architecture {
             _ => {
                 let (layer, part) = stem.strip_prefix("blk.")?.split_once('.')?;
                 let layer: u32 = layer.parse().ok()?;
-                return Some(format!(
-                    "model.layers.{layer}.{}.{leaf}",
-                    self.part_of_layer(part)?
-                ));
+                return Some(format!("model.layers.{layer}.{}.{leaf}", self.part_of_layer(part)?));
             }
         };
         Some(format!("{module}.{leaf}"))
@@ -104,26 +95,14 @@ mod tests {
         };
         case(Llama, "output.weight", Some("lm_head.weight"));
         case(Llama, "output_norm.weight", Some("model.norm.weight"));
-        case(
-            Llama,
-            "blk.0.attn_q.weight",
-            Some("model.layers.0.self_attn.q_proj.weight"),
-        );
-        case(
-            Llama,
-            "blk.12.attn_q.bias",
-            Some("model.layers.12.self_attn.q_proj.bias"),
-        );
+        case(Llama, "blk.0.attn_q.weight", Some("model.layers.0.self_attn.q_proj.weight"));
+        case(Llama, "blk.12.attn_q.bias", Some("model.layers.12.self_attn.q_proj.bias"));
         case(
             Llama,
             "blk.3.ffn_norm.weight",
             Some("model.layers.3.post_attention_layernorm.weight"),
         );
-        case(
-            Qwen3,
-            "blk.3.attn_k_norm.weight",
-            Some("model.layers.3.self_attn.k_norm.weight"),
-        );
+        case(Qwen3, "blk.3.attn_k_norm.weight", Some("model.layers.3.self_attn.k_norm.weight"));
         case(
             Gemma3,
             "blk.3.ffn_norm.weight",
@@ -139,16 +118,8 @@ mod tests {
             "blk.3.post_attention_norm.weight",
             Some("model.layers.3.post_attention_layernorm.weight"),
         );
-        case(
-            Phi3,
-            "blk.3.attn_qkv.weight",
-            Some("model.layers.3.self_attn.qkv_proj.weight"),
-        );
-        case(
-            Phi3,
-            "blk.3.ffn_up.weight",
-            Some("model.layers.3.mlp.gate_up_proj.weight"),
-        );
+        case(Phi3, "blk.3.attn_qkv.weight", Some("model.layers.3.self_attn.qkv_proj.weight"));
+        case(Phi3, "blk.3.ffn_up.weight", Some("model.layers.3.mlp.gate_up_proj.weight"));
         case(Phi3, "rope_factors_long.weight", None);
         case(Llama, "blk.3.attn_qkv.weight", None);
         case(Llama, "blk.3.post_ffw_norm.weight", None);

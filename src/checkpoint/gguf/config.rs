@@ -21,10 +21,8 @@ use super::{
 pub(super) fn config(keys: &Keys<'_>, rope_factors: Option<&[f32]>) -> Result<Value, ConfigError> {
     keys.refuse_extras()?;
     let embedding = "token_embd.weight";
-    let embedding = keys
-        .header
-        .tensor(embedding)
-        .ok_or(ConfigError::MissingTensor { tensor: embedding })?;
+    let embedding =
+        keys.header.tensor(embedding).ok_or(ConfigError::MissingTensor { tensor: embedding })?;
     let eps = "attention.layer_norm_rms_epsilon";
     let mut config = json!({
         "model_type": keys.architecture.model_type(),
@@ -76,14 +74,8 @@ fn special_ids(keys: &Keys<'_>) -> Result<Vec<(&'static str, Value)>, ConfigErro
 fn gemma2(keys: &Keys<'_>) -> Result<Vec<(&'static str, Value)>, ConfigError> {
     let cap = |key: &str, default| keys.single(key).map(|cap| decimal(cap.unwrap_or(default)));
     Ok(vec![
-        (
-            "attn_logit_softcapping",
-            cap("attn_logit_softcapping", 50.0)?,
-        ),
-        (
-            "final_logit_softcapping",
-            cap("final_logit_softcapping", 30.0)?,
-        ),
+        ("attn_logit_softcapping", cap("attn_logit_softcapping", 50.0)?),
+        ("final_logit_softcapping", cap("final_logit_softcapping", 30.0)?),
         ("query_pre_attn_scalar", json!(query_scale(keys, 46)?)),
     ])
 }
@@ -116,10 +108,7 @@ fn query_scale(keys: &Keys<'_>, layers_of_largest: u64) -> Result<u64, ConfigErr
 fn gemma3(keys: &Keys<'_>) -> Result<Vec<(&'static str, Value)>, ConfigError> {
     let local = keys.single("rope.freq_base_swa")?.unwrap_or(1e4);
     Ok(vec![
-        (
-            "sliding_window",
-            json!(keys.needed_count("attention.sliding_window")?),
-        ),
+        ("sliding_window", json!(keys.needed_count("attention.sliding_window")?)),
         (
             "sliding_window_pattern",
             json!(keys.count("attention.sliding_window_pattern")?.unwrap_or(6)),
@@ -134,13 +123,10 @@ fn quantization(keys: &Keys<'_>) -> Result<Option<Value>, ConfigError> {
     let mut modules = Vec::new();
     let mut votes: BTreeMap<u32, usize> = BTreeMap::new();
     for tensor in matrices(keys.header) {
-        let name = keys
-            .architecture
-            .mlx_name(&tensor.name)
-            .ok_or_else(|| ConfigError::Tensor {
-                tensor: tensor.name.clone(),
-                architecture: keys.architecture.name(),
-            })?;
+        let name = keys.architecture.mlx_name(&tensor.name).ok_or_else(|| ConfigError::Tensor {
+            tensor: tensor.name.clone(),
+            architecture: keys.architecture.name(),
+        })?;
         let bits = tensor.kind.packed_bits();
         *votes.entry(bits.unwrap_or(0)).or_default() += 1;
         modules.push((name.trim_end_matches(".weight").to_owned(), bits));
@@ -150,15 +136,9 @@ fn quantization(keys: &Keys<'_>) -> Result<Option<Value>, ConfigError> {
         return Ok(None);
     };
     let way = |bits: u32| {
-        let entries = [
-            ("group_size", json!(BLOCK)),
-            ("bits", json!(bits)),
-            ("mode", json!("affine")),
-        ];
-        entries
-            .map(|(key, value)| (key.to_owned(), value))
-            .into_iter()
-            .collect::<Map<_, _>>()
+        let entries =
+            [("group_size", json!(BLOCK)), ("bits", json!(bits)), ("mode", json!("affine"))];
+        entries.map(|(key, value)| (key.to_owned(), value)).into_iter().collect::<Map<_, _>>()
     };
     let mut entries = way(common);
     for (module, bits) in modules {
@@ -173,18 +153,12 @@ fn quantization(keys: &Keys<'_>) -> Result<Option<Value>, ConfigError> {
 
 /// The tensors that a loader might look for packed.
 fn matrices(header: &Header) -> impl Iterator<Item = &TensorInfo> {
-    header
-        .tensors
-        .iter()
-        .filter(|tensor| tensor.shape.len() == 2)
+    header.tensors.iter().filter(|tensor| tensor.shape.len() == 2)
 }
 
 /// The shortest decimal that means this number in single precision: `1e-5`, not `9.99999974e-6`.
 pub(super) fn decimal(number: f32) -> Value {
-    number
-        .to_string()
-        .parse::<f64>()
-        .map_or(Value::Null, |number| json!(number))
+    number.to_string().parse::<f64>().map_or(Value::Null, |number| json!(number))
 }
 
 #[cfg(test)]
@@ -257,25 +231,14 @@ mod tests {
         assert_eq!(ids(sample()), Some(json!(0)));
         let none = Sample::model("llama").count("tokenizer.ggml.eos_token_id", u32::MAX);
         assert_eq!(ids(none), None);
-        assert_eq!(
-            ids(sample().count("tokenizer.ggml.eot_token_id", 0)),
-            Some(json!(0))
-        );
-        assert_eq!(
-            ids(sample().count("tokenizer.ggml.eot_token_id", 2)),
-            Some(json!([0, 2]))
-        );
+        assert_eq!(ids(sample().count("tokenizer.ggml.eot_token_id", 0)), Some(json!(0)));
+        assert_eq!(ids(sample().count("tokenizer.ggml.eot_token_id", 2)), Some(json!([0, 2])));
     }
 
     #[test]
     fn modules_that_differ_from_the_common_packing_are_named() {
         let packed = |sample: Sample, name: &str, kind, bytes| {
-            sample.tensor(
-                &format!("blk.0.{name}.weight"),
-                &[32, 1],
-                kind,
-                &vec![0; bytes],
-            )
+            sample.tensor(&format!("blk.0.{name}.weight"), &[32, 1], kind, &vec![0; bytes])
         };
         let mut sample = Sample::model("llama");
         for name in ["ffn_up", "ffn_gate"] {
@@ -298,10 +261,7 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_refused_by_name() {
         refused(&Sample::default(), "key `general.architecture` is missing");
-        refused(
-            &Sample::model("mamba"),
-            "no architecture `mamba` is read from GGUF files",
-        );
+        refused(&Sample::model("mamba"), "no architecture `mamba` is read from GGUF files");
         refused(
             &Sample::model("llama").count("llama.expert_count", 8),
             "key `llama.expert_count` asks for 8 experts, which is not supported",

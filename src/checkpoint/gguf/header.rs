@@ -181,10 +181,7 @@ mod tests {
 
     #[test]
     fn what_is_no_gguf_of_ours_is_refused_by_name() {
-        assert!(matches!(
-            read(b"PK\x03\x04whatever").unwrap_err(),
-            HeaderError::NotGguf
-        ));
+        assert!(matches!(read(b"PK\x03\x04whatever").unwrap_err(), HeaderError::NotGguf));
         let with_version = |version| Sample::default().version(version);
         refused(&with_version(1), "GGUF version 1 is not read, only 2 and 3");
         refused(&with_version(4), "GGUF version 4 is not read, only 2 and 3");
@@ -193,14 +190,8 @@ mod tests {
             &Sample::default().count("split.count", 3),
             "the model is split into 3 files, which is not supported",
         );
-        refused(
-            &Sample::default().count("a", 1).count("a", 2),
-            "`a` comes twice",
-        );
-        refused(
-            &Sample::default().raw("a", 13, &[]),
-            "key `a` has a value of the unknown kind 13",
-        );
+        refused(&Sample::default().count("a", 1).count("a", 2), "`a` comes twice");
+        refused(&Sample::default().raw("a", 13, &[]), "key `a` has a value of the unknown kind 13");
         refused(
             &Sample::default().raw("a", 8, &[1, 0, 0, 0, 0, 0, 0, 0, 255]),
             "a text in the header is not UTF-8",

@@ -55,16 +55,9 @@ impl<'a> Keys<'a> {
     pub(super) fn of(header: &'a Header) -> Result<Self, ConfigError> {
         let key = "general.architecture";
         let name = needed(header.metadata.text(key)?, key)?;
-        let architecture = Architecture::ALL
-            .into_iter()
-            .find(|known| known.name() == name);
-        let unknown = || ConfigError::Architecture {
-            name: name.to_owned(),
-        };
-        Ok(Self {
-            header,
-            architecture: architecture.ok_or_else(unknown)?,
-        })
+        let architecture = Architecture::ALL.into_iter().find(|known| known.name() == name);
+        let unknown = || ConfigError::Architecture { name: name.to_owned() };
+        Ok(Self { header, architecture: architecture.ok_or_else(unknown)? })
     }
 
     pub(super) fn full(&self, key: &str) -> String {
@@ -88,10 +81,7 @@ impl<'a> Keys<'a> {
     }
 
     pub(super) fn unsupported(&self, key: &str, what: String) -> ConfigError {
-        ConfigError::Unsupported {
-            key: self.full(key),
-            what,
-        }
+        ConfigError::Unsupported { key: self.full(key), what }
     }
 
     pub(super) fn heads(&self) -> Result<u64, MetadataError> {
@@ -114,21 +104,16 @@ impl<'a> Keys<'a> {
             None => width.checked_div(heads).unwrap_or(0),
         };
         if head_dim == 0 || !head_dim.is_multiple_of(2) {
-            return Err(self.unsupported(
-                "attention.head_count",
-                format!("heads of {head_dim} elements"),
-            ));
+            return Err(
+                self.unsupported("attention.head_count", format!("heads of {head_dim} elements"))
+            );
         }
         Ok(head_dim)
     }
 
     /// The base of the rotary frequencies.
     pub(super) fn rope_theta(&self) -> Result<f32, MetadataError> {
-        let default = if self.architecture == Architecture::Gemma3 {
-            1e6
-        } else {
-            1e4
-        };
+        let default = if self.architecture == Architecture::Gemma3 { 1e6 } else { 1e4 };
         Ok(self.single("rope.freq_base")?.unwrap_or(default))
     }
 

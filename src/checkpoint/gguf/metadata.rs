@@ -46,11 +46,7 @@ impl Metadata {
 
     pub(super) fn flag(&self, key: &str) -> Result<Option<bool>, MetadataError> {
         self.read(key, "true or false", |value| {
-            if let Value::Flag(flag) = value {
-                Some(*flag)
-            } else {
-                None
-            }
+            if let Value::Flag(flag) = value { Some(*flag) } else { None }
         })
     }
 
@@ -72,9 +68,7 @@ impl Metadata {
     }
 
     pub(super) fn singles(&self, key: &str) -> Result<Option<Vec<f32>>, MetadataError> {
-        self.read(key, "a list of numbers in single precision", |value| {
-            value.list(Value::single)
-        })
+        self.read(key, "a list of numbers in single precision", |value| value.list(Value::single))
     }
 
     fn read<'a, T>(
@@ -86,40 +80,25 @@ impl Metadata {
         let Some(value) = self.0.get(key) else {
             return Ok(None);
         };
-        let kind = || MetadataError::Kind {
-            key: key.to_owned(),
-            expected,
-        };
+        let kind = || MetadataError::Kind { key: key.to_owned(), expected };
         take(value).map(Some).ok_or_else(kind)
     }
 }
 
 impl Value {
     fn text(&self) -> Option<&str> {
-        if let Self::Text(text) = self {
-            Some(text)
-        } else {
-            None
-        }
+        if let Self::Text(text) = self { Some(text) } else { None }
     }
 
     fn count(&self) -> Option<u64> {
         if let Self::Signed(count) = self {
             return u64::try_from(*count).ok();
         }
-        if let Self::Unsigned(count) = self {
-            Some(*count)
-        } else {
-            None
-        }
+        if let Self::Unsigned(count) = self { Some(*count) } else { None }
     }
 
     fn single(&self) -> Option<f32> {
-        if let Self::Single(number) = self {
-            Some(*number)
-        } else {
-            None
-        }
+        if let Self::Single(number) = self { Some(*number) } else { None }
     }
 
     fn list<'a, T>(&'a self, take: impl Fn(&'a Self) -> Option<T>) -> Option<Vec<T>> {
@@ -132,9 +111,7 @@ impl Value {
 
 /// What was looked up under `key`, which has to be there.
 pub(super) fn needed<T>(found: Option<T>, key: &str) -> Result<T, MetadataError> {
-    found.ok_or_else(|| MetadataError::Missing {
-        key: key.to_owned(),
-    })
+    found.ok_or_else(|| MetadataError::Missing { key: key.to_owned() })
 }
 
 #[cfg(test)]
@@ -143,20 +120,11 @@ mod tests {
 
     #[test]
     fn a_key_of_another_kind_is_an_error_and_a_missing_one_is_none() {
-        let values = [
-            ("n", Value::Signed(-1)),
-            ("t", Value::List(vec![Value::Flag(true)])),
-        ];
+        let values = [("n", Value::Signed(-1)), ("t", Value::List(vec![Value::Flag(true)]))];
         let metadata = Metadata(values.map(|(key, value)| (key.to_owned(), value)).into());
-        assert_eq!(
-            metadata.count("n").unwrap_err().to_string(),
-            "key `n` does not hold a count"
-        );
+        assert_eq!(metadata.count("n").unwrap_err().to_string(), "key `n` does not hold a count");
         assert!(metadata.texts("t").is_err());
         assert_eq!(metadata.text("x"), Ok(None));
-        assert_eq!(
-            needed::<u64>(None, "x").unwrap_err().to_string(),
-            "key `x` is missing"
-        );
+        assert_eq!(needed::<u64>(None, "x").unwrap_err().to_string(), "key `x` is missing");
     }
 }

@@ -91,14 +91,10 @@ impl GgufError {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Read { .. } => "gguf_unreadable",
-            Self::Header {
-                source: HeaderError::TensorKind { .. },
-                ..
-            } => "gguf_tensor_type",
-            Self::Header {
-                source: HeaderError::Cut { .. } | HeaderError::Truncated,
-                ..
-            } => "gguf_truncated",
+            Self::Header { source: HeaderError::TensorKind { .. }, .. } => "gguf_tensor_type",
+            Self::Header { source: HeaderError::Cut { .. } | HeaderError::Truncated, .. } => {
+                "gguf_truncated"
+            }
             Self::Header { .. } => "gguf_malformed",
             Self::Config { .. } => "gguf_unsupported",
             Self::Tokenizer { .. } => "gguf_tokenizer",
@@ -138,35 +134,18 @@ pub struct Gguf {
 /// When the file cannot be read, is cut or malformed, or holds a model or a tensor of a kind that is
 /// not read.
 pub fn open(path: &Path) -> Result<Gguf, GgufError> {
-    let unreadable = |source| GgufError::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let unreadable = |source| GgufError::Read { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(unreadable)?;
     let size_bytes = file.metadata().map_err(unreadable)?.len();
-    let header =
-        Header::read(BufReader::new(&file), size_bytes).map_err(|source| GgufError::Header {
-            path: path.to_owned(),
-            source,
-        })?;
-    let rope_factors = header
-        .tensor(ROPE_FACTORS)
-        .map(|tensor| tensors::values(&mut file, tensor));
+    let header = Header::read(BufReader::new(&file), size_bytes)
+        .map_err(|source| GgufError::Header { path: path.to_owned(), source })?;
+    let rope_factors = header.tensor(ROPE_FACTORS).map(|tensor| tensors::values(&mut file, tensor));
     let rope_factors = rope_factors.transpose().map_err(unreadable)?;
-    let unfit = |source| GgufError::Config {
-        path: path.to_owned(),
-        source,
-    };
+    let unfit = |source| GgufError::Config { path: path.to_owned(), source };
     let keys = Keys::of(&header).map_err(unfit)?;
     let config = config::config(&keys, rope_factors.as_deref()).map_err(unfit)?;
     let sources = sources(&keys).map_err(unfit)?;
-    Ok(Gguf {
-        config,
-        size_bytes,
-        path: path.to_owned(),
-        sources,
-        header,
-    })
+    Ok(Gguf { config, size_bytes, path: path.to_owned(), sources, header })
 }
 
 impl Gguf {
@@ -186,10 +165,7 @@ impl Gguf {
     ///
     /// When the file cannot be read.
     pub fn tensors_as(&self, element: ElementType) -> Result<BTreeMap<String, Array>, GgufError> {
-        let unreadable = |source| GgufError::Read {
-            path: self.path.clone(),
-            source,
-        };
+        let unreadable = |source| GgufError::Read { path: self.path.clone(), source };
         let mut file = File::open(&self.path).map_err(unreadable)?;
         let mut tensors = BTreeMap::new();
         for source in &self.sources {
@@ -202,21 +178,11 @@ impl Gguf {
     ///
     /// Vectors do not count: files keep them in single precision whatever the matrices are.
     pub fn element(&self) -> ElementType {
-        let matrices = self
-            .sources
-            .iter()
-            .filter(|source| source.info.shape.len() > 1);
+        let matrices = self.sources.iter().filter(|source| source.info.shape.len() > 1);
         let all = |wanted: &[TensorType]| {
-            matrices
-                .clone()
-                .all(|source| wanted.contains(&source.info.kind))
+            matrices.clone().all(|source| wanted.contains(&source.info.kind))
         };
-        if all(&[
-            TensorType::F16,
-            TensorType::Q4_0,
-            TensorType::Q4_1,
-            TensorType::Q8_0,
-        ]) {
+        if all(&[TensorType::F16, TensorType::Q4_0, TensorType::Q4_1, TensorType::Q8_0]) {
             ElementType::Float16
         } else if all(&[TensorType::BF16]) {
             ElementType::Bfloat16
@@ -231,31 +197,22 @@ impl Gguf {
     ///
     /// When it is of a kind that is not read.
     pub fn tokenizer(&self) -> Result<Option<TokenizerParts>, GgufError> {
-        tokenizer::tokenizer(&self.header.metadata).map_err(|source| GgufError::Tokenizer {
-            path: self.path.clone(),
-            source,
-        })
+        tokenizer::tokenizer(&self.header.metadata)
+            .map_err(|source| GgufError::Tokenizer { path: self.path.clone(), source })
     }
 }
 
 /// All tensors of the model, with their names and what is to be changed about them.
 fn sources(keys: &Keys<'_>) -> Result<Vec<Source>, ConfigError> {
-    let of_model = keys
-        .header
-        .tensors
-        .iter()
-        .filter(|tensor| tensor.name != ROPE_FACTORS);
+    let of_model = keys.header.tensors.iter().filter(|tensor| tensor.name != ROPE_FACTORS);
     of_model.map(|tensor| source(keys, tensor)).collect()
 }
 
 fn source(keys: &Keys<'_>, tensor: &TensorInfo) -> Result<Source, ConfigError> {
-    let name = keys
-        .architecture
-        .mlx_name(&tensor.name)
-        .ok_or_else(|| ConfigError::Tensor {
-            tensor: tensor.name.clone(),
-            architecture: keys.architecture.name(),
-        })?;
+    let name = keys.architecture.mlx_name(&tensor.name).ok_or_else(|| ConfigError::Tensor {
+        tensor: tensor.name.clone(),
+        architecture: keys.architecture.name(),
+    })?;
     let change = match keys.architecture {
         Architecture::Llama if tensor.name.contains(".attn_q.") => {
             Change::UntwistHeads(keys.heads()?)
@@ -272,21 +229,13 @@ fn source(keys: &Keys<'_>, tensor: &TensorInfo) -> Result<Source, ConfigError> {
         | Architecture::Phi3 => Change::None,
     };
     if let Change::UntwistHeads(heads) = change
-        && !tensor
-            .shape
-            .first()
-            .is_some_and(|rows| rows.is_multiple_of(heads.saturating_mul(2)))
+        && !tensor.shape.first().is_some_and(|rows| rows.is_multiple_of(heads.saturating_mul(2)))
     {
-        return Err(keys.unsupported(
-            "attention.head_count",
-            format!("{heads} heads of `{}`", tensor.name),
-        ));
+        return Err(
+            keys.unsupported("attention.head_count", format!("{heads} heads of `{}`", tensor.name))
+        );
     }
-    Ok(Source {
-        info: tensor.clone(),
-        name,
-        change,
-    })
+    Ok(Source { info: tensor.clone(), name, change })
 }
 
 #[cfg(test)]
@@ -299,9 +248,7 @@ mod tests {
             Sample::model("llama").floats("blk.0.ffn_gate_inp.weight", &[8, 2], &[0.0; 16]);
         let error = open(sample.write().path()).unwrap_err();
         assert_eq!(error.kind(), "gguf_unsupported");
-        let GgufError::Config { source, .. } = error else {
-            panic!("{error}")
-        };
+        let GgufError::Config { source, .. } = error else { panic!("{error}") };
         assert_eq!(
             source.to_string(),
             "architecture `llama` has no tensor `blk.0.ffn_gate_inp.weight`"
@@ -310,10 +257,7 @@ mod tests {
 
     #[test]
     fn a_missing_file_and_a_cut_one_are_told_apart() {
-        assert_eq!(
-            open(Path::new("/nowhere.gguf")).unwrap_err().kind(),
-            "gguf_unreadable"
-        );
+        assert_eq!(open(Path::new("/nowhere.gguf")).unwrap_err().kind(), "gguf_unreadable");
         let bytes = Sample::model("llama").bytes();
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &bytes[..bytes.len() - 1]).unwrap();

@@ -41,43 +41,28 @@ impl PreTokenizer {
     pub(super) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "gpt-2" | "mpt" => PLAIN,
-            "smollm" | "starcoder" | "refact" | "command-r" => Self {
-                expressions: &[r"\p{N}", WORDS],
-                ..PLAIN
-            },
-            "qwen2" | "deepseek-r1-qwen" => Self {
-                expressions: &[QWEN2],
-                composes: true,
-                ..PLAIN
-            },
+            "smollm" | "starcoder" | "refact" | "command-r" => {
+                Self { expressions: &[r"\p{N}", WORDS], ..PLAIN }
+            }
+            "qwen2" | "deepseek-r1-qwen" => Self { expressions: &[QWEN2], composes: true, ..PLAIN },
             "llama-bpe" | "llama3" | "llama-v3" => Self {
                 expressions: &[LLAMA3],
                 takes_whole_parts: true,
                 begins_texts: true,
                 ..PLAIN
             },
-            "smaug-bpe" => Self {
-                expressions: &[LLAMA3],
-                ..PLAIN
-            },
+            "smaug-bpe" => Self { expressions: &[LLAMA3], ..PLAIN },
             "tekken" => Self {
                 expressions: &[TEKKEN],
                 takes_whole_parts: true,
                 begins_texts: true,
                 ..PLAIN
             },
-            "falcon" => Self {
-                expressions: &[r"[\p{P}\$\+<=>\^~\|`]+", WORDS, "[0-9][0-9][0-9]"],
-                ..PLAIN
-            },
+            "falcon" => {
+                Self { expressions: &[r"[\p{P}\$\+<=>\^~\|`]+", WORDS, "[0-9][0-9][0-9]"], ..PLAIN }
+            }
             "deepseek-coder" => Self {
-                expressions: &[
-                    r"[\r\n]",
-                    r"\s?\p{L}+",
-                    r"\s?\p{P}+",
-                    "[一-龥ࠀ-一가-퟿]+",
-                    r"\p{N}",
-                ],
+                expressions: &[r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥ࠀ-一가-퟿]+", r"\p{N}"],
                 ..PLAIN
             },
             "default" => Self {
@@ -90,11 +75,7 @@ impl PreTokenizer {
 
     /// The part of a `tokenizer.json` that changes texts.
     pub(super) fn normalizer(self) -> Value {
-        if self.composes {
-            json!({"type": "NFC"})
-        } else {
-            Value::Null
-        }
+        if self.composes { json!({"type": "NFC"}) } else { Value::Null }
     }
 
     /// The part of a `tokenizer.json` that splits them and spells the parts in bytes.
@@ -131,10 +112,8 @@ mod tests {
         let mut parts = PreTokenizedString::from(text);
         way.pre_tokenize(&mut parts).unwrap();
         let parts = parts.get_splits(OffsetReferential::Original, OffsetType::Byte);
-        let parts: Vec<&str> = parts
-            .iter()
-            .map(|(_, (start, end), _)| &text[*start..*end])
-            .collect();
+        let parts: Vec<&str> =
+            parts.iter().map(|(_, (start, end), _)| &text[*start..*end]).collect();
         assert_eq!(parts, expected, "{name}");
     }
 
@@ -142,26 +121,10 @@ mod tests {
     fn digits_and_line_ends_are_split_as_the_names_say() {
         let text = "It's 1234\n\n x";
         case("gpt-2", text, &["It", "'s", " 1234", "\n\n", " x"]);
-        case(
-            "smollm",
-            text,
-            &["It", "'s", " ", "1", "2", "3", "4", "\n\n", " x"],
-        );
-        case(
-            "qwen2",
-            text,
-            &["It", "'s", " ", "1", "2", "3", "4", "\n\n", " x"],
-        );
-        case(
-            "llama-bpe",
-            text,
-            &["It", "'s", " ", "123", "4", "\n\n", " x"],
-        );
-        case(
-            "default",
-            text,
-            &["It", "'", "s", " ", "123", "4", "\n\n", " x"],
-        );
+        case("smollm", text, &["It", "'s", " ", "1", "2", "3", "4", "\n\n", " x"]);
+        case("qwen2", text, &["It", "'s", " ", "1", "2", "3", "4", "\n\n", " x"]);
+        case("llama-bpe", text, &["It", "'s", " ", "123", "4", "\n\n", " x"]);
+        case("default", text, &["It", "'", "s", " ", "123", "4", "\n\n", " x"]);
         case("tekken", "camelCase 12", &["camel", "Case", " ", "1", "2"]);
     }
 

@@ -23,11 +23,7 @@ pub(super) struct Reader<R> {
 impl<R: Read> Reader<R> {
     /// Reads a file of `size` bytes from its beginning.
     pub(super) fn new(file: R, size: u64) -> Self {
-        Self {
-            file,
-            left: size,
-            items_left: MOST_ITEMS,
-        }
+        Self { file, left: size, items_left: MOST_ITEMS }
     }
 
     pub(super) fn bytes<const N: usize>(&mut self) -> Result<[u8; N], HeaderError> {
@@ -37,10 +33,7 @@ impl<R: Read> Reader<R> {
     }
 
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), HeaderError> {
-        self.left = self
-            .left
-            .checked_sub(bytes.len() as u64)
-            .ok_or(HeaderError::Truncated)?;
+        self.left = self.left.checked_sub(bytes.len() as u64).ok_or(HeaderError::Truncated)?;
         Ok(self.file.read_exact(bytes)?)
     }
 
@@ -54,10 +47,7 @@ impl<R: Read> Reader<R> {
 
     /// Takes `count` off the items that the file may still have.
     pub(super) fn spend(&mut self, count: u64) -> Result<(), HeaderError> {
-        let excessive = HeaderError::Excessive {
-            length: count,
-            limit: MOST_ITEMS,
-        };
+        let excessive = HeaderError::Excessive { length: count, limit: MOST_ITEMS };
         self.items_left = self.items_left.checked_sub(count).ok_or(excessive)?;
         Ok(())
     }
@@ -65,10 +55,7 @@ impl<R: Read> Reader<R> {
     pub(super) fn text(&mut self) -> Result<String, HeaderError> {
         let length = self.u64()?;
         if length > LONGEST_TEXT {
-            return Err(HeaderError::Excessive {
-                length,
-                limit: LONGEST_TEXT,
-            });
+            return Err(HeaderError::Excessive { length, limit: LONGEST_TEXT });
         }
         if length > self.left {
             return Err(HeaderError::Truncated);
@@ -115,10 +102,7 @@ impl<R: Read> Reader<R> {
             11 => Value::Signed(i64::from_le_bytes(self.bytes()?)),
             12 => Value::Double(f64::from_le_bytes(self.bytes()?)),
             _ => {
-                return Err(HeaderError::ValueKind {
-                    key: key.to_owned(),
-                    kind,
-                });
+                return Err(HeaderError::ValueKind { key: key.to_owned(), kind });
             }
         })
     }
@@ -158,10 +142,7 @@ mod tests {
             ("i64", Value::Signed(i64::MIN)),
             ("f64", Value::Double(0.1)),
         ];
-        assert_eq!(
-            values,
-            expected.map(|(key, value)| (key.to_owned(), value)).into()
-        );
+        assert_eq!(values, expected.map(|(key, value)| (key.to_owned(), value)).into());
     }
 
     #[test]

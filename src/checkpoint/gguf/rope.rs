@@ -29,9 +29,9 @@ pub(super) fn scaling(
     let stretched = factors.filter(|factors| factors.is_empty() || !factors.iter().all(is_one));
     match (kind, factor, stretched) {
         (None | Some("none" | "linear"), None, None) => Ok(None),
-        (None | Some("linear"), Some(factor), None) => Ok(Some(
-            json!({"rope_type": "linear", "factor": decimal(factor)}),
-        )),
+        (None | Some("linear"), Some(factor), None) => {
+            Ok(Some(json!({"rope_type": "linear", "factor": decimal(factor)})))
+        }
         (None | Some("none"), None, Some(factors)) => llama3(keys, factors).map(Some),
         (kind, ..) => {
             Err(keys.unsupported("rope.scaling.type", format!("`{}`", kind.unwrap_or("none"))))
@@ -51,10 +51,7 @@ fn llama3(keys: &Keys<'_>, factors: &[f32]) -> Result<Value, ConfigError> {
         1.0 / ((1.0 - share) / factor + share)
     });
     let is_rule = factors.len() as u64 * 2 == head_dim
-        && factors
-            .iter()
-            .zip(expected)
-            .all(|(given, rule)| (given - rule).abs() <= 1e-3 * rule);
+        && factors.iter().zip(expected).all(|(given, rule)| (given - rule).abs() <= 1e-3 * rule);
     if !is_rule {
         return Err(ConfigError::Unsupported {
             key: "rope_freqs.weight".to_owned(),
@@ -107,9 +104,7 @@ mod tests {
         for factors in [&factors[..], &LLAMA_3_2[1..]] {
             let error = read(&llama(), Some(factors)).unwrap_err();
             assert!(
-                error
-                    .to_string()
-                    .starts_with("key `rope_freqs.weight` asks for a factor"),
+                error.to_string().starts_with("key `rope_freqs.weight` asks for a factor"),
                 "{error}"
             );
         }

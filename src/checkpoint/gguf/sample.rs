@@ -12,13 +12,7 @@ pub(super) struct Sample {
 
 impl Default for Sample {
     fn default() -> Self {
-        Self {
-            version: 3,
-            alignment: 32,
-            keys: Vec::new(),
-            key_count: 0,
-            tensors: Vec::new(),
-        }
+        Self { version: 3, alignment: 32, keys: Vec::new(), key_count: 0, tensors: Vec::new() }
     }
 }
 
@@ -49,30 +43,15 @@ impl Sample {
     }
 
     pub(super) fn texts(self, key: &str, values: &[&str]) -> Self {
-        self.list(
-            key,
-            8,
-            values.len(),
-            values.iter().flat_map(|value| text(value)),
-        )
+        self.list(key, 8, values.len(), values.iter().flat_map(|value| text(value)))
     }
 
     pub(super) fn singles(self, key: &str, values: &[f32]) -> Self {
-        self.list(
-            key,
-            6,
-            values.len(),
-            values.iter().flat_map(|value| value.to_le_bytes()),
-        )
+        self.list(key, 6, values.len(), values.iter().flat_map(|value| value.to_le_bytes()))
     }
 
     pub(super) fn integers(self, key: &str, values: &[i32]) -> Self {
-        self.list(
-            key,
-            5,
-            values.len(),
-            values.iter().flat_map(|value| value.to_le_bytes()),
-        )
+        self.list(key, 5, values.len(), values.iter().flat_map(|value| value.to_le_bytes()))
     }
 
     fn list(self, key: &str, kind: u32, length: usize, items: impl Iterator<Item = u8>) -> Self {
@@ -92,10 +71,7 @@ impl Sample {
 
     /// Adds a tensor in single precision.
     pub(super) fn floats(self, name: &str, sides: &[u64], values: &[f32]) -> Self {
-        let data: Vec<u8> = values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
+        let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.tensor(name, sides, 0, &data)
     }
 

@@ -71,26 +71,15 @@ fn merges<'a>(
             .skip(1)
             .filter_map(|(at, _)| {
                 let (left, right) = piece.split_at(at);
-                Some((
-                    *vocabulary.get(left)?,
-                    *vocabulary.get(right)?,
-                    [left, right],
-                ))
+                Some((*vocabulary.get(left)?, *vocabulary.get(right)?, [left, right]))
             })
             .collect();
         halves.sort_unstable();
         let lengths = |[left, right]: [&str; 2]| (left.chars().count(), right.chars().count());
-        found.extend(
-            halves
-                .into_iter()
-                .map(|(_, _, pair)| (score, lengths(pair), pair)),
-        );
+        found.extend(halves.into_iter().map(|(_, _, pair)| (score, lengths(pair), pair)));
     }
     found.sort_by(|left, right| {
-        right
-            .0
-            .total_cmp(&left.0)
-            .then(Reverse(left.1).cmp(&Reverse(right.1)))
+        right.0.total_cmp(&left.0).then(Reverse(left.1).cmp(&Reverse(right.1)))
     });
     found.into_iter().map(|(_, _, pair)| pair).collect()
 }

@@ -8,10 +8,8 @@ use super::{Gguf, open};
 use crate::plan::ElementType;
 
 /// The model that real tests run on, which `cargo xtask test` fetches.
-const SMOLLM2: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/.models/SmolLM2-135M-Instruct.Q4_1.gguf"
-);
+const SMOLLM2: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/.models/SmolLM2-135M-Instruct.Q4_1.gguf");
 
 /// The real model; none, with a word on standard error, where it was not fetched.
 fn model() -> Option<Gguf> {
@@ -54,10 +52,7 @@ fn the_tensors_of_a_real_model_are_those_that_the_reader_of_mlx_finds() {
         ("model.layers.29.self_attn.v_proj", "blk.29.attn_v"),
     ] {
         for part in ["weight", "scales", "biases"] {
-            let theirs = theirs
-                .get_array(&format!("{name}.{part}"))
-                .unwrap()
-                .unwrap();
+            let theirs = theirs.get_array(&format!("{name}.{part}")).unwrap().unwrap();
             let ours = &tensors[&format!("{ours}.{part}")];
             assert_eq!(ours.dtype(), theirs.dtype());
             assert!(ours.eq_values(&theirs).unwrap(), "{name}.{part}");
@@ -73,33 +68,20 @@ fn the_tokenizer_of_a_real_model_gives_the_ids_of_the_original() {
     assert!(parts.chat_template.unwrap().contains("<|im_start|>"));
     // The right-hand sides are what Hugging Face's tokenizer of the same model gives.
     let case = |text: &str, expected: &[u32]| {
-        assert_eq!(
-            parts.tokenizer.encode(text, true).unwrap().get_ids(),
-            expected,
-            "{text}"
-        );
+        assert_eq!(parts.tokenizer.encode(text, true).unwrap().get_ids(), expected, "{text}");
     };
-    case(
-        "The capital of France is Paris.",
-        &[504, 3575, 282, 4649, 314, 7042, 30],
-    );
+    case("The capital of France is Paris.", &[504, 3575, 282, 4649, 314, 7042, 30]);
     case(
         "  def f(x):\n\treturn x ** 2",
-        &[
-            216, 753, 275, 24, 104, 727, 198, 197, 5406, 1792, 1903, 216, 34,
-        ],
+        &[216, 753, 275, 24, 104, 727, 198, 197, 5406, 1792, 1903, 216, 34],
     );
     case(
         "In 2024 I'll pay 1,234.56",
-        &[
-            788, 216, 34, 32, 34, 36, 339, 3060, 2290, 216, 33, 28, 34, 35, 36, 30, 37, 38,
-        ],
+        &[788, 216, 34, 32, 34, 36, 339, 3060, 2290, 216, 33, 28, 34, 35, 36, 30, 37, 38],
     );
     case(
         "Ünïcödé 你好 🙂",
-        &[
-            142, 246, 94, 25972, 83, 7466, 84, 2756, 216, 18645, 250, 48392, 138, 47526,
-        ],
+        &[142, 246, 94, 25972, 83, 7466, 84, 2756, 216, 18645, 250, 48392, 138, 47526],
     );
     case("<|im_start|>user\nhi<|im_end|>", &[1, 4093, 198, 6004, 2]);
 }

@@ -30,20 +30,12 @@ impl TensorInfo {
     ) -> Result<(), HeaderError> {
         let offset = self.start;
         if !offset.is_multiple_of(alignment) {
-            return Err(HeaderError::Misplaced {
-                tensor: self.name.clone(),
-                offset,
-                alignment,
-            });
+            return Err(HeaderError::Misplaced { tensor: self.name.clone(), offset, alignment });
         }
         self.start = data.saturating_add(offset);
         let end = self.start.saturating_add(self.bytes);
         if end > size {
-            return Err(HeaderError::Cut {
-                tensor: self.name.clone(),
-                end,
-                size,
-            });
+            return Err(HeaderError::Cut { tensor: self.name.clone(), end, size });
         }
         Ok(())
     }
@@ -73,28 +65,15 @@ fn one(reader: &mut Reader<impl Read>) -> Result<TensorInfo, HeaderError> {
         let (length, limit) = (dimensions.into(), MOST_DIMENSIONS.into());
         return Err(HeaderError::Excessive { length, limit });
     }
-    let mut shape = (0..dimensions)
-        .map(|_| reader.u64())
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut shape = (0..dimensions).map(|_| reader.u64()).collect::<Result<Vec<_>, _>>()?;
     shape.reverse();
     let kind = reader.u32()?;
     let start = reader.u64()?;
-    let kind = TensorType::from_id(kind).map_err(|kind| HeaderError::TensorKind {
-        tensor: name.clone(),
-        kind,
-    })?;
+    let kind = TensorType::from_id(kind)
+        .map_err(|kind| HeaderError::TensorKind { tensor: name.clone(), kind })?;
     match size(&shape, kind) {
-        Some(bytes) => Ok(TensorInfo {
-            name,
-            kind,
-            shape,
-            start,
-            bytes,
-        }),
-        None => Err(HeaderError::Shape {
-            tensor: name,
-            shape,
-        }),
+        Some(bytes) => Ok(TensorInfo { name, kind, shape, start, bytes }),
+        None => Err(HeaderError::Shape { tensor: name, shape }),
     }
 }
 
@@ -106,18 +85,11 @@ fn size(shape: &[u64], kind: TensorType) -> Option<u64> {
     if !row.is_multiple_of(elements) || is_packed_vector {
         return None;
     }
-    let count = shape
-        .iter()
-        .try_fold(1u64, |count, &side| count.checked_mul(side))?;
+    let count = shape.iter().try_fold(1u64, |count, &side| count.checked_mul(side))?;
     // MLX counts in 32 bits, signed: packed words where there are any, else elements.
     let counted = count / u64::from(kind.packed_bits().map_or(1, |bits| 32 / bits));
-    let is_countable = count > 0
-        && [counted, row]
-            .iter()
-            .all(|&side| i32::try_from(side).is_ok());
-    is_countable
-        .then(|| (count / elements).checked_mul(bytes))
-        .flatten()
+    let is_countable = count > 0 && [counted, row].iter().all(|&side| i32::try_from(side).is_ok());
+    is_countable.then(|| (count / elements).checked_mul(bytes)).flatten()
 }
 
 #[cfg(test)]
@@ -137,9 +109,7 @@ mod tests {
     #[test]
     fn tensors_lie_where_the_alignment_puts_them() {
         for (version, alignment) in [(2, 32u32), (3, 64), (3, 8)] {
-            let mut sample = Sample::full()
-                .count("general.alignment", alignment)
-                .version(version);
+            let mut sample = Sample::full().count("general.alignment", alignment).version(version);
             sample.alignment = alignment as usize;
             let bytes = sample.bytes();
             let header = read(&bytes).unwrap();
@@ -175,10 +145,7 @@ mod tests {
         case(&[0, 4], 0, "[4, 0]");
         case(&[1 << 40, 1 << 40], 0, "[1099511627776, 1099511627776]");
         case(&[1 << 16, 1 << 16], 0, "[65536, 65536]");
-        refused(
-            &Sample::full().tensor("a", &[1], 0, &[0; 4]),
-            "`a` comes twice",
-        );
+        refused(&Sample::full().tensor("a", &[1], 0, &[0; 4]), "`a` comes twice");
     }
 
     #[test]
@@ -188,10 +155,7 @@ mod tests {
         let error = read(&bytes[..cut]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!(
-                "tensor `b` ends at byte {}, but the file has only {cut}",
-                bytes.len()
-            )
+            format!("tensor `b` ends at byte {}, but the file has only {cut}", bytes.len())
         );
     }
 }

@@ -51,10 +51,8 @@ pub(super) fn read(
     let Some(bits) = kind.packed_bits() else {
         let array = match source.change {
             Change::SubtractOne => {
-                let values: Vec<f32> = floats(&bytes, kind)
-                    .iter()
-                    .map(|value| value - 1.0)
-                    .collect();
+                let values: Vec<f32> =
+                    floats(&bytes, kind).iter().map(|value| value - 1.0).collect();
                 array(&values, shape, element)
             }
             Change::None | Change::UntwistHeads(_) => dense(&bytes, kind, shape, element),
@@ -62,27 +60,14 @@ pub(super) fn read(
         into.insert(source.name.clone(), array);
         return Ok(());
     };
-    let Packed {
-        words,
-        scales,
-        biases,
-    } = unpack(&bytes, kind);
+    let Packed { words, scales, biases } = unpack(&bytes, kind);
     let stem = source.name.trim_end_matches(".weight");
     // Only matrices are packed.
     let row = shape.last().copied().unwrap_or(1);
     let narrower = |by: u32| [rows(&source.info), row / u64::from(by)];
-    into.insert(
-        source.name.clone(),
-        Array::from_slice(&words, &sides(&narrower(32 / bits))),
-    );
-    into.insert(
-        format!("{stem}.scales"),
-        array(&scales, &narrower(32), element),
-    );
-    into.insert(
-        format!("{stem}.biases"),
-        array(&biases, &narrower(32), element),
-    );
+    into.insert(source.name.clone(), Array::from_slice(&words, &sides(&narrower(32 / bits))));
+    into.insert(format!("{stem}.scales"), array(&scales, &narrower(32), element));
+    into.insert(format!("{stem}.biases"), array(&biases, &narrower(32), element));
     Ok(())
 }
 
@@ -113,10 +98,7 @@ fn untwist(bytes: &[u8], rows: u64, heads: u64) -> Vec<u8> {
     let mut ordered = Vec::with_capacity(bytes.len());
     for head in bytes.chunks(head) {
         for half in 0..2 {
-            head.chunks(row)
-                .skip(half)
-                .step_by(2)
-                .for_each(|row| ordered.extend_from_slice(row));
+            head.chunks(row).skip(half).step_by(2).for_each(|row| ordered.extend_from_slice(row));
         }
     }
     ordered
@@ -145,12 +127,7 @@ fn floats(bytes: &[u8], kind: TensorType) -> Vec<f32> {
 }
 
 fn numbers<const N: usize, T>(bytes: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<T> {
-    bytes
-        .as_chunks()
-        .0
-        .iter()
-        .map(|bytes| number(*bytes))
-        .collect()
+    bytes.as_chunks().0.iter().map(|bytes| number(*bytes)).collect()
 }
 
 /// Words of packed elements; every group of 32 has a scale and a bias.
@@ -172,12 +149,8 @@ fn unpack(bytes: &[u8], kind: TensorType) -> Packed {
         TensorType::Q4_1 => {
             for [low, high, from_low, from_high, quants @ ..] in bytes.as_chunks::<20>().0 {
                 packed.words.extend(words_of_halves(quants));
-                packed
-                    .scales
-                    .push(f16::from_le_bytes([*low, *high]).to_f32());
-                packed
-                    .biases
-                    .push(f16::from_le_bytes([*from_low, *from_high]).to_f32());
+                packed.scales.push(f16::from_le_bytes([*low, *high]).to_f32());
+                packed.biases.push(f16::from_le_bytes([*from_low, *from_high]).to_f32());
             }
         }
         TensorType::Q8_0 => {
@@ -206,17 +179,9 @@ impl Packed {
 fn words_of_halves(quants: &[u8; 16]) -> [u32; 4] {
     let (first, second) = quants.split_at(8);
     let word = |bytes: &[u8], shift: u32| {
-        bytes
-            .iter()
-            .rev()
-            .fold(0, |word, byte| word << 4 | u32::from(byte >> shift & 15))
+        bytes.iter().rev().fold(0, |word, byte| word << 4 | u32::from(byte >> shift & 15))
     };
-    [
-        word(first, 0),
-        word(second, 0),
-        word(first, 4),
-        word(second, 4),
-    ]
+    [word(first, 0), word(second, 0), word(first, 4), word(second, 4)]
 }
 
 fn array(values: &[f32], shape: &[u64], element: ElementType) -> Array {
@@ -253,9 +218,7 @@ mod tests {
             .words
             .iter()
             .flat_map(|word| places.clone().map(move |place| word >> place & mask));
-        quants
-            .map(|quant| quant as f32 * packed.scales[0] + packed.biases[0])
-            .collect()
+        quants.map(|quant| quant as f32 * packed.scales[0] + packed.biases[0]).collect()
     }
 
     #[test]
@@ -279,24 +242,15 @@ mod tests {
     #[test]
     fn a_block_of_q8_0_keeps_its_signs() {
         // Scale 0.25; the bytes are -128, -96, … 96 in steps of 32, four times over.
-        let quants: Vec<u8> = (0..32u8)
-            .map(|index| (index % 8).wrapping_mul(32).wrapping_add(128))
-            .collect();
+        let quants: Vec<u8> =
+            (0..32u8).map(|index| (index % 8).wrapping_mul(32).wrapping_add(128)).collect();
         let block = [&[0x00, 0x34], &quants[..]].concat();
         let step = [-32.0f32, -24.0, -16.0, -8.0, 0.0, 8.0, 16.0, 24.0];
-        assert_eq!(
-            unpacked(&unpack(&block, TensorType::Q8_0), 8),
-            step.repeat(4)
-        );
+        assert_eq!(unpacked(&unpack(&block, TensorType::Q8_0), 8), step.repeat(4));
     }
 
     fn values(array: &Array) -> Vec<f32> {
-        array
-            .as_dtype(Dtype::Float32)
-            .unwrap()
-            .try_as_slice::<f32>()
-            .unwrap()
-            .to_vec()
+        array.as_dtype(Dtype::Float32).unwrap().try_as_slice::<f32>().unwrap().to_vec()
     }
 
     fn tensors(sample: &Sample) -> BTreeMap<String, Array> {
@@ -308,11 +262,7 @@ mod tests {
     #[test]
     fn rows_of_llama_queries_and_keys_are_put_into_the_order_of_mlx() {
         // Two query heads of four rows and one key head; every row holds its own number.
-        let rows = |count: u8| {
-            (0..count)
-                .flat_map(|row| [f32::from(row); 8])
-                .collect::<Vec<f32>>()
-        };
+        let rows = |count: u8| (0..count).flat_map(|row| [f32::from(row); 8]).collect::<Vec<f32>>();
         let biases = [0.0, 1.0, 2.0, 3.0];
         let sample = Sample::model("llama")
             .count("llama.attention.head_count_kv", 1)
@@ -327,10 +277,7 @@ mod tests {
         };
         assert_eq!(firsts("q_proj"), [0.0, 2.0, 1.0, 3.0, 4.0, 6.0, 5.0, 7.0]);
         assert_eq!(firsts("k_proj"), [0.0, 2.0, 1.0, 3.0]);
-        assert_eq!(
-            values(&tensors["model.layers.0.self_attn.k_proj.bias"]),
-            [0.0, 2.0, 1.0, 3.0]
-        );
+        assert_eq!(values(&tensors["model.layers.0.self_attn.k_proj.bias"]), [0.0, 2.0, 1.0, 3.0]);
         assert_eq!(firsts("v_proj"), [0.0, 1.0, 2.0, 3.0]);
     }
 
@@ -342,10 +289,7 @@ mod tests {
             .floats("blk.0.ffn_up.weight", &[2, 1], &[1.0, 1.5]);
         let tensors = tensors(&sample);
         assert_eq!(values(&tensors["model.norm.weight"]), [0.0, 0.5, -0.75]);
-        assert_eq!(
-            values(&tensors["model.layers.0.mlp.up_proj.weight"]),
-            [1.0, 1.5]
-        );
+        assert_eq!(values(&tensors["model.layers.0.mlp.up_proj.weight"]), [1.0, 1.5]);
     }
 
     #[test]
@@ -358,17 +302,13 @@ mod tests {
         assert_eq!(gguf.element(), ElementType::Float32);
         let file = sample.write();
         let gguf = gguf::open(file.path()).unwrap();
-        for (element, dtype) in [
-            (ElementType::Float16, Dtype::Float16),
-            (ElementType::Bfloat16, Dtype::Bfloat16),
-        ] {
+        for (element, dtype) in
+            [(ElementType::Float16, Dtype::Float16), (ElementType::Bfloat16, Dtype::Bfloat16)]
+        {
             let tensors = gguf.tensors_as(element).unwrap();
             assert!(tensors.values().all(|tensor| tensor.dtype() == dtype));
             assert_eq!(values(&tensors["model.norm.weight"]), [1.0, -2.0]);
-            assert_eq!(
-                values(&tensors["model.layers.0.mlp.up_proj.weight"]),
-                [1.0, 2.0]
-            );
+            assert_eq!(values(&tensors["model.layers.0.mlp.up_proj.weight"]), [1.0, 2.0]);
         }
     }
 }

@@ -79,36 +79,24 @@ pub(super) fn tokenizer(metadata: &Metadata) -> Result<Option<TokenizerParts>, T
         "gpt2" => byte_pairs(metadata, &tokens)?,
         "llama" => {
             let scores = sentence_piece_scores(metadata, tokens.texts.len())?;
-            let begins = metadata
-                .flag("tokenizer.ggml.add_space_prefix")?
-                .unwrap_or(true);
-            let space = if begins {
-                sentence_piece::Space::First
-            } else {
-                sentence_piece::Space::Between
-            };
+            let begins = metadata.flag("tokenizer.ggml.add_space_prefix")?.unwrap_or(true);
+            let space =
+                if begins { sentence_piece::Space::First } else { sentence_piece::Space::Between };
             (sentence_piece::parts(&tokens, &scores, space), true)
         }
         name => {
-            return Err(TokenizerError::Model {
-                name: name.to_owned(),
-            });
+            return Err(TokenizerError::Model { name: name.to_owned() });
         }
     };
     let special_tokens = special_tokens(metadata, &tokens)?;
     file.insert("version".to_owned(), json!("1.0"));
     let wrapping = wrapping(metadata, begins_texts, &special_tokens)?;
     file.insert("post_processor".to_owned(), wrapping.unwrap_or_default());
-    let tokenizer = Value::from(file)
-        .to_string()
-        .parse()
-        .map_err(|source| TokenizerError::Parts { source })?;
+    let tokenizer =
+        Value::from(file).to_string().parse().map_err(|source| TokenizerError::Parts { source })?;
     Ok(Some(TokenizerParts {
         tokenizer,
-        special_tokens: special_tokens
-            .into_iter()
-            .map(|(name, (_, text))| (name, text))
-            .collect(),
+        special_tokens: special_tokens.into_iter().map(|(name, (_, text))| (name, text)).collect(),
         chat_template: metadata.text("tokenizer.chat_template")?.map(str::to_owned),
     }))
 }
@@ -119,9 +107,8 @@ fn byte_pairs(
     tokens: &Tokens<'_>,
 ) -> Result<(Map<String, Value>, bool), TokenizerError> {
     let name = metadata.text("tokenizer.ggml.pre")?.unwrap_or("default");
-    let way = PreTokenizer::named(name).ok_or_else(|| TokenizerError::PreTokenizer {
-        name: name.to_owned(),
-    })?;
+    let way = PreTokenizer::named(name)
+        .ok_or_else(|| TokenizerError::PreTokenizer { name: name.to_owned() })?;
     let key = "tokenizer.ggml.merges";
     let merges = needed(metadata.texts(key)?, key)?;
     let (vocabulary, added) = tokens.split();
@@ -146,11 +133,7 @@ fn sentence_piece_scores(metadata: &Metadata, tokens: usize) -> Result<Vec<f32>,
 }
 
 pub(super) fn into_map(value: Value) -> Map<String, Value> {
-    if let Value::Object(map) = value {
-        map
-    } else {
-        Map::new()
-    }
+    if let Value::Object(map) = value { map } else { Map::new() }
 }
 
 /// Ids and texts of the special tokens, by the names that templates use.
@@ -158,12 +141,7 @@ fn special_tokens(
     metadata: &Metadata,
     tokens: &Tokens<'_>,
 ) -> Result<BTreeMap<String, (u64, String)>, TokenizerError> {
-    let names = [
-        ("bos", "bos"),
-        ("eos", "eos"),
-        ("unk", "unknown"),
-        ("pad", "padding"),
-    ];
+    let names = [("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding")];
     let mut found = BTreeMap::new();
     for (name, in_file) in names {
         let Some(id) = token_id(metadata, in_file)? else {
@@ -190,10 +168,7 @@ fn wrapping(
 ) -> Result<Option<Value>, TokenizerError> {
     let asked = |key, default| Ok::<_, MetadataError>(metadata.flag(key)?.unwrap_or(default));
     let token = |name, is_asked: bool| special_tokens.get(name).filter(|_| is_asked);
-    let first = token(
-        "bos_token",
-        asked("tokenizer.ggml.add_bos_token", begins_texts)?,
-    );
+    let first = token("bos_token", asked("tokenizer.ggml.add_bos_token", begins_texts)?);
     let last = token("eos_token", asked("tokenizer.ggml.add_eos_token", false)?);
     if first.is_none() && last.is_none() {
         return Ok(None);
@@ -202,18 +177,10 @@ fn wrapping(
     let sequence = |name: &str| json!({"Sequence": {"id": name, "type_id": 0}});
     let around = |middle: &[&str]| {
         let middle = middle.iter().map(|name| sequence(name));
-        first
-            .map(piece)
-            .into_iter()
-            .chain(middle)
-            .chain(last.map(piece))
-            .collect::<Vec<_>>()
+        first.map(piece).into_iter().chain(middle).chain(last.map(piece)).collect::<Vec<_>>()
     };
     let entry = |(id, text): &(u64, String)| {
-        (
-            text.clone(),
-            json!({"id": text, "ids": [id], "tokens": [text]}),
-        )
+        (text.clone(), json!({"id": text, "ids": [id], "tokens": [text]}))
     };
     let entries: Map<String, Value> = [first, last].into_iter().flatten().map(entry).collect();
     Ok(Some(json!({
@@ -229,11 +196,7 @@ mod tests {
 
     fn read(sample: &Sample) -> Result<Option<TokenizerParts>, TokenizerError> {
         let bytes = sample.bytes();
-        tokenizer(
-            &Header::read(bytes.as_slice(), bytes.len() as u64)
-                .unwrap()
-                .metadata,
-        )
+        tokenizer(&Header::read(bytes.as_slice(), bytes.len() as u64).unwrap().metadata)
     }
 
     fn byte_pairs() -> Sample {
@@ -251,12 +214,7 @@ mod tests {
 
     fn ids(sample: &Sample, text: &str) -> Vec<u32> {
         let parts = read(sample).unwrap().unwrap();
-        parts
-            .tokenizer
-            .encode(text, true)
-            .unwrap()
-            .get_ids()
-            .to_vec()
+        parts.tokenizer.encode(text, true).unwrap().get_ids().to_vec()
     }
 
     #[test]
@@ -267,10 +225,7 @@ mod tests {
     #[test]
     fn rows_that_fill_up_the_matrix_are_no_tokens() {
         let tokenizer = read(&byte_pairs()).unwrap().unwrap().tokenizer;
-        assert_eq!(
-            (tokenizer.id_to_token(6), tokenizer.id_to_token(7)),
-            (None, None)
-        );
+        assert_eq!((tokenizer.id_to_token(6), tokenizer.id_to_token(7)), (None, None));
         assert_eq!(tokenizer.get_vocab_size(true), 6);
     }
 
@@ -278,9 +233,7 @@ mod tests {
     fn a_text_begins_and_ends_as_the_file_says() {
         let bos = "tokenizer.ggml.add_bos_token";
         assert_eq!(ids(&byte_pairs().flag(bos, true), "a"), [0, 2]);
-        let both = byte_pairs()
-            .flag(bos, true)
-            .flag("tokenizer.ggml.add_eos_token", true);
+        let both = byte_pairs().flag(bos, true).flag("tokenizer.ggml.add_eos_token", true);
         assert_eq!(ids(&both, "a"), [0, 2, 1]);
         // Llama 3 begins texts without saying so.
         let llama3 = |sample: Sample| sample.text("tokenizer.ggml.pre", "llama-bpe");
@@ -298,10 +251,7 @@ mod tests {
                     &["<unk>", "<s>", "<0xC3>", "<0xA9>", "▁", "a", "▁a"],
                 )
                 .integers("tokenizer.ggml.token_type", &[2, 3, 6, 6, 1, 1, 1])
-                .singles(
-                    "tokenizer.ggml.scores",
-                    &[0.0, 0.0, 0.0, 0.0, -1.0, -2.0, -3.0],
-                )
+                .singles("tokenizer.ggml.scores", &[0.0, 0.0, 0.0, 0.0, -1.0, -2.0, -3.0])
                 .count("tokenizer.ggml.bos_token_id", 1)
                 .flag("tokenizer.ggml.add_space_prefix", space)
         };
@@ -311,15 +261,12 @@ mod tests {
 
     #[test]
     fn names_and_the_template_are_handed_over() {
-        let parts = read(&byte_pairs().text("tokenizer.chat_template", "{{ x }}"))
-            .unwrap()
-            .unwrap();
+        let parts =
+            read(&byte_pairs().text("tokenizer.chat_template", "{{ x }}")).unwrap().unwrap();
         let tokens = [("bos_token", "<s>"), ("eos_token", "</s>")];
         assert_eq!(
             parts.special_tokens,
-            tokens
-                .map(|(name, text)| (name.to_owned(), text.to_owned()))
-                .into()
+            tokens.map(|(name, text)| (name.to_owned(), text.to_owned())).into()
         );
         assert_eq!(parts.chat_template.as_deref(), Some("{{ x }}"));
     }
@@ -358,9 +305,6 @@ mod tests {
             .text("tokenizer.ggml.model", "gpt2")
             .texts("tokenizer.ggml.tokens", &["a"])
             .integers("tokenizer.ggml.token_type", &[]);
-        refused(
-            &short,
-            "key `tokenizer.ggml.token_type` has 0 items for 1 tokens",
-        );
+        refused(&short, "key `tokenizer.ggml.token_type` has 0 items for 1 tokens");
     }
 }

@@ -54,12 +54,7 @@ impl<'a> Tokens<'a> {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &'a str, Kind)> {
         let kinds = self.kinds.iter().copied();
-        self.texts
-            .iter()
-            .copied()
-            .zip(kinds)
-            .enumerate()
-            .map(|(id, (text, kind))| (id, text, kind))
+        self.texts.iter().copied().zip(kinds).enumerate().map(|(id, (text, kind))| (id, text, kind))
     }
 
     /// Ids by text, and the tokens that are taken whole wherever they stand.

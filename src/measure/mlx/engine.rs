@@ -31,25 +31,15 @@ pub(super) struct MlxEngine {
 
 impl MlxEngine {
     pub(super) fn new(opened: Opened, prefill_chunk: u32) -> Self {
-        Self {
-            opened,
-            prefill_chunk,
-            is_broken: false,
-        }
+        Self { opened, prefill_chunk, is_broken: false }
     }
 
     /// The tokenizer that a chat needs, or why there can be none.
     fn chat_tokenizer(&self) -> Result<&Tokenizer, EngineError> {
-        let refused = |kind, reason: &str| EngineError::Refused {
-            kind,
-            reason: reason.to_owned(),
-        };
+        let refused = |kind, reason: &str| EngineError::Refused { kind, reason: reason.to_owned() };
         match (&self.opened.tokenizer, &self.opened.tokenizer_lack) {
             (Some(tokenizer), _) if tokenizer.has_chat_template() => Ok(tokenizer),
-            (Some(_), _) => Err(refused(
-                "template_missing",
-                "the model has no chat template",
-            )),
+            (Some(_), _) => Err(refused("template_missing", "the model has no chat template")),
             (None, Some(lack)) => Err(refused(lack.kind, &lack.reason)),
             (None, None) => Err(refused("tokenizer_missing", "the model has no tokenizer")),
         }
@@ -59,10 +49,7 @@ impl MlxEngine {
         match work {
             Work::Throughput { prompt_tokens, .. } => {
                 let length = *prompt_tokens as usize;
-                match (
-                    &self.opened.tokenizer,
-                    NonZeroU32::new(self.opened.model.vocabulary()),
-                ) {
+                match (&self.opened.tokenizer, NonZeroU32::new(self.opened.model.vocabulary())) {
                     (Some(tokenizer), _) => {
                         text::ids_of_length(tokenizer, length).map_err(|error| unwritten(&error))
                     }
@@ -73,10 +60,8 @@ impl MlxEngine {
                 }
             }
             Work::Chat { prompt, .. } => {
-                let options = ChatOptions {
-                    enable_thinking: None,
-                    now: ZonedDateTime::now().datetime(),
-                };
+                let options =
+                    ChatOptions { enable_thinking: None, now: ZonedDateTime::now().datetime() };
                 self.chat_tokenizer()?
                     .chat_ids(&[Message::user(prompt)], options)
                     .map_err(|error| unwritten(&error))
@@ -87,11 +72,7 @@ impl MlxEngine {
 
 /// A prompt that could not be written.
 fn unwritten(error: &TextError) -> EngineError {
-    EngineError::Failed {
-        stage: Stage::Prompt,
-        kind: "prompt",
-        message: sentence(error),
-    }
+    EngineError::Failed { stage: Stage::Prompt, kind: "prompt", message: sentence(error) }
 }
 
 impl Engine for MlxEngine {
@@ -110,14 +91,10 @@ impl Engine for MlxEngine {
         seen: &mut dyn FnMut(Event),
     ) -> Result<Answer, EngineError> {
         let prompt_ids = self.prompt_ids(work)?;
-        seen(Event::PromptReady {
-            tokens: u32::try_from(prompt_ids.len()).unwrap_or(u32::MAX),
-        });
+        seen(Event::PromptReady { tokens: u32::try_from(prompt_ids.len()).unwrap_or(u32::MAX) });
         let nothing = BTreeSet::new();
         let (max_tokens, stop) = match work {
-            Work::Throughput {
-                generation_tokens, ..
-            } => (*generation_tokens, &nothing),
+            Work::Throughput { generation_tokens, .. } => (*generation_tokens, &nothing),
             Work::Chat { max_tokens, .. } => (*max_tokens, &self.opened.stop),
         };
         let request = Request {
@@ -152,12 +129,7 @@ impl Engine for MlxEngine {
             End::Stop(id) => Finish::Stop { id },
             End::Length | End::Broken => Finish::Length,
         };
-        Ok(Answer {
-            prompt_ids,
-            ids,
-            finish,
-            text,
-        })
+        Ok(Answer { prompt_ids, ids, finish, text })
     }
 
     fn reset_peak_memory(&mut self) {
@@ -190,18 +162,8 @@ fn failed(error: &GenerateError) -> EngineError {
     let (stage, kind) = match error {
         GenerateError::EmptyPrompt => (Stage::Prompt, "prompt_empty"),
         GenerateError::UnknownId { .. } => (Stage::Prompt, "prompt_id_unknown"),
-        GenerateError::Mlx {
-            phase: Phase::Prefill,
-            ..
-        } => (Stage::Prefill, "mlx"),
-        GenerateError::Mlx {
-            phase: Phase::Decode,
-            ..
-        } => (Stage::Decode, "mlx"),
+        GenerateError::Mlx { phase: Phase::Prefill, .. } => (Stage::Prefill, "mlx"),
+        GenerateError::Mlx { phase: Phase::Decode, .. } => (Stage::Decode, "mlx"),
     };
-    EngineError::Failed {
-        stage,
-        kind,
-        message: sentence(error),
-    }
+    EngineError::Failed { stage, kind, message: sentence(error) }
 }

@@ -82,11 +82,7 @@ pub fn use_device(device: Device) -> Result<Runtime, Failure> {
             return Err(failure);
         }
     };
-    let device = if on_gpu {
-        mlx_rs::Device::gpu()
-    } else {
-        mlx_rs::Device::cpu()
-    };
+    let device = if on_gpu { mlx_rs::Device::gpu() } else { mlx_rs::Device::cpu() };
     mlx_rs::Device::set_default(&device);
     let info = ffi::device_info();
     Ok(Runtime {
@@ -106,10 +102,7 @@ struct MlxLoader {
 
 impl MlxLoader {
     fn new(model: &str) -> Self {
-        Self {
-            model: model.to_owned(),
-            warnings: Vec::new(),
-        }
+        Self { model: model.to_owned(), warnings: Vec::new() }
     }
 }
 
@@ -130,11 +123,7 @@ impl Loader for MlxLoader {
         warnings.append(&mut opened.warnings);
         let loaded = opened.loaded.clone();
         let engine = Box::new(MlxEngine::new(opened, job.settings.prefill_chunk));
-        Ok(Loading {
-            engine,
-            loaded,
-            warnings,
-        })
+        Ok(Loading { engine, loaded, warnings })
     }
 
     fn release(&mut self, engine: Box<dyn Engine>) {
@@ -151,8 +140,6 @@ mod tests {
     #[test]
     fn the_named_version_is_the_locked_one() {
         let lock = include_str!("../../../Cargo.lock");
-        assert!(lock.contains(&format!(
-            "name = \"mlx-rs\"\nversion = \"{MLX_RS_VERSION}\""
-        )));
+        assert!(lock.contains(&format!("name = \"mlx-rs\"\nversion = \"{MLX_RS_VERSION}\"")));
     }
 }

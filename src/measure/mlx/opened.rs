@@ -67,20 +67,14 @@ impl From<OpenError> for Failure {
             OpenError::Locate(cause) => (Stage::Resolve, cause.kind(), cause.hint()),
             OpenError::Load(cause) => (Stage::Load, cause.kind(), cause.hint()),
         };
-        Self {
-            hint,
-            ..Self::new(stage, kind, sentence(&error))
-        }
+        Self { hint, ..Self::new(stage, kind, sentence(&error)) }
     }
 }
 
 /// An error and its causes on one line.
 pub fn sentence(error: &dyn Error) -> String {
     let causes = iter::successors(Some(error), |&error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Finds, loads and evaluates the model that `argument` names: a path or a hub id.
@@ -97,10 +91,7 @@ pub fn open(
     let began = Instant::now();
     let description = Description::read(location)?;
     models::family(description.model_type()?)?;
-    let options = LoadOptions {
-        dtype: settings.dtype,
-        dequantize: settings.dequantize,
-    };
+    let options = LoadOptions { dtype: settings.dtype, dequantize: settings.dequantize };
     let checkpoint = Checkpoint::open(&description, options)?;
     let mut facts = facts(&checkpoint)?;
     let (model, parameters) = models::load(checkpoint)?;
@@ -123,10 +114,7 @@ pub fn open(
     let stop = text::stop_ids(description.config(), generation_config, tokenizer.as_ref());
     facts.stop_tokens = stop
         .iter()
-        .map(|&id| StopToken {
-            id,
-            text: tokenizer.as_ref().and_then(|t| t.token_text(id)),
-        })
+        .map(|&id| StopToken { id, text: tokenizer.as_ref().and_then(|t| t.token_text(id)) })
         .collect();
     let load_us = open_us + weights_us + tokenizer_us;
     Ok(Opened {
@@ -155,11 +143,7 @@ pub(super) fn memory() -> Memory {
     let active = bytes(active_memory());
     // A reset sets the peak to nothing, not to what is in use.
     let peak = bytes(peak_memory()).max(active);
-    Memory {
-        active_bytes: active,
-        peak_bytes: peak,
-        process_peak_bytes: process::peak_bytes(),
-    }
+    Memory { active_bytes: active, peak_bytes: peak, process_peak_bytes: process::peak_bytes() }
 }
 
 fn microseconds(since: Instant) -> u64 {
@@ -212,15 +196,9 @@ fn facts(checkpoint: &Checkpoint<'_>) -> Result<ModelFacts, LoadError> {
 
 /// The element type of what flows through the model: that of the embedding, or of its scales.
 fn activation_type(parameters: &Parameters) -> String {
-    let names = [
-        (Dtype::Float32, "float32"),
-        (Dtype::Float16, "float16"),
-        (Dtype::Bfloat16, "bfloat16"),
-    ];
+    let names =
+        [(Dtype::Float32, "float32"), (Dtype::Float16, "float16"), (Dtype::Bfloat16, "bfloat16")];
     let name = |dtype| names.iter().find(|(known, _)| *known == dtype);
-    let first = parameters
-        .arrays
-        .iter()
-        .find_map(|array| name(array.dtype()));
+    let first = parameters.arrays.iter().find_map(|array| name(array.dtype()));
     first.map_or("unknown", |(_, name)| name).to_owned()
 }

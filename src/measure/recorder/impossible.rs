@@ -27,11 +27,7 @@ pub(super) enum Impossible {
     #[error(
         "{prompt} prompt tokens and {answer} generated ones that end by `{finish}` are not what was asked for"
     )]
-    OtherLength {
-        prompt: u32,
-        answer: usize,
-        finish: &'static str,
-    },
+    OtherLength { prompt: u32, answer: usize, finish: &'static str },
 }
 
 impl Impossible {
@@ -51,9 +47,7 @@ impl Impossible {
 /// Tokens after which an answer to `work` is cut.
 pub(super) fn budget(work: &Work) -> u32 {
     match *work {
-        Work::Throughput {
-            generation_tokens, ..
-        } => generation_tokens,
+        Work::Throughput { generation_tokens, .. } => generation_tokens,
         Work::Chat { max_tokens, .. } => max_tokens,
     }
 }
@@ -72,10 +66,9 @@ pub(super) fn check_answer(
         return Err(Impossible::OtherIds);
     }
     let is_as_long_as_asked = match *work {
-        Work::Throughput {
-            prompt_tokens: asked,
-            ..
-        } => prompt_tokens == asked && answer.finish == Finish::Length,
+        Work::Throughput { prompt_tokens: asked, .. } => {
+            prompt_tokens == asked && answer.finish == Finish::Length
+        }
         Work::Chat { .. } => true,
     };
     let ends_as_it_says = match answer.finish {

@@ -57,13 +57,11 @@ pub fn record(
         }
     })?;
     let ended_us = recorder.elapsed_us();
-    recorder
-        .finish(work, answer, ended_us, engine.memory())
-        .map_err(|error| EngineError::Failed {
-            stage: error.stage(),
-            kind: "events",
-            message: error.to_string(),
-        })
+    recorder.finish(work, answer, ended_us, engine.memory()).map_err(|error| EngineError::Failed {
+        stage: error.stage(),
+        kind: "events",
+        message: error.to_string(),
+    })
 }
 
 /// Takes the events of one request.
@@ -130,10 +128,7 @@ impl<'a> Recorder<'a> {
     fn take(&mut self, event: Event, now_us: u64) -> Result<(), Impossible> {
         match (event, self.prompt) {
             (Event::PromptReady { tokens }, None) => {
-                self.prompt = Some(Prompt {
-                    tokens,
-                    ready_us: now_us,
-                });
+                self.prompt = Some(Prompt { tokens, ready_us: now_us });
             }
             (Event::PromptReady { .. }, Some(_)) => return Err(Impossible::SecondPrompt),
             (_, None) => return Err(Impossible::NoPrompt),
@@ -204,11 +199,8 @@ fn sha256_of_ids(ids: &[u32]) -> String {
     for id in ids {
         hasher.update(id.to_le_bytes());
     }
-    hasher
-        .finalize()
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("a string takes all that is written");
-            text
-        })
+    hasher.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes all that is written");
+        text
+    })
 }

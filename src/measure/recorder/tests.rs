@@ -12,24 +12,15 @@ use crate::measure::{
 };
 
 fn throughput(prompt_tokens: u32, generation_tokens: u32) -> Work {
-    Work::Throughput {
-        prompt_tokens,
-        generation_tokens,
-    }
+    Work::Throughput { prompt_tokens, generation_tokens }
 }
 
 fn recorded(script: &Script, work: &Work) -> (Trial, Vec<News>) {
     let (mut script, clock) = (script.clone(), script.clock());
     let mut told = Vec::new();
-    let trial = record(
-        &mut script,
-        work,
-        &Sampling::default(),
-        &clock,
-        &mut |news| {
-            told.push(news);
-        },
-    );
+    let trial = record(&mut script, work, &Sampling::default(), &clock, &mut |news| {
+        told.push(news);
+    });
     (trial.expect("nothing goes wrong"), told)
 }
 
@@ -71,10 +62,7 @@ fn a_request_is_stamped_from_its_beginning() {
 
 #[test]
 fn a_step_that_was_submitted_in_vain_leaves_no_stamp() {
-    let work = Work::Chat {
-        prompt: "why is that so".to_owned(),
-        max_tokens: 9,
-    };
+    let work = Work::Chat { prompt: "why is that so".to_owned(), max_tokens: 9 };
     let script = Script::new().token(Duration::from_millis(5)).stop_after(2);
     let (trial, _) = recorded(&script, &work);
     assert_eq!(trial.finish, Finish::Stop { id: STOP_ID });
@@ -103,33 +91,16 @@ fn a_short_request_is_disturbed_once() {
 
 #[test]
 fn a_long_request_is_told_of_twice_a_second() {
-    let script = Script::new()
-        .prefill(Duration::from_secs(2))
-        .token(Duration::from_millis(100));
+    let script = Script::new().prefill(Duration::from_secs(2)).token(Duration::from_millis(100));
     let (_, told) = recorded(&script, &throughput(8, 12));
-    assert_eq!(
-        told,
-        [
-            News::Prefilled(7),
-            News::Decoded(1),
-            News::Decoded(6),
-            News::Decoded(11)
-        ]
-    );
+    assert_eq!(told, [News::Prefilled(7), News::Decoded(1), News::Decoded(6), News::Decoded(11)]);
 }
 
 #[test]
 fn a_peak_is_never_below_what_is_held() {
-    let memory = Memory {
-        active_bytes: Some(10),
-        peak_bytes: Some(0),
-        process_peak_bytes: None,
-    };
+    let memory = Memory { active_bytes: Some(10), peak_bytes: Some(0), process_peak_bytes: None };
     assert_eq!(with_peak_over_active(memory).peak_bytes, Some(10));
-    let unknown = Memory {
-        peak_bytes: None,
-        ..memory
-    };
+    let unknown = Memory { peak_bytes: None, ..memory };
     assert_eq!(with_peak_over_active(unknown).peak_bytes, None);
 }
 
@@ -181,12 +152,7 @@ const READY: Event = Event::PromptReady { tokens: 2 };
 fn honest() -> Liar {
     Liar {
         events: vec![READY, Event::Submitted, Event::Visible(7)],
-        answer: Answer {
-            prompt_ids: vec![1, 2],
-            ids: vec![7],
-            finish: Finish::Length,
-            text: None,
-        },
+        answer: Answer { prompt_ids: vec![1, 2], ids: vec![7], finish: Finish::Length, text: None },
     }
 }
 
@@ -194,28 +160,15 @@ fn honest() -> Liar {
 fn case(mut engine: Liar, expected: &str) {
     let clock = ManualClock::default();
     let work = throughput(2, 1);
-    let result = record(
-        &mut engine,
-        &work,
-        &Sampling::default(),
-        &clock,
-        &mut |_| {},
-    );
+    let result = record(&mut engine, &work, &Sampling::default(), &clock, &mut |_| {});
     match result {
-        Err(EngineError::Failed {
-            kind: "events",
-            message,
-            ..
-        }) => assert_eq!(message, expected),
+        Err(EngineError::Failed { kind: "events", message, .. }) => assert_eq!(message, expected),
         other => panic!("{other:?}"),
     }
 }
 
 fn events(events: &[Event]) -> Liar {
-    Liar {
-        events: events.to_vec(),
-        ..honest()
-    }
+    Liar { events: events.to_vec(), ..honest() }
 }
 
 fn answer(change: impl FnOnce(&mut Answer)) -> Liar {
@@ -228,29 +181,14 @@ fn answer(change: impl FnOnce(&mut Answer)) -> Liar {
 fn events_out_of_order_are_a_bug() {
     let visible = Event::Visible(7);
     case(events(&[]), "the prompt was never ready");
-    case(
-        events(&[Event::Submitted, READY, visible]),
-        "the prompt was never ready",
-    );
+    case(events(&[Event::Submitted, READY, visible]), "the prompt was never ready");
     case(events(&[READY, READY]), "the prompt was ready twice");
+    case(events(&[READY, visible]), "token 7 was visible before a step was submitted for it");
     case(
-        events(&[READY, visible]),
-        "token 7 was visible before a step was submitted for it",
-    );
-    case(
-        events(&[
-            READY,
-            Event::Submitted,
-            Event::Submitted,
-            Event::Submitted,
-            visible,
-        ]),
+        events(&[READY, Event::Submitted, Event::Submitted, Event::Submitted, visible]),
         "2 submitted steps have no visible token",
     );
-    case(
-        events(&[READY, Event::Prefilled { tokens: 3 }]),
-        "3 prompt tokens were read out of turn",
-    );
+    case(events(&[READY, Event::Prefilled { tokens: 3 }]), "3 prompt tokens were read out of turn");
     case(
         events(&[READY, Event::Submitted, Event::Prefilled { tokens: 1 }]),
         "1 prompt tokens were read out of turn",
@@ -263,10 +201,7 @@ fn an_answer_that_was_not_reported_is_a_bug() {
         answer(|answer| answer.ids = vec![8]),
         "the answer is not made of the ids that were reported",
     );
-    case(
-        answer(|answer| answer.prompt_ids = vec![1]),
-        "the prompt is not as long as was reported",
-    );
+    case(answer(|answer| answer.prompt_ids = vec![1]), "the prompt is not as long as was reported");
 }
 
 #[test]

@@ -94,8 +94,7 @@ impl FromStr for At {
 }
 
 fn named<T: Copy>(list: &[(&str, T)], name: &str) -> Option<T> {
-    list.iter()
-        .find_map(|(other, value)| (*other == name).then_some(*value))
+    list.iter().find_map(|(other, value)| (*other == name).then_some(*value))
 }
 
 impl At {
@@ -164,19 +163,11 @@ mod tests {
     fn a_behaviour_names_what_and_where() {
         assert_eq!(
             "kill@decode:32".parse(),
-            Ok(At {
-                incident: Incident::Kill,
-                stage: Stage::Decode,
-                budget: Some(32),
-            })
+            Ok(At { incident: Incident::Kill, stage: Stage::Decode, budget: Some(32) })
         );
         assert_eq!(
             "hang@load".parse(),
-            Ok(At {
-                incident: Incident::Hang,
-                stage: Stage::Load,
-                budget: None,
-            })
+            Ok(At { incident: Incident::Hang, stage: Stage::Load, budget: None })
         );
     }
 

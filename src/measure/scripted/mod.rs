@@ -71,19 +71,13 @@ impl Script {
     /// In a chat, this many tokens make the answer, the stop token included.
     #[must_use]
     pub fn stop_after(self, tokens: u32) -> Self {
-        Self {
-            stop_after: Some(tokens),
-            ..self
-        }
+        Self { stop_after: Some(tokens), ..self }
     }
 
     /// Something goes wrong.
     #[must_use]
     pub fn goes_wrong(self, at: At) -> Self {
-        Self {
-            at: Some(at),
-            ..self
-        }
+        Self { at: Some(at), ..self }
     }
 
     fn happen(&mut self, stage: Stage, budget: Option<u32>) -> Result<(), EngineError> {
@@ -111,22 +105,17 @@ impl Engine for Script {
         seen: &mut dyn FnMut(Event),
     ) -> Result<Answer, EngineError> {
         let (prompt_tokens, budget) = sizes(work);
-        let stop_after = self
-            .stop_after
-            .filter(|tokens| matches!(work, Work::Chat { .. }) && *tokens <= budget);
+        let stop_after =
+            self.stop_after.filter(|tokens| matches!(work, Work::Chat { .. }) && *tokens <= budget);
         let length = stop_after.unwrap_or(budget);
 
         self.clock.advance(self.tokenize);
         self.happen(Stage::Prompt, Some(budget))?;
-        seen(Event::PromptReady {
-            tokens: prompt_tokens,
-        });
+        seen(Event::PromptReady { tokens: prompt_tokens });
         self.happen(Stage::Prefill, Some(budget))?;
         self.clock.advance(self.prefill);
         if prompt_tokens > 1 {
-            seen(Event::Prefilled {
-                tokens: prompt_tokens - 1,
-            });
+            seen(Event::Prefilled { tokens: prompt_tokens - 1 });
         }
 
         seen(Event::Submitted);
@@ -136,11 +125,7 @@ impl Engine for Script {
                 seen(Event::Submitted);
             }
             self.clock.advance(self.token);
-            let id = if stop_after == Some(token) {
-                STOP_ID
-            } else {
-                100 + token
-            };
+            let id = if stop_after == Some(token) { STOP_ID } else { 100 + token };
             ids.push(id);
             seen(Event::Visible(id));
             self.happen(Stage::Decode, Some(budget))?;
@@ -207,10 +192,7 @@ impl Loader for Script {
 ///
 /// Such a name may come as a relative path, since it is no hub id.
 pub fn behaviour(model: &str) -> Option<&str> {
-    model
-        .strip_prefix("./")
-        .unwrap_or(model)
-        .strip_prefix(PREFIX)
+    model.strip_prefix("./").unwrap_or(model).strip_prefix(PREFIX)
 }
 
 /// Works as a child whose model is a script: `measured`, or one in which something goes wrong, as [`At`] is written.
@@ -227,9 +209,7 @@ pub fn work(behaviour: &str) -> io::Result<()> {
     let mut script = match behaviour {
         "measured" => script,
         other => script.goes_wrong(
-            other
-                .parse()
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?,
+            other.parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?,
         ),
     };
     let clock = script.clock();
@@ -239,10 +219,9 @@ pub fn work(behaviour: &str) -> io::Result<()> {
 /// Tokens of the prompt, and tokens after which the answer is cut.
 fn sizes(work: &Work) -> (u32, u32) {
     match work {
-        Work::Throughput {
-            prompt_tokens,
-            generation_tokens,
-        } => (*prompt_tokens, *generation_tokens),
+        Work::Throughput { prompt_tokens, generation_tokens } => {
+            (*prompt_tokens, *generation_tokens)
+        }
         Work::Chat { prompt, max_tokens } => {
             let words = prompt.split_whitespace().count();
             (u32::try_from(words).unwrap_or(u32::MAX), *max_tokens)
@@ -290,10 +269,7 @@ mod tests {
     #[test]
     fn a_script_submits_one_step_ahead() {
         let mut events = Vec::new();
-        let work = Work::Throughput {
-            prompt_tokens: 3,
-            generation_tokens: 2,
-        };
+        let work = Work::Throughput { prompt_tokens: 3, generation_tokens: 2 };
         let answer = Script::new()
             .generate(&work, &Sampling::default(), &mut |event| events.push(event))
             .expect("nothing goes wrong");
@@ -308,9 +284,6 @@ mod tests {
                 Event::Visible(102),
             ]
         );
-        assert_eq!(
-            (answer.prompt_ids, answer.ids),
-            (vec![0, 1, 2], vec![101, 102])
-        );
+        assert_eq!((answer.prompt_ids, answer.ids), (vec![0, 1, 2], vec![101, 102]));
     }
 }

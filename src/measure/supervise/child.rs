@@ -66,11 +66,9 @@ impl Child {
                 .process_group(0)
                 .spawn()?,
         );
-        let (Some(stdin), Some(stdout), Some(stderr)) = (
-            process.0.stdin.take(),
-            process.0.stdout.take(),
-            process.0.stderr.take(),
-        ) else {
+        let (Some(stdin), Some(stdout), Some(stderr)) =
+            (process.0.stdin.take(), process.0.stdout.take(), process.0.stderr.take())
+        else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
         Ok(Self {
@@ -227,11 +225,7 @@ impl Stderr {
 fn next_tail_line(input: &mut impl BufRead) -> Option<String> {
     loop {
         let mut bytes = Vec::new();
-        input
-            .take(TAIL_LINE_LIMIT)
-            .read_until(b'\n', &mut bytes)
-            .ok()
-            .filter(|read| *read > 0)?;
+        input.take(TAIL_LINE_LIMIT).read_until(b'\n', &mut bytes).ok().filter(|read| *read > 0)?;
         if !bytes.ends_with(b"\n") {
             input.skip_until(b'\n').ok()?;
         }
@@ -277,10 +271,7 @@ mod tests {
 
     #[test]
     fn a_line_without_end_is_not_read_into_memory() {
-        assert_eq!(
-            lines(b"one\n123456789"),
-            ["one", "garbage: a line of more than 8 bytes"]
-        );
+        assert_eq!(lines(b"one\n123456789"), ["one", "garbage: a line of more than 8 bytes"]);
     }
 
     #[test]

@@ -31,11 +31,7 @@ impl End {
     /// What it means for a cell that was in hand.
     pub(super) fn failure(&self, stage: Stage, stderr: Vec<String>) -> Failure {
         let (kind, message) = self.explained();
-        Failure {
-            hint: hint(kind),
-            stderr,
-            ..Failure::new(stage, kind, message)
-        }
+        Failure { hint: hint(kind), stderr, ..Failure::new(stage, kind, message) }
     }
 
     /// The end as part of a sentence.
@@ -48,10 +44,9 @@ impl End {
             Self::Status(status) => by_status(*status),
             Self::Broken { kind, message } => (kind, message.clone()),
             Self::Interrupted => ("interrupted", "it was interrupted".to_owned()),
-            Self::Lingered => (
-                "lingered",
-                "the child said no more, did not end either and was killed".to_owned(),
-            ),
+            Self::Lingered => {
+                ("lingered", "the child said no more, did not end either and was killed".to_owned())
+            }
         }
     }
 }
@@ -61,10 +56,7 @@ fn by_status(status: ExitStatus) -> (&'static str, String) {
         return by_signal(signal);
     }
     match status.code() {
-        Some(0) => (
-            "ended_early",
-            "the child ended without an answer".to_owned(),
-        ),
+        Some(0) => ("ended_early", "the child ended without an answer".to_owned()),
         Some(101) => ("panic", "the child panicked, which is a bug".to_owned()),
         Some(code) => ("exit", format!("the child ended with exit status {code}")),
         None => ("exit", format!("the child ended: {status}")),
@@ -80,16 +72,8 @@ fn by_signal(signal: i32) -> (&'static str, String) {
         6 => ("sigabrt", "SIGABRT", "MLX or Metal aborted"),
         SIGBUS => ("sigbus", "SIGBUS", "a mapped file could not be read"),
         8 => ("sigfpe", "SIGFPE", "an integer was divided by zero"),
-        9 => (
-            "sigkill",
-            "SIGKILL",
-            "it was killed, most likely for want of memory",
-        ),
-        11 => (
-            "sigsegv",
-            "SIGSEGV",
-            "it touched memory that is not its own",
-        ),
+        9 => ("sigkill", "SIGKILL", "it was killed, most likely for want of memory"),
+        11 => ("sigsegv", "SIGSEGV", "it touched memory that is not its own"),
         15 => ("sigterm", "SIGTERM", "it was asked to end"),
         _ => return ("signal", format!("the child was ended by signal {signal}")),
     };
@@ -120,10 +104,7 @@ mod tests {
     fn case(wait_status: i32, kind: &str, message: &str) {
         let end = End::Status(ExitStatus::from_raw(wait_status));
         let failure = end.failure(Stage::Decode, vec!["last words".to_owned()]);
-        assert_eq!(
-            (failure.kind.as_str(), failure.message.as_str()),
-            (kind, message)
-        );
+        assert_eq!((failure.kind.as_str(), failure.message.as_str()), (kind, message));
         assert_eq!(failure.stage, Stage::Decode);
         assert_eq!(failure.stderr, ["last words"]);
     }
@@ -133,11 +114,7 @@ mod tests {
         case(0, "ended_early", "the child ended without an answer");
         case(3 << 8, "exit", "the child ended with exit status 3");
         case(101 << 8, "panic", "the child panicked, which is a bug");
-        case(
-            6,
-            "sigabrt",
-            "the child was ended by SIGABRT: MLX or Metal aborted",
-        );
+        case(6, "sigabrt", "the child was ended by SIGABRT: MLX or Metal aborted");
         case(
             9,
             "sigkill",
@@ -153,11 +130,7 @@ mod tests {
 
     #[test]
     fn a_core_dump_does_not_hide_the_signal() {
-        case(
-            6 | 0x80,
-            "sigabrt",
-            "the child was ended by SIGABRT: MLX or Metal aborted",
-        );
+        case(6 | 0x80, "sigabrt", "the child was ended by SIGABRT: MLX or Metal aborted");
     }
 
     #[test]

@@ -104,11 +104,7 @@ impl<'a> Ledger<'a> {
 
     /// Refuses a message that cannot come now.
     pub(super) fn admit(&self, message: &Message) -> Result<(), OutOfTurn> {
-        if self.has_place_for(message) {
-            Ok(())
-        } else {
-            Err(OutOfTurn(message.name()))
-        }
+        if self.has_place_for(message) { Ok(()) } else { Err(OutOfTurn(message.name())) }
     }
 
     /// Enters a message that was admitted, and gives the outcome of the cell that it ends.
@@ -150,9 +146,7 @@ impl<'a> Ledger<'a> {
     }
 
     fn has_every_repetition(&self) -> bool {
-        let Draft {
-            warmups, trials, ..
-        } = &self.draft;
+        let Draft { warmups, trials, .. } = &self.draft;
         self.cells.get(self.ended).is_some_and(|cell| {
             (warmups.len(), trials.len()) == (cell.warmup as usize, cell.repetitions as usize)
         })
@@ -181,11 +175,7 @@ impl<'a> Ledger<'a> {
             Message::Prefilled { .. } => self.stage = Stage::Prefill,
             Message::Decoded { .. } => self.stage = Stage::Decode,
             Message::Trial { warmup, trial, .. } => {
-                let trials = if warmup {
-                    &mut self.draft.warmups
-                } else {
-                    &mut self.draft.trials
-                };
+                let trials = if warmup { &mut self.draft.warmups } else { &mut self.draft.trials };
                 trials.push(*trial);
                 self.stage = Stage::Prefill;
             }

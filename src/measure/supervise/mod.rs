@@ -113,11 +113,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(request: &'a Request<'a>, observer: &'a mut dyn Observer) -> Self {
-        Self {
-            request,
-            observer,
-            outcomes: Vec::with_capacity(request.job.cells.len()),
-        }
+        Self { request, observer, outcomes: Vec::with_capacity(request.job.cells.len()) }
     }
 
     /// Starts child after child; each leaves at least one outcome.
@@ -150,10 +146,7 @@ impl<'a> Run<'a> {
         let done = self.outcomes.len();
         let cells = request.job.cells.get(done..).unwrap_or_default();
         let mut ledger = Ledger::new(cells, done, SystemTime::now());
-        let job = Job {
-            cells: cells.to_vec(),
-            ..request.job.clone()
-        };
+        let job = Job { cells: cells.to_vec(), ..request.job.clone() };
         let child = program.and_then(|mut command| {
             let mut line = serde_json::to_vec(&job)?;
             line.push(b'\n');
@@ -237,10 +230,7 @@ impl<'a> Run<'a> {
             return; // It could not go on, said so and left; the next child does the rest.
         }
         let failure = match ledger.load_failure() {
-            Some(failure) => Failure {
-                stderr: last_words(),
-                ..failure.clone()
-            },
+            Some(failure) => Failure { stderr: last_words(), ..failure.clone() },
             None => end.failure(ledger.stage(), last_words()),
         };
         let is_wanted = matches!(end, End::Interrupted) && ledger.load_failure().is_none();
@@ -266,9 +256,7 @@ fn released(
     if outcome.verdict == Verdict::Measured && is_death {
         outcome.verdict = Verdict::Failed(end.failure(Stage::Cleanup, last_words()));
     } else {
-        outcome
-            .warnings
-            .push(format!("after the last answer, {}", end.message()));
+        outcome.warnings.push(format!("after the last answer, {}", end.message()));
     }
     outcome
 }
@@ -277,34 +265,23 @@ fn understood(line: Line) -> Result<Message, End> {
     match line {
         Line::Text(text) => serde_json::from_str(&text).map_err(|_| {
             let beginning: String = text.chars().take(80).collect();
-            protocol(format!(
-                "the child printed what is no message: `{beginning}`"
-            ))
+            protocol(format!("the child printed what is no message: `{beginning}`"))
         }),
         Line::Garbage(what) => Err(protocol(format!("the child printed {what}"))),
     }
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "it is the form that `map_err` wants"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "it is the form that `map_err` wants")]
 fn out_of_turn(error: OutOfTurn) -> End {
     protocol(error.to_string())
 }
 
 fn protocol(message: String) -> End {
-    End::Broken {
-        kind: "protocol",
-        message,
-    }
+    End::Broken { kind: "protocol", message }
 }
 
 fn not_started(error: &io::Error) -> End {
-    End::Broken {
-        kind: "spawn",
-        message: format!("the child could not be started: {error}"),
-    }
+    End::Broken { kind: "spawn", message: format!("the child could not be started: {error}") }
 }
 
 fn gone(status: io::Result<std::process::ExitStatus>) -> End {

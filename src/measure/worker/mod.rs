@@ -86,11 +86,7 @@ pub fn serve(
     if parent.greet(loader, &job.settings)?.is_break() {
         return Ok(());
     }
-    let Loading {
-        mut engine,
-        loaded,
-        warnings,
-    } = match loader.load(job) {
+    let Loading { mut engine, loaded, warnings } = match loader.load(job) {
         Ok(loading) => loading,
         Err(failure) => return parent.tell(&Message::LoadFailed { failure }),
     };
@@ -99,13 +95,8 @@ pub fn serve(
     }
     parent.tell(&Message::Loaded(Box::new(loaded)))?;
     for (index, cell) in job.cells.iter().enumerate() {
-        let mut run = Run {
-            index,
-            cell,
-            sampling: &job.settings.sampling,
-            clock,
-            parent: &mut parent,
-        };
+        let mut run =
+            Run { index, cell, sampling: &job.settings.sampling, clock, parent: &mut parent };
         run.measure(engine.as_mut())?;
         if !engine.is_usable() {
             break;
@@ -113,9 +104,7 @@ pub fn serve(
     }
     let began_us = clock.now_us();
     loader.release(engine);
-    parent.tell(&Message::Done {
-        cleanup_us: clock.now_us().saturating_sub(began_us),
-    })
+    parent.tell(&Message::Done { cleanup_us: clock.now_us().saturating_sub(began_us) })
 }
 
 /// One cell and all that its repetitions need.
@@ -152,21 +141,12 @@ impl Run<'_, '_> {
         let cell = self.index;
         let message = match self.repeat(engine) {
             Ok(()) => Message::CellDone { cell },
-            Err(Stop::Engine(EngineError::Refused { kind, reason })) => Message::CellSkipped {
-                cell,
-                skip: Skip {
-                    kind: kind.to_owned(),
-                    reason,
-                },
-            },
-            Err(Stop::Engine(EngineError::Failed {
-                stage,
-                kind,
-                message,
-            })) => Message::CellFailed {
-                cell,
-                failure: Failure::new(stage, kind, message),
-            },
+            Err(Stop::Engine(EngineError::Refused { kind, reason })) => {
+                Message::CellSkipped { cell, skip: Skip { kind: kind.to_owned(), reason } }
+            }
+            Err(Stop::Engine(EngineError::Failed { stage, kind, message })) => {
+                Message::CellFailed { cell, failure: Failure::new(stage, kind, message) }
+            }
             Err(Stop::Parent(error)) => return Err(error),
         };
         self.parent.tell(&message)
@@ -176,25 +156,17 @@ impl Run<'_, '_> {
     fn repeat(&mut self, engine: &mut dyn Engine) -> Result<(), Stop> {
         let cell = self.index;
         let kind = engine.prepare(&self.cell.work)?;
-        self.parent.tell(&Message::CellStarted {
-            cell,
-            random_ids: kind == PromptKind::RandomIds,
-        })?;
+        self.parent
+            .tell(&Message::CellStarted { cell, random_ids: kind == PromptKind::RandomIds })?;
         let mut answers = Vec::new();
         for repetition in 0..self.cell.warmup + self.cell.repetitions {
             let mut told = Ok(());
-            let trial = record(
-                engine,
-                &self.cell.work,
-                self.sampling,
-                self.clock,
-                &mut |news| {
-                    let news = self.parent.tell(&progress(cell, news));
-                    if let (Ok(()), Err(error)) = (&told, news) {
-                        told = Err(error);
-                    }
-                },
-            )?;
+            let trial = record(engine, &self.cell.work, self.sampling, self.clock, &mut |news| {
+                let news = self.parent.tell(&progress(cell, news));
+                if let (Ok(()), Err(error)) = (&told, news) {
+                    told = Err(error);
+                }
+            })?;
             told?;
             answers.push((trial.prompt_sha256.clone(), trial.ids_sha256.clone()));
             self.parent.tell(&Message::Trial {
@@ -248,10 +220,7 @@ mod tests {
             settings: Settings::default(),
             cells: (1..=cells)
                 .map(|budget| Cell {
-                    work: Work::Throughput {
-                        prompt_tokens: 4,
-                        generation_tokens: budget,
-                    },
+                    work: Work::Throughput { prompt_tokens: 4, generation_tokens: budget },
                     warmup: 1,
                     repetitions: 2,
                 })
@@ -362,10 +331,7 @@ mod tests {
 
     #[test]
     fn a_model_that_cannot_be_loaded_ends_the_child() {
-        assert_eq!(
-            said(Some("fail@load"), 2),
-            ["started", "load_failed: scripted in Load"]
-        );
+        assert_eq!(said(Some("fail@load"), 2), ["started", "load_failed: scripted in Load"]);
     }
 
     #[test]
@@ -379,10 +345,8 @@ mod tests {
     #[test]
     fn other_tokens_for_the_same_prompt_are_worth_a_warning() {
         let answers = |ids: &[(&str, &str)]| {
-            let owned: Vec<_> = ids
-                .iter()
-                .map(|(prompt, ids)| ((*prompt).to_owned(), (*ids).to_owned()))
-                .collect();
+            let owned: Vec<_> =
+                ids.iter().map(|(prompt, ids)| ((*prompt).to_owned(), (*ids).to_owned())).collect();
             different_answers(&owned)
         };
         assert_eq!(answers(&[]), None);

@@ -54,25 +54,23 @@ impl Parent<'_> {
 /// Reads a job from the first line of `input`, and from then on ends this process when `input` ends.
 pub(super) fn receive(input: impl Read + Send + 'static) -> io::Result<Job> {
     let (sender, job) = mpsc::channel();
-    thread::Builder::new()
-        .name("parent".to_owned())
-        .spawn(move || {
-            let mut input = BufReader::new(input);
-            let mut line = String::new();
-            let job = match input.read_line(&mut line) {
-                Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(_) => serde_json::from_str(&line).map_err(io::Error::from),
-                Err(error) => Err(error),
-            };
-            let is_job = job.is_ok();
-            // The receiver waits for exactly this.
-            let _ = sender.send(job);
-            if is_job {
-                // An error means the same as an end: no parent can be heard any more.
-                let _ = io::copy(&mut input, &mut io::sink());
-                leave();
-            }
-        })?;
+    thread::Builder::new().name("parent".to_owned()).spawn(move || {
+        let mut input = BufReader::new(input);
+        let mut line = String::new();
+        let job = match input.read_line(&mut line) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => serde_json::from_str(&line).map_err(io::Error::from),
+            Err(error) => Err(error),
+        };
+        let is_job = job.is_ok();
+        // The receiver waits for exactly this.
+        let _ = sender.send(job);
+        if is_job {
+            // An error means the same as an end: no parent can be heard any more.
+            let _ = io::copy(&mut input, &mut io::sink());
+            leave();
+        }
+    })?;
     job.recv().map_err(|_| io::ErrorKind::UnexpectedEof)?
 }
 

@@ -37,14 +37,7 @@ pub(in crate::models) struct KeysValues {
 
 impl KeysValues {
     pub(super) fn new(reach: Reach) -> Self {
-        Self {
-            reach,
-            rows: None,
-            packed: None,
-            offset: 0,
-            dropped: 0,
-            next: 0,
-        }
+        Self { reach, rows: None, packed: None, offset: 0, dropped: 0, next: 0 }
     }
 
     pub(super) fn arrays(&self) -> impl Iterator<Item = &Array> {
@@ -212,11 +205,7 @@ impl KeysValues {
             Some(rows) => {
                 let (k, v) = self.in_order(rows)?;
                 let surplus = k.dim(2) - window + 1;
-                let (k, v) = if surplus > 0 {
-                    from(&(k, v), surplus)?
-                } else {
-                    (k, v)
-                };
+                let (k, v) = if surplus > 0 { from(&(k, v), surplus)? } else { (k, v) };
                 (concatenate(&[&k, keys], 2)?, concatenate(&[&v, values], 2)?)
             }
         };
@@ -235,10 +224,7 @@ impl KeysValues {
             return Ok(newest);
         }
         let oldest = from(&rows, self.next)?;
-        Ok((
-            concatenate(&[oldest.0, newest.0], 2)?,
-            concatenate(&[oldest.1, newest.1], 2)?,
-        ))
+        Ok((concatenate(&[oldest.0, newest.0], 2)?, concatenate(&[oldest.1, newest.1], 2)?))
     }
 
     fn write(
@@ -276,12 +262,8 @@ fn extended(
     values: &Array,
     added: i32,
 ) -> nn::Result<(Array, Array)> {
-    let zeros = |like: &Array| {
-        zeros_dtype(
-            &[like.dim(0), like.dim(1), added, like.dim(3)],
-            like.dtype(),
-        )
-    };
+    let zeros =
+        |like: &Array| zeros_dtype(&[like.dim(0), like.dim(1), added, like.dim(3)], like.dtype());
     let (k, v) = (zeros(keys)?, zeros(values)?);
     Ok(match held {
         None => (k, v),
@@ -313,11 +295,7 @@ mod tests {
         let new = tokens(start, n);
         let (keys, values) = cache.update(&new, &new).unwrap();
         assert!(keys.eq_exact(&values).unwrap());
-        keys.contiguous()
-            .unwrap()
-            .try_as_slice::<f32>()
-            .unwrap()
-            .to_vec()
+        keys.contiguous().unwrap().try_as_slice::<f32>().unwrap().to_vec()
     }
 
     #[test]
@@ -384,9 +362,6 @@ mod tests {
         let Mask::Allowed(allowed) = cache.mask(1).unwrap() else {
             panic!("a window hides keys even from one query");
         };
-        assert_eq!(
-            allowed.try_as_slice::<bool>().unwrap(),
-            [false, false, true, true]
-        );
+        assert_eq!(allowed.try_as_slice::<bool>().unwrap(), [false, false, true, true]);
     }
 }

@@ -25,9 +25,7 @@ impl Cache {
 
     /// A cache of these parts.
     pub(super) fn of(layers: impl IntoIterator<Item = LayerCache>) -> Self {
-        Self {
-            layers: layers.into_iter().collect(),
-        }
+        Self { layers: layers.into_iter().collect() }
     }
 
     /// Every array that it holds, for evaluation.

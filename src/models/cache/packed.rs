@@ -21,10 +21,9 @@ impl Packed {
     pub(super) fn of(rows: Option<(Array, Array)>, packing: RowPacking) -> nn::Result<Self> {
         let rows = match rows {
             None => None,
-            Some((keys, values)) => Some([
-                PackedRows::pack(&keys, packing)?,
-                PackedRows::pack(&values, packing)?,
-            ]),
+            Some((keys, values)) => {
+                Some([PackedRows::pack(&keys, packing)?, PackedRows::pack(&values, packing)?])
+            }
         };
         Ok(Self { packing, rows })
     }
@@ -44,18 +43,13 @@ impl Packed {
         mask: &Mask,
     ) -> nn::Result<Array> {
         let end = offset + keys.dim(2);
-        let new = [
-            PackedRows::pack(keys, self.packing)?,
-            PackedRows::pack(values, self.packing)?,
-        ];
+        let new = [PackedRows::pack(keys, self.packing)?, PackedRows::pack(values, self.packing)?];
         let [old_keys, old_values] = match self.rows.take() {
             Some([keys, values]) => [Some(keys), Some(values)],
             None => [None, None],
         };
-        let rows = [
-            written(old_keys, &new[0], offset, end)?,
-            written(old_values, &new[1], offset, end)?,
-        ];
+        let rows =
+            [written(old_keys, &new[0], offset, end)?, written(old_values, &new[1], offset, end)?];
         let seen = |rows: &PackedRows| rows.map(|part| Ok(part.try_index((.., .., ..end, ..))?));
         let (keys, values) = (seen(&rows[0])?, seen(&rows[1])?);
         self.rows = Some(rows);
@@ -113,10 +107,7 @@ mod tests {
     /// tokens; packed after the first, grown in the fourth.
     fn attended(bits: i32) -> Vec<[f32; 3]> {
         let mut cache = KeysValues::new(Reach::Full);
-        let packing = RowPacking {
-            group_size: 64,
-            bits,
-        };
+        let packing = RowPacking { group_size: 64, bits };
         let steps = [(1, 5), (2, 1), (3, 3), (4, 250), (5, 1)];
         let read = |(seed, n): (u32, i32)| {
             let (keys, values) = (rows(seed + 10, 2, n), rows(seed + 20, 2, n));
@@ -169,10 +160,7 @@ mod tests {
     #[test]
     fn a_ring_is_not_packed() {
         let mut ring = KeysValues::new(Reach::Window(8));
-        let packing = RowPacking {
-            group_size: 64,
-            bits: 8,
-        };
+        let packing = RowPacking { group_size: 64, bits: 8 };
         assert!(ring.pack(packing).is_err());
     }
 }

@@ -126,10 +126,7 @@ impl Footprint {
             parameters: weights.iter().map(|class| class.parameters).sum(),
             active_parameters: weights::active(&weights, &outlines, description),
             weight_bytes: weights.iter().map(|class| class.bytes).sum(),
-            caches: recipe
-                .as_ref()
-                .zip(element)
-                .map(|(recipe, element)| caches(recipe, element)),
+            caches: recipe.as_ref().zip(element).map(|(recipe, element)| caches(recipe, element)),
             weights,
         })
     }
@@ -196,11 +193,8 @@ fn caches(recipe: &Recipe, element: Stored) -> Vec<CacheKind> {
             Reach::Window(rows) | Reach::Chunk(rows) => Some(u64::from(rows.unsigned_abs())),
         };
         let numbers = 2 * u64::from((attention.kv_heads * attention.head_dim).unsigned_abs());
-        let kind = kinds.entry(window).or_insert(CacheKind {
-            window,
-            layers: 0,
-            bytes_per_token: 0,
-        });
+        let kind =
+            kinds.entry(window).or_insert(CacheKind { window, layers: 0, bytes_per_token: 0 });
         kind.layers += 1;
         kind.bytes_per_token += numbers * u64::from(element.bits()) / 8;
     }
@@ -210,9 +204,7 @@ fn caches(recipe: &Recipe, element: Stored) -> Vec<CacheKind> {
 /// The type that flows through a model: that of its embedding, or of the embedding's scales.
 fn activation_type(outlines: &Outlines) -> Option<Stored> {
     let is_float = |stored: &Stored| stored.float_name().is_some();
-    let embedding = outlines
-        .iter()
-        .filter(|(name, _)| weights::class(name) == Class::Embedding);
+    let embedding = outlines.iter().filter(|(name, _)| weights::class(name) == Class::Embedding);
     let found = embedding.map(|(_, outline)| outline.element);
     let any = outlines.values().map(|outline| outline.element);
     found.chain(any).find(is_float)
@@ -228,11 +220,7 @@ mod tests {
     use super::*;
 
     fn footprint() -> Footprint {
-        let kind = |window, layers, bytes_per_token| CacheKind {
-            window,
-            layers,
-            bytes_per_token,
-        };
+        let kind = |window, layers, bytes_per_token| CacheKind { window, layers, bytes_per_token };
         Footprint {
             model_type: "made_up".to_owned(),
             obstacle: None,
@@ -256,10 +244,7 @@ mod tests {
         // 300 tokens take 512 rows in either kind; 1025 take 1280 rows, or the window.
         assert_eq!(footprint().cache_bytes(300), Some(512 * 8 + 512 * 40));
         assert_eq!(footprint().cache_bytes(1025), Some(1280 * 8 + 512 * 40));
-        let unknown = Footprint {
-            caches: None,
-            ..footprint()
-        };
+        let unknown = Footprint { caches: None, ..footprint() };
         assert_eq!(unknown.cache_bytes(300), None);
     }
 

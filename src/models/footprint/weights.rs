@@ -104,10 +104,7 @@ pub(super) fn classes(
         }
         let how = (leaf == "weight").then(|| packing(path)).flatten();
         sum.parameters += unpacked(outline, how);
-        sum.layers_by_way
-            .entry(words(outline, how))
-            .or_default()
-            .push(layer(name));
+        sum.layers_by_way.entry(words(outline, how)).or_default().push(layer(name));
     }
     let weights = classes.into_iter();
     weights.map(|(class, sum)| sum.weights(class)).collect()
@@ -133,12 +130,7 @@ impl Sum {
             })
             .collect();
         packings.sort_by_key(|way| Reverse(way.tensors));
-        Weights {
-            class,
-            parameters: self.parameters,
-            bytes: self.bytes,
-            packings,
-        }
+        Weights { class, parameters: self.parameters, bytes: self.bytes, packings }
     }
 }
 
@@ -176,12 +168,7 @@ fn unpacked(outline: &Outline, how: Option<Quantization>) -> u64 {
 
 fn words(outline: &Outline, how: Option<Quantization>) -> String {
     match (how, outline.element.float_name()) {
-        (Some(how), _) => format!(
-            "{}-bit {}, group {}",
-            how.bits,
-            how.mode.name(),
-            how.group_size
-        ),
+        (Some(how), _) => format!("{}-bit {}, group {}", how.bits, how.mode.name(), how.group_size),
         (None, Some(name)) => name.to_owned(),
         (None, None) => format!("{} bits", outline.element.bits()),
     }
@@ -220,14 +207,8 @@ mod tests {
             ("model.layers.0.self_attn.q_proj.weight", Class::Attention),
             ("model.layers.0.self_attn.q_norm.weight", Class::Norm),
             ("model.layers.0.mlp.gate_proj.scales", Class::FeedForward),
-            (
-                "model.layers.0.mlp.switch_mlp.up_proj.weight",
-                Class::Experts,
-            ),
-            (
-                "model.layers.0.block_sparse_moe.experts.3.w1.weight",
-                Class::Experts,
-            ),
+            ("model.layers.0.mlp.switch_mlp.up_proj.weight", Class::Experts),
+            ("model.layers.0.block_sparse_moe.experts.3.w1.weight", Class::Experts),
             ("model.norm.weight", Class::Norm),
             ("lm_head.weight", Class::Head),
             ("backbone.D", Class::Other),
@@ -238,57 +219,24 @@ mod tests {
 
     #[test]
     fn packed_weights_are_counted_unpacked_and_weighed_packed() {
-        let outline = |shape: &[i32], element| Outline {
-            shape: shape.to_vec(),
-            element,
-        };
+        let outline = |shape: &[i32], element| Outline { shape: shape.to_vec(), element };
         let outlines = Outlines::from([
-            (
-                "layers.3.mlp.up.weight".to_owned(),
-                outline(&[2, 8], Stored::Word),
-            ),
-            (
-                "layers.3.mlp.up.scales".to_owned(),
-                outline(&[2, 1], Stored::Float16),
-            ),
-            (
-                "layers.3.mlp.up.biases".to_owned(),
-                outline(&[2, 1], Stored::Float16),
-            ),
-            (
-                "layers.4.mlp.up.weight".to_owned(),
-                outline(&[2, 64], Stored::Float16),
-            ),
-            (
-                "layers.5.mlp.up.weight".to_owned(),
-                outline(&[2, 64], Stored::Float16),
-            ),
+            ("layers.3.mlp.up.weight".to_owned(), outline(&[2, 8], Stored::Word)),
+            ("layers.3.mlp.up.scales".to_owned(), outline(&[2, 1], Stored::Float16)),
+            ("layers.3.mlp.up.biases".to_owned(), outline(&[2, 1], Stored::Float16)),
+            ("layers.4.mlp.up.weight".to_owned(), outline(&[2, 64], Stored::Float16)),
+            ("layers.5.mlp.up.weight".to_owned(), outline(&[2, 64], Stored::Float16)),
         ]);
-        let how = Quantization {
-            group_size: 64,
-            bits: 4,
-            mode: Mode::Affine,
-        };
+        let how = Quantization { group_size: 64, bits: 4, mode: Mode::Affine };
         let classes = classes(&outlines, |path| (path == "layers.3.mlp.up").then_some(how));
-        let [feed_forward] = &classes[..] else {
-            panic!("{classes:?}")
-        };
-        assert_eq!(
-            (feed_forward.parameters, feed_forward.bytes),
-            (384, 64 + 8 + 512)
-        );
+        let [feed_forward] = &classes[..] else { panic!("{classes:?}") };
+        assert_eq!((feed_forward.parameters, feed_forward.bytes), (384, 64 + 8 + 512));
         let ways: Vec<_> = feed_forward
             .packings
             .iter()
             .map(|way| (way.how.as_str(), way.tensors, way.layers.as_deref()))
             .collect();
-        assert_eq!(
-            ways,
-            [
-                ("float16", 2, Some("4-5")),
-                ("4-bit affine, group 64", 1, Some("3"))
-            ]
-        );
+        assert_eq!(ways, [("float16", 2, Some("4-5")), ("4-bit affine, group 64", 1, Some("3"))]);
     }
 
     #[test]

@@ -93,9 +93,7 @@ impl Block {
         let x = x.add(self.after_attention.forward(&attended)?)?;
         let x = x.add(shortcut)?;
         let x = x.multiply(nn::scalar(std::f32::consts::FRAC_1_SQRT_2, &x))?;
-        let fed = self
-            .feed_forward
-            .forward(&self.before_feed_forward.forward(&x)?)?;
+        let fed = self.feed_forward.forward(&self.before_feed_forward.forward(&x)?)?;
         Ok(x.add(self.after_feed_forward.forward(&fed)?)?)
     }
 }

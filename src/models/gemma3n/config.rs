@@ -64,10 +64,7 @@ impl Config {
     pub(super) fn kinds(&self) -> Result<&[Kind], LoadError> {
         let (kinds, layers) = (self.layer_types.as_slice(), self.num_hidden_layers);
         kinds.get(..layers).ok_or_else(|| {
-            unsupported(format!(
-                "`layer_types` of {} layers for {layers}",
-                kinds.len()
-            ))
+            unsupported(format!("`layer_types` of {} layers for {layers}", kinds.len()))
         })
     }
 
@@ -115,10 +112,7 @@ impl Config {
         match &self.intermediate_size {
             Widths::One(inner) => Ok(*inner),
             Widths::Each(widths) => widths.get(index).copied().ok_or_else(|| {
-                unsupported(format!(
-                    "`intermediate_size` of only {} layers",
-                    widths.len()
-                ))
+                unsupported(format!("`intermediate_size` of only {} layers", widths.len()))
             }),
         }
     }
@@ -130,9 +124,7 @@ impl Config {
         };
         let dropped = pattern.get(index).copied().ok_or_else(|| {
             let layers = pattern.len();
-            unsupported(format!(
-                "`activation_sparsity_pattern` of only {layers} layers"
-            ))
+            unsupported(format!("`activation_sparsity_pattern` of only {layers} layers"))
         })?;
         Ok(Some(dropped).filter(|dropped| *dropped > 0.0))
     }
@@ -144,11 +136,7 @@ impl Config {
             heads: self.num_attention_heads,
             kv_heads: self.num_key_value_heads,
             head_dim: self.head_dim,
-            source: if self.is_concrete(index) {
-                Source::Projections
-            } else {
-                Source::Borrowed
-            },
+            source: if self.is_concrete(index) { Source::Projections } else { Source::Borrowed },
             rope: Rope {
                 dims: self.head_dim,
                 theta: match kind {

@@ -35,11 +35,8 @@ impl Streams {
 
     /// `x` (`[batch, n, width]`) and its projections, as long as it: `[streams, batch, n, width]`.
     pub(super) fn open(&self, x: &Array) -> nn::Result<Array> {
-        let others: Vec<Array> = self
-            .open
-            .iter()
-            .map(|projection| projection.forward(x))
-            .collect::<Result<_, _>>()?;
+        let others: Vec<Array> =
+            self.open.iter().map(|projection| projection.forward(x)).collect::<Result<_, _>>()?;
         joined(x, &others)
     }
 
@@ -127,9 +124,7 @@ impl AlternatingUpdates {
     pub(super) fn correct(&self, predictions: &Array, computed: &Array) -> nn::Result<Array> {
         let coefficients = self.route(computed)?.matmul(&self.correction)?;
         let coefficients = coefficients.add(nn::scalar(1.0, &coefficients))?;
-        let innovation = computed
-            .subtract(self.active(predictions)?)?
-            .expand_dims(0)?;
+        let innovation = computed.subtract(self.active(predictions)?)?.expand_dims(0)?;
         let coefficients = coefficients.move_axis(2, 0)?.expand_dims(-1)?;
         let corrected = innovation.multiply(coefficients)?.add(predictions)?;
         Ok(corrected.as_dtype(computed.dtype())?)

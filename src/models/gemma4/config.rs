@@ -128,10 +128,9 @@ impl Config {
             Some(kinds) if kinds.len() >= layers => {
                 Ok(kinds.iter().copied().take(layers).collect())
             }
-            Some(kinds) => Err(unsupported(format!(
-                "`layer_types` of {} layers for {layers}",
-                kinds.len()
-            ))),
+            Some(kinds) => {
+                Err(unsupported(format!("`layer_types` of {} layers for {layers}", kinds.len())))
+            }
             None => Ok((0..layers).map(kind).collect()),
         }
     }
@@ -139,13 +138,12 @@ impl Config {
     /// How many layers, from the first, have keys and values of their own.
     pub(super) fn concrete(&self) -> Result<usize, LoadError> {
         let shared = self.num_kv_shared_layers;
-        self.num_hidden_layers
-            .checked_sub(shared)
-            .filter(|concrete| *concrete > 0)
-            .ok_or_else(|| {
+        self.num_hidden_layers.checked_sub(shared).filter(|concrete| *concrete > 0).ok_or_else(
+            || {
                 let layers = self.num_hidden_layers;
                 unsupported(format!("`num_kv_shared_layers` {shared} of {layers}"))
-            })
+            },
+        )
     }
 
     /// How far back a layer sees.
@@ -163,9 +161,7 @@ impl Config {
 
     /// The shape of per-layer vectors, where the model has such.
     pub(super) fn per_layer(&self) -> Option<PerLayer> {
-        let inner = self
-            .hidden_size_per_layer_input
-            .filter(|inner| *inner > 0)?;
+        let inner = self.hidden_size_per_layer_input.filter(|inner| *inner > 0)?;
         Some(PerLayer {
             vocabulary: self.vocab_size,
             known: self.vocab_size_per_layer_input,
@@ -181,18 +177,10 @@ impl Config {
         if !self.enable_moe_block {
             return Ok(None);
         }
-        let sizes = (
-            self.num_experts,
-            self.top_k_experts,
-            self.moe_intermediate_size,
-        );
+        let sizes = (self.num_experts, self.top_k_experts, self.moe_intermediate_size);
         match sizes {
             (Some(count), Some(chosen), Some(inner)) if (1..=count).contains(&chosen) => {
-                Ok(Some(ExpertSizes {
-                    count,
-                    chosen,
-                    inner,
-                }))
+                Ok(Some(ExpertSizes { count, chosen, inner }))
             }
             (count, chosen, inner) => Err(unsupported(format!(
                 "`num_experts` {count:?} with `top_k_experts` {chosen:?} and `moe_intermediate_size` {inner:?}"
@@ -252,11 +240,7 @@ impl Config {
         Ok(Rope {
             dims,
             theta: theta.unwrap_or(10_000.0),
-            pairs: if self.rope_traditional {
-                Pairs::Interleaved
-            } else {
-                Pairs::Halves
-            },
+            pairs: if self.rope_traditional { Pairs::Interleaved } else { Pairs::Halves },
             scaling: scaling(given.as_ref(), dims, Some(self.max_position_embeddings))?,
         })
     }

@@ -16,20 +16,11 @@ const FOREIGN: [&str; 6] = [
 ];
 
 /// Statistics of the training.
-const UNUSED: [&str; 5] = [
-    "self_attn.rotary_emb",
-    "input_max",
-    "input_min",
-    "output_max",
-    "output_min",
-];
+const UNUSED: [&str; 5] =
+    ["self_attn.rotary_emb", "input_max", "input_min", "output_max", "output_min"];
 
 /// What a layer that borrows does without.
-const LENT: [&str; 3] = [
-    ".self_attn.k_norm",
-    ".self_attn.k_proj",
-    ".self_attn.v_proj",
-];
+const LENT: [&str; 3] = [".self_attn.k_norm", ".self_attn.k_proj", ".self_attn.v_proj"];
 
 /// Leaves only the language model of a model that sees and hears, in its own names.
 pub(super) fn unwrap(checkpoint: &Checkpoint<'_>) {

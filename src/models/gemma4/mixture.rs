@@ -45,9 +45,7 @@ impl Mixture {
     pub(super) fn forward(&self, x: &Array, dense: &Array) -> nn::Result<Array> {
         let dense = self.after_dense.forward(dense)?;
         let (chosen, weights) = self.router.forward(x)?;
-        let y = self
-            .experts
-            .forward(&self.before_experts.forward(x)?, &chosen)?;
+        let y = self.experts.forward(&self.before_experts.forward(x)?, &chosen)?;
         let y = weights.expand_dims(-1)?.multiply(y)?.sum_axis(-2, false)?;
         Ok(dense.add(self.after_experts.forward(&y)?)?)
     }

@@ -32,10 +32,7 @@ pub(super) const FAMILY: Family = Family {
 pub(super) const WRAPPED: Family = Family {
     model_types: &["gemma4", "gemma4_unified"],
     architecture: Architecture::Other(|checkpoint| {
-        let Wrapper {
-            text_config,
-            vocab_size,
-        } = checkpoint.config()?;
+        let Wrapper { text_config, vocab_size } = checkpoint.config()?;
         convert::unwrap(checkpoint);
         let mut config = text_config.unwrap_or_default();
         config.vocab_size = vocab_size.unwrap_or(262_144);

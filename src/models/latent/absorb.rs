@@ -43,10 +43,7 @@ pub(in crate::models) fn absorb(
             (dense.map_err(MlxError::from)?, Some(packing))
         }
     };
-    let expected = [
-        latent.heads * (latent.plain_dim + latent.value_dim),
-        latent.rank,
-    ];
+    let expected = [latent.heads * (latent.plain_dim + latent.value_dim), latent.rank];
     if dense.shape() != expected {
         return Err(LoadError::Shape {
             name,
@@ -125,10 +122,8 @@ mod tests {
     /// What is left of `a.kv_b_proj` after it was split: `embed_q` and `unembed_out`, unpacked.
     fn split(parts: &[(&str, &Array)], latent: &Latent) -> (Array, Array) {
         let folder = tempfile::tempdir().unwrap();
-        let names: Vec<String> = parts
-            .iter()
-            .map(|(part, _)| format!("a.kv_b_proj.{part}"))
-            .collect();
+        let names: Vec<String> =
+            parts.iter().map(|(part, _)| format!("a.kv_b_proj.{part}")).collect();
         let tensors = names.iter().zip(parts);
         let tensors = tensors.map(|(name, (_, tensor))| (name.as_str(), *tensor));
         let file = folder.path().join("model.safetensors");
@@ -145,11 +140,7 @@ mod tests {
             let Some(scales) = part("scales") else {
                 return weight;
             };
-            let packing = Packing {
-                group_size: 32,
-                bits: 4,
-                mode: "affine",
-            };
+            let packing = Packing { group_size: 32, bits: 4, mode: "affine" };
             ffi::dequantize(&weight, &scales, part("biases").as_ref(), packing).unwrap()
         };
         let taken = (take("embed_q"), take("unembed_out"));
@@ -175,27 +166,15 @@ mod tests {
     #[test]
     fn a_packed_projection_is_packed_again() {
         // Every 32 numbers along rows and columns hold 0 to 15, which four bits keep exactly.
-        let numbers: Vec<f32> = (0..128 * 32u16)
-            .map(|i| f32::from((i / 32 * 5 + i % 32 * 3) % 16))
-            .collect();
+        let numbers: Vec<f32> =
+            (0..128 * 32u16).map(|i| f32::from((i / 32 * 5 + i % 32 * 3) % 16)).collect();
         let dense = Array::from_slice(&numbers, &[128, 32]);
-        let packing = Packing {
-            group_size: 32,
-            bits: 4,
-            mode: "affine",
-        };
+        let packing = Packing { group_size: 32, bits: 4, mode: "affine" };
         let (weight, scales, biases) = ffi::quantize(&dense, packing).unwrap();
         let biases = biases.unwrap();
-        let parts = [
-            ("weight", &weight),
-            ("scales", &scales),
-            ("biases", &biases),
-        ];
+        let parts = [("weight", &weight), ("scales", &scales), ("biases", &biases)];
         let (keys, kept) = split(&parts, &latent(32, 32));
-        assert_eq!(
-            (keys.shape(), kept.shape()),
-            (&[2, 32, 32][..], &[2, 32, 32][..])
-        );
+        assert_eq!((keys.shape(), kept.shape()), (&[2, 32, 32][..], &[2, 32, 32][..]));
         // Row 5, column 3 of the second head's keys is row 64 + 3, column 5 of the projection: 350 mod 16.
         assert_eq!(values(&keys)[1187..1188], [14.0]);
         // Row 5, column 3 of its values is row 96 + 5, column 3: 514 mod 16.

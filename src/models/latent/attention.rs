@@ -35,11 +35,7 @@ pub(in crate::models) struct LatentAttention {
 /// Where queries grow from.
 enum Queries {
     Direct(Linear),
-    Compressed {
-        down: Linear,
-        norm: Norm,
-        up: Linear,
-    },
+    Compressed { down: Linear, norm: Norm, up: Linear },
 }
 
 /// How keys and values grow from the short vectors.
@@ -47,10 +43,7 @@ enum Growth {
     /// All at once, before they are kept.
     Expanded(Linear),
     /// Keys by one matrix a head and values by another, whenever they are needed.
-    Absorbed {
-        keys: HeadwiseLinear,
-        values: HeadwiseLinear,
-    },
+    Absorbed { keys: HeadwiseLinear, values: HeadwiseLinear },
 }
 
 /// What one forward pass makes of its tokens before it looks at others.
@@ -110,9 +103,7 @@ impl LatentAttention {
                 self.absorbed((keys, values), &projected, mask, cache)?
             }
         };
-        let mixed = mixed
-            .transpose_axes(&[0, 2, 1, 3])?
-            .reshape(&[batch, length, -1])?;
+        let mixed = mixed.transpose_axes(&[0, 2, 1, 3])?.reshape(&[batch, length, -1])?;
         self.o.forward(&mixed)
     }
 

@@ -125,10 +125,7 @@ pub struct Groups {
 
 impl Groups {
     /// One, of all experts.
-    pub const ONE: Self = Self {
-        count: 1,
-        considered: 1,
-    };
+    pub const ONE: Self = Self { count: 1, considered: 1 };
 }
 
 /// What the scores of the chosen are made into.

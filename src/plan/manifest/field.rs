@@ -22,10 +22,7 @@ impl Place {
     pub(super) fn of(offset: usize, text: &str) -> Self {
         let before = text.get(..offset).unwrap_or(text);
         let line = before.rsplit('\n').next().unwrap_or_default();
-        Self {
-            line: before.matches('\n').count() + 1,
-            column: line.chars().count() + 1,
-        }
+        Self { line: before.matches('\n').count() + 1, column: line.chars().count() + 1 }
     }
 }
 
@@ -49,11 +46,7 @@ pub(super) struct Wrong {
 pub(super) fn fields<'a>(table: &'a DeTable<'a>) -> Vec<Field<'a>> {
     let mut fields: Vec<_> = table
         .iter()
-        .map(|(key, value)| Field {
-            key: key.get_ref(),
-            key_offset: key.span().start,
-            value,
-        })
+        .map(|(key, value)| Field { key: key.get_ref(), key_offset: key.span().start, value })
         .collect();
     fields.sort_by_key(|field| field.key_offset);
     fields
@@ -79,19 +72,13 @@ impl<'a> Field<'a> {
     }
 
     pub(super) fn switch(&self) -> Result<bool, Wrong> {
-        self.value
-            .get_ref()
-            .as_bool()
-            .ok_or_else(|| self.expected("`true` or `false`"))
+        self.value.get_ref().as_bool().ok_or_else(|| self.expected("`true` or `false`"))
     }
 
     /// A whole number that fits `T`.
     pub(super) fn count<T: TryFrom<u64>>(&self) -> Result<T, Wrong> {
-        let integer = self
-            .value
-            .get_ref()
-            .as_integer()
-            .ok_or_else(|| self.expected("a whole number"))?;
+        let integer =
+            self.value.get_ref().as_integer().ok_or_else(|| self.expected("a whole number"))?;
         if integer.as_str().starts_with('-') {
             return Err(self.expected("a whole number of 0 or more"));
         }
@@ -122,11 +109,7 @@ impl<'a> Field<'a> {
                 })
                 .collect::<Vec<_>>()
                 .join(", ");
-            self.wrong(Problem::UnknownName {
-                key: self.key.to_owned(),
-                name: text,
-                known,
-            })
+            self.wrong(Problem::UnknownName { key: self.key.to_owned(), name: text, known })
         })
     }
 
@@ -135,37 +118,21 @@ impl<'a> Field<'a> {
         &self,
         read: impl Fn(&Self) -> Result<T, Wrong>,
     ) -> Result<Vec<T>, Wrong> {
-        let elements = self
-            .value
-            .get_ref()
-            .as_array()
-            .ok_or_else(|| self.expected("a list"))?;
-        elements
-            .iter()
-            .map(|value| read(&Self { value, ..*self }))
-            .collect()
+        let elements = self.value.get_ref().as_array().ok_or_else(|| self.expected("a list"))?;
+        elements.iter().map(|value| read(&Self { value, ..*self })).collect()
     }
 
     pub(super) fn table(&self) -> Result<&'a DeTable<'a>, Wrong> {
-        self.value
-            .get_ref()
-            .as_table()
-            .ok_or_else(|| self.expected("a table"))
+        self.value.get_ref().as_table().ok_or_else(|| self.expected("a table"))
     }
 
     /// This, with where it was written in `text`.
     pub(super) fn written<T>(&self, value: T, text: &str) -> Written<T> {
-        Written {
-            value,
-            place: Place::of(self.offset(), text),
-        }
+        Written { value, place: Place::of(self.offset(), text) }
     }
 
     pub(super) fn wrong(&self, problem: Problem) -> Wrong {
-        Wrong {
-            offset: self.offset(),
-            problem,
-        }
+        Wrong { offset: self.offset(), problem }
     }
 
     fn expected(&self, expected: &'static str) -> Wrong {
@@ -179,11 +146,7 @@ impl<'a> Field<'a> {
             | DeValue::Datetime(_)
             | DeValue::Table(_) => format!("a {}", value.type_str()),
         };
-        self.wrong(Problem::WrongType {
-            key: self.key.to_owned(),
-            expected,
-            found,
-        })
+        self.wrong(Problem::WrongType { key: self.key.to_owned(), expected, found })
     }
 }
 

@@ -47,12 +47,7 @@ pub struct Entry {
 impl Entry {
     /// A model of which nothing else is said.
     pub fn of(source: Source) -> Self {
-        Self {
-            source,
-            tags: Vec::new(),
-            size_gb: None,
-            choices: Choices::default(),
-        }
+        Self { source, tags: Vec::new(), size_gb: None, choices: Choices::default() }
     }
 }
 
@@ -92,10 +87,8 @@ impl ManifestError {
 impl Manifest {
     /// Reads the file at `path`.
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ManifestError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ManifestError::Unreadable { path: path.to_owned(), source })?;
         Self::parse(path, &text)
     }
 
@@ -110,11 +103,7 @@ impl Manifest {
 
     /// The error that something written at `place` is not acceptable to its reader.
     pub fn refuse(&self, place: Place, reason: String) -> ManifestError {
-        ManifestError::Wrong {
-            path: self.path.clone(),
-            place,
-            problem: Problem::Other(reason),
-        }
+        ManifestError::Wrong { path: self.path.clone(), place, problem: Problem::Other(reason) }
     }
 }
 
@@ -204,16 +193,10 @@ mod tests {
     fn every_model_is_read() {
         let temperature = Some(0.0);
         let hub = Entry {
-            source: Source::Hub {
-                id: "org/name".to_owned(),
-                revision: Some("main".to_owned()),
-            },
+            source: Source::Hub { id: "org/name".to_owned(), revision: Some("main".to_owned()) },
             tags: vec!["small".to_owned()],
             size_gb: Some(2.0),
-            choices: Choices {
-                temperature,
-                ..Choices::default()
-            },
+            choices: Choices { temperature, ..Choices::default() },
         };
         let file = Entry::of(Source::Path("benches/../tiny.gguf".into()));
         assert_eq!(parse(EVERY_KEY).unwrap().models, [hub, file]);
@@ -279,11 +262,7 @@ mod tests {
             "3:9: `top_p` must be more than 0, at most 1",
             None,
         );
-        refused(
-            "[defaults]\nrepetitions = 0",
-            "2:15: `repetitions` must be 1 or more",
-            None,
-        );
+        refused("[defaults]\nrepetitions = 0", "2:15: `repetitions` must be 1 or more", None);
         refused(
             "[[model]]\nid = 'a/b'\nsize_gb = inf",
             "3:11: `size_gb` must be more than 0",
@@ -295,11 +274,7 @@ mod tests {
     fn a_model_has_one_source_and_its_own_name() {
         let one = "a model needs either `id` or `path`";
         refused("[[model]]\ntags = []", &format!("1:1: {one}"), None);
-        refused(
-            "[[model]]\nid = 'a/b'\npath = 'c'",
-            &format!("1:1: {one}"),
-            None,
-        );
+        refused("[[model]]\nid = 'a/b'\npath = 'c'", &format!("1:1: {one}"), None);
         refused(
             "[[model]]\npath = 'a'\nrevision = 'main'",
             "3:12: `revision` belongs to a model with an `id`",
@@ -330,9 +305,6 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_read_is_named() {
         let error = Manifest::read(Path::new("nowhere/models.toml")).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "cannot read manifest `nowhere/models.toml`"
-        );
+        assert_eq!(error.to_string(), "cannot read manifest `nowhere/models.toml`");
     }
 }

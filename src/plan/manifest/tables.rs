@@ -31,10 +31,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Manifest, Wrong> {
         }
     }
     if manifest.models.is_empty() {
-        return Err(Wrong {
-            offset: 0,
-            problem: Problem::Empty,
-        });
+        return Err(Wrong { offset: 0, problem: Problem::Empty });
     }
     Ok(manifest)
 }
@@ -59,15 +56,8 @@ fn read_models(field: &Field<'_>, manifest: &mut Manifest) -> Result<(), Wrong> 
         field.list(|element| Ok((element.offset(), read_model(element, &folder)?)))?
     {
         let label = entry.source.label();
-        if manifest
-            .models
-            .iter()
-            .any(|other| other.source.label() == label)
-        {
-            return Err(Wrong {
-                offset,
-                problem: Problem::Repeated(label),
-            });
+        if manifest.models.iter().any(|other| other.source.label() == label) {
+            return Err(Wrong { offset, problem: Problem::Repeated(label) });
         }
         manifest.models.push(entry);
     }
@@ -90,34 +80,21 @@ fn read_model(field: &Field<'_>, folder: &Path) -> Result<Entry, Wrong> {
     }
     check(table, &choices)?;
     let source = match (id, path, revision) {
-        (Some(id), None, revision) => Source::Hub {
-            id,
-            revision: revision.map(|(_, revision)| revision),
-        },
+        (Some(id), None, revision) => {
+            Source::Hub { id, revision: revision.map(|(_, revision)| revision) }
+        }
         (None, Some(path), None) => Source::Path(path),
         (None, Some(_), Some((offset, _))) => {
-            return Err(Wrong {
-                offset,
-                problem: Problem::RevisionOfPath,
-            });
+            return Err(Wrong { offset, problem: Problem::RevisionOfPath });
         }
         (None, None, _) | (Some(_), Some(_), _) => return Err(field.wrong(Problem::NotOneSource)),
     };
-    Ok(Entry {
-        source,
-        tags,
-        size_gb,
-        choices,
-    })
+    Ok(Entry { source, tags, size_gb, choices })
 }
 
 fn read_id(field: &Field<'_>) -> Result<String, Wrong> {
     let id = field.text()?;
-    if Source::is_id(&id) {
-        Ok(id)
-    } else {
-        Err(field.wrong(Problem::NotAnId(id)))
-    }
+    if Source::is_id(&id) { Ok(id) } else { Err(field.wrong(Problem::NotAnId(id))) }
 }
 
 fn read_size(field: &Field<'_>) -> Result<f32, Wrong> {
@@ -125,56 +102,32 @@ fn read_size(field: &Field<'_>) -> Result<f32, Wrong> {
     if size > 0.0 && size.is_finite() {
         Ok(size)
     } else {
-        Err(field.wrong(Problem::OutOfRange(OutOfRange {
-            name: "size_gb",
-            rule: "more than 0",
-        })))
+        Err(field.wrong(Problem::OutOfRange(OutOfRange { name: "size_gb", rule: "more than 0" })))
     }
 }
 
 /// A key of [`Choices`] and how its value is read.
-type Choice = (
-    &'static str,
-    fn(&Field<'_>, &mut Choices) -> Result<(), Wrong>,
-);
+type Choice = (&'static str, fn(&Field<'_>, &mut Choices) -> Result<(), Wrong>);
 
 /// Every key that may stand in `[defaults]` and in a `[[model]]`.
 const CHOICES: &[Choice] = &[
-    ("scenarios", |field, to| {
-        put(&mut to.scenarios, field.list(Field::name))
-    }),
-    ("prompt_tokens", |field, to| {
-        put(&mut to.prompt_tokens, field.count())
-    }),
-    ("generation_tokens", |field, to| {
-        put(&mut to.generation_tokens, field.count())
-    }),
+    ("scenarios", |field, to| put(&mut to.scenarios, field.list(Field::name))),
+    ("prompt_tokens", |field, to| put(&mut to.prompt_tokens, field.count())),
+    ("generation_tokens", |field, to| put(&mut to.generation_tokens, field.count())),
     ("prompt", |field, to| put(&mut to.prompt, field.text())),
-    ("max_tokens", |field, to| {
-        put(&mut to.max_tokens, field.count())
-    }),
-    ("repetitions", |field, to| {
-        put(&mut to.repetitions, field.count())
-    }),
+    ("max_tokens", |field, to| put(&mut to.max_tokens, field.count())),
+    ("repetitions", |field, to| put(&mut to.repetitions, field.count())),
     ("warmup", |field, to| put(&mut to.warmup, field.count())),
-    ("temperature", |field, to| {
-        put(&mut to.temperature, field.number())
-    }),
+    ("temperature", |field, to| put(&mut to.temperature, field.number())),
     ("top_p", |field, to| put(&mut to.top_p, field.number())),
     ("min_p", |field, to| put(&mut to.min_p, field.number())),
     ("top_k", |field, to| put(&mut to.top_k, field.count())),
-    ("repetition_penalty", |field, to| {
-        put(&mut to.repetition_penalty, field.number())
-    }),
+    ("repetition_penalty", |field, to| put(&mut to.repetition_penalty, field.number())),
     ("seed", |field, to| put(&mut to.seed, field.count())),
     ("dtype", |field, to| put(&mut to.dtype, field.name())),
-    ("dequantize", |field, to| {
-        put(&mut to.dequantize, field.switch())
-    }),
+    ("dequantize", |field, to| put(&mut to.dequantize, field.switch())),
     ("device", |field, to| put(&mut to.device, field.name())),
-    ("prefill_chunk", |field, to| {
-        put(&mut to.prefill_chunk, field.count())
-    }),
+    ("prefill_chunk", |field, to| put(&mut to.prefill_chunk, field.count())),
 ];
 
 fn put<T>(slot: &mut Option<T>, value: Result<T, Wrong>) -> Result<(), Wrong> {
@@ -219,9 +172,7 @@ impl Table {
         match self {
             Self::Top => vec!["defaults", "model"],
             Self::Defaults => choices.chain(["schema", "mlx_knife_version"]).collect(),
-            Self::Model => choices
-                .chain(["id", "path", "revision", "tags", "size_gb"])
-                .collect(),
+            Self::Model => choices.chain(["id", "path", "revision", "tags", "size_gb"]).collect(),
         }
     }
 }
@@ -236,11 +187,7 @@ fn unknown(field: &Field<'_>, table: Table) -> Wrong {
     };
     Wrong {
         offset: field.key_offset,
-        problem: Problem::UnknownKey {
-            key: field.key.to_owned(),
-            table: table.name(),
-            hint,
-        },
+        problem: Problem::UnknownKey { key: field.key.to_owned(), table: table.name(), hint },
     }
 }
 

@@ -28,9 +28,7 @@ pub(super) fn performance(outcome: &Outcome) -> Option<Performance> {
         time_to_first_token_s: over(trials, rates::time_to_first_token),
         cleanup_time_s: outcome.cleanup_us.map(seconds),
         peak_ram_gb: peak.map(gibibytes),
-        stable_ram_gb: loaded
-            .and_then(|loaded| loaded.memory.active_bytes)
-            .map(gibibytes),
+        stable_ram_gb: loaded.and_then(|loaded| loaded.memory.active_bytes).map(gibibytes),
     };
     (performance != Performance::default()).then_some(performance)
 }
@@ -105,21 +103,12 @@ fn detected(configured: &[StopToken], trials: &[Trial]) -> Vec<String> {
 }
 
 /// The markers that mlx-knife looks for in every answer, whatever the model.
-const MARKERS: [&str; 6] = [
-    "<|end|>",
-    "<|eot_id|>",
-    "<|im_end|>",
-    "<|endoftext|>",
-    "</s>",
-    "<|end_of_text|>",
-];
+const MARKERS: [&str; 6] =
+    ["<|end|>", "<|eot_id|>", "<|im_end|>", "<|endoftext|>", "</s>", "<|end_of_text|>"];
 
 /// Whether an answer shows a stop token, of this model or of another; unknown without answers.
 fn leaked(configured: &[StopToken], trials: &[Trial]) -> Option<bool> {
-    let texts: Vec<&str> = trials
-        .iter()
-        .filter_map(|trial| trial.text.as_deref())
-        .collect();
+    let texts: Vec<&str> = trials.iter().filter_map(|trial| trial.text.as_deref()).collect();
     // A stop token that reads as a line break or as nothing would be seen everywhere.
     let own = configured.iter().filter_map(|token| token.text.as_deref());
     let own = own.filter(|text| !text.trim().is_empty());
@@ -179,10 +168,7 @@ mod tests {
     }
 
     fn token(id: u32, text: Option<&str>) -> StopToken {
-        StopToken {
-            id,
-            text: text.map(str::to_owned),
-        }
+        StopToken { id, text: text.map(str::to_owned) }
     }
 
     #[test]
@@ -194,10 +180,8 @@ mod tests {
 
     #[test]
     fn a_count_is_never_between_two() {
-        let trials = [
-            trial(&[1, 2, 3], Finish::Length, None),
-            trial(&[1, 2], Finish::Length, None),
-        ];
+        let trials =
+            [trial(&[1, 2, 3], Finish::Length, None), trial(&[1, 2], Finish::Length, None)];
         let tokens = |trial: &Trial| trial.visible_us.len() as f64;
         assert_eq!(count(&trials, tokens), Some(3));
     }
@@ -224,14 +208,8 @@ mod tests {
     #[test]
     fn an_answer_that_shows_any_marker_has_leaked() {
         let configured = [token(1, Some("<end_of_turn>"))];
-        assert_eq!(
-            leaked(&configured, &[answer("Hi<end_of_turn>")]),
-            Some(true)
-        );
-        assert_eq!(
-            leaked(&configured, &[answer("Hi"), answer("Hi<|im_end|>")]),
-            Some(true)
-        );
+        assert_eq!(leaked(&configured, &[answer("Hi<end_of_turn>")]), Some(true));
+        assert_eq!(leaked(&configured, &[answer("Hi"), answer("Hi<|im_end|>")]), Some(true));
         assert_eq!(leaked(&configured, &[answer("Hi")]), Some(false));
     }
 

@@ -70,21 +70,12 @@ pub(super) fn system_health(health: &Health) -> Option<SystemHealth> {
 /// What mlx-knife's plugin and its report find fault with, in the schema's words.
 fn quality_flags(free_gib: f64, swap_mib: Option<f64>, zombies: Option<u32>) -> Vec<QualityFlag> {
     let faults = [
-        (
-            QualityFlag::DegradedSwap,
-            swap_mib.is_some_and(|swap| swap > SWAP_LIMIT_MIB),
-        ),
-        (
-            QualityFlag::DegradedZombies,
-            zombies.is_some_and(|zombies| zombies > 0),
-        ),
+        (QualityFlag::DegradedSwap, swap_mib.is_some_and(|swap| swap > SWAP_LIMIT_MIB)),
+        (QualityFlag::DegradedZombies, zombies.is_some_and(|zombies| zombies > 0)),
         (QualityFlag::DegradedMemory, free_gib < FREE_LIMIT_GIB),
     ];
-    let mut flags: Vec<_> = faults
-        .iter()
-        .filter(|(_, found)| *found)
-        .map(|(flag, _)| *flag)
-        .collect();
+    let mut flags: Vec<_> =
+        faults.iter().filter(|(_, found)| *found).map(|(flag, _)| *flag).collect();
     if flags.is_empty() {
         flags.push(QualityFlag::Clean);
     }
@@ -100,12 +91,8 @@ mod tests {
 
     #[track_caller]
     fn flags(free: u64, swap: Option<u64>, zombies: Option<u32>, expected: &[QualityFlag]) {
-        let health = Health {
-            free_bytes: Some(free),
-            swap_used_bytes: swap,
-            zombies,
-            ..Health::default()
-        };
+        let health =
+            Health { free_bytes: Some(free), swap_used_bytes: swap, zombies, ..Health::default() };
         let section = system_health(&health).unwrap();
         assert_eq!(section.quality_flags.as_deref(), Some(expected));
     }
@@ -132,32 +119,19 @@ mod tests {
         };
         let section = system_health(&health).unwrap();
         assert_eq!(section.ram_free_gb, Some(20.33));
-        assert_eq!(
-            (section.swap_gb, section.swap_used_mb),
-            (Some(1.49), Some(1524))
-        );
-        assert_eq!(
-            (section.zombies_detected, section.zombie_processes),
-            (Some(2), Some(2))
-        );
+        assert_eq!((section.swap_gb, section.swap_used_mb), (Some(1.49), Some(1524)));
+        assert_eq!((section.zombies_detected, section.zombie_processes), (Some(2), Some(2)));
     }
 
     #[test]
     fn without_free_memory_there_is_no_health() {
-        let health = Health {
-            swap_used_bytes: Some(0),
-            zombies: Some(0),
-            ..Health::default()
-        };
+        let health = Health { swap_used_bytes: Some(0), zombies: Some(0), ..Health::default() };
         assert_eq!(system_health(&health), None);
     }
 
     #[test]
     fn a_machine_without_a_model_is_known_by_its_chip() {
-        let host = Host {
-            chip: Some("AMD EPYC".to_owned()),
-            ..Host::default()
-        };
+        let host = Host { chip: Some("AMD EPYC".to_owned()), ..Host::default() };
         let profile = system(&host, None).unwrap().hardware_profile.unwrap();
         assert_eq!(profile.model.as_deref(), Some("AMD EPYC"));
         assert_eq!(profile.model_identifier.as_deref(), Some("AMD EPYC"));

@@ -63,10 +63,9 @@ pub fn record(context: &Context, cell: &Cell, settings: &Settings, outcome: &Out
     let id = facts.map_or(context.model.id.as_str(), |facts| facts.id.as_str());
     let (start, end) = match context.schema.timing() {
         Timing::EndOnly => (None, None),
-        Timing::StartAndEnd => (
-            seconds_since_1970(outcome.started),
-            seconds_since_1970(outcome.ended),
-        ),
+        Timing::StartAndEnd => {
+            (seconds_since_1970(outcome.started), seconds_since_1970(outcome.ended))
+        }
     };
     Record {
         schema_version: context.schema,
@@ -157,13 +156,10 @@ fn seconds_since_1970(time: SystemTime) -> Option<f64> {
 /// Every reader wants a duration. Where the clock was set back in between, the repetitions tell
 /// the least that the cell took.
 fn wall_time(outcome: &Outcome) -> Duration {
-    outcome
-        .ended
-        .duration_since(outcome.started)
-        .unwrap_or_else(|_| {
-            let trials = outcome.warmups.iter().chain(&outcome.trials);
-            Duration::from_micros(trials.map(|trial| trial.ended_us).sum())
-        })
+    outcome.ended.duration_since(outcome.started).unwrap_or_else(|_| {
+        let trials = outcome.warmups.iter().chain(&outcome.trials);
+        Duration::from_micros(trials.map(|trial| trial.ended_us).sum())
+    })
 }
 
 /// What every reader of these files means by "GB".

@@ -75,10 +75,7 @@ fn cell_facts(cell: &Cell) -> CellFacts {
         repetitions: cell.repetitions,
     };
     match &cell.work {
-        Work::Throughput {
-            prompt_tokens,
-            generation_tokens,
-        } => CellFacts {
+        Work::Throughput { prompt_tokens, generation_tokens } => CellFacts {
             prompt_tokens: Some(*prompt_tokens),
             generation_tokens: Some(*generation_tokens),
             ..facts
@@ -152,10 +149,7 @@ fn skip(verdict: &Verdict) -> Option<Skip> {
     let Verdict::Skipped(skip) = verdict else {
         return None;
     };
-    Some(Skip {
-        kind: skip.kind.clone(),
-        reason: redact(&skip.reason),
-    })
+    Some(Skip { kind: skip.kind.clone(), reason: redact(&skip.reason) })
 }
 
 fn sample(trial: &Trial) -> Sample {

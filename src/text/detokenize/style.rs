@@ -22,9 +22,7 @@ impl Style {
     /// Tells the style from the decoder as `tokenizer.json` writes it.
     pub(in crate::text) fn of(tokenizer: &tokenizers::Tokenizer) -> Self {
         let decoder = tokenizer.get_decoder().map(serde_json::to_value);
-        decoder
-            .and_then(Result::ok)
-            .map_or(Self::Other, |decoder| Self::of_decoder(&decoder))
+        decoder.and_then(Result::ok).map_or(Self::Other, |decoder| Self::of_decoder(&decoder))
     }
 
     fn of_decoder(decoder: &Value) -> Self {
@@ -42,10 +40,7 @@ impl Style {
             }
             (["Replace", "ByteFallback", "Fuse", "Strip"], Some(replace), Some(strip)) => {
                 match (space(replace), cut(strip)) {
-                    (Some(space), Some(cut)) => Self::ByteFallback {
-                        space,
-                        cut: Some(cut),
-                    },
+                    (Some(space), Some(cut)) => Self::ByteFallback { space, cut: Some(cut) },
                     _ => Self::Other,
                 }
             }
@@ -79,27 +74,14 @@ mod tests {
     fn a_decoder_of_another_make_is_another_style() {
         let replace = json!({"type": "Replace", "pattern": {"String": "▁"}, "content": " "});
         let steps = |more: &[Value]| {
-            let first = [
-                replace.clone(),
-                json!({"type": "ByteFallback"}),
-                json!({"type": "Fuse"}),
-            ];
+            let first = [replace.clone(), json!({"type": "ByteFallback"}), json!({"type": "Fuse"})];
             let steps = [&first, more].concat();
             Style::of_decoder(&json!({"type": "Sequence", "decoders": steps}))
         };
         assert!(matches!(steps(&[]), Style::ByteFallback { cut: None, .. }));
         let strip = |stop: u32| json!({"type": "Strip", "content": " ", "start": 1, "stop": stop});
-        assert!(matches!(
-            steps(&[strip(0)]),
-            Style::ByteFallback {
-                cut: Some((' ', 1)),
-                ..
-            }
-        ));
+        assert!(matches!(steps(&[strip(0)]), Style::ByteFallback { cut: Some((' ', 1)), .. }));
         assert_eq!(steps(&[strip(1)]), Style::Other);
-        assert_eq!(
-            Style::of_decoder(&json!({"type": "Metaspace"})),
-            Style::Other
-        );
+        assert_eq!(Style::of_decoder(&json!({"type": "Metaspace"})), Style::Other);
     }
 }

@@ -32,11 +32,7 @@ impl Window {
         }
         let segment = beyond(&self.text, &text);
         // A full window begins anew at its last token, whatever came before.
-        let kept = if is_full {
-            self.ids.len().saturating_sub(1)
-        } else {
-            self.given
-        };
+        let kept = if is_full { self.ids.len().saturating_sub(1) } else { self.given };
         self.ids.drain(..kept);
         self.given = self.ids.len();
         self.text = decode(tokenizer, &self.ids)?;
@@ -71,10 +67,8 @@ mod tests {
         // Id 10 is a token that spells the replacement character itself.
         let ids = [10; 200];
         let mut stream = tokenizer.stream();
-        let lengths: Vec<usize> = ids
-            .iter()
-            .map(|&id| stream.push(id).unwrap().chars().count())
-            .collect();
+        let lengths: Vec<usize> =
+            ids.iter().map(|&id| stream.push(id).unwrap().chars().count()).collect();
         let given: usize = lengths.iter().sum();
         assert!((136..200).contains(&given), "{given}");
         assert!(lengths.iter().all(|&length| length <= 64));

@@ -14,10 +14,7 @@ const DEEPEST: usize = 100;
 ///
 /// Unlike the filter of the same name that Jinja ships, nothing is escaped for HTML and other
 /// alphabets are kept.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the engine hands the options over"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "the engine hands the options over")]
 pub(super) fn tojson(
     state: &State<'_, '_>,
     value: &Value,
@@ -27,37 +24,24 @@ pub(super) fn tojson(
 ) -> Result<String, Error> {
     let ensure_ascii = match ensure_ascii {
         Some(given) => given,
-        None => options
-            .get::<Option<bool>>("ensure_ascii")?
-            .unwrap_or(false),
+        None => options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
     };
     let indent = match indent {
         Some(given) => Some(given),
         None => options.get("indent")?,
     };
-    let indent = indent
-        .filter(|value| !value.is_none())
-        .map(|value| indentation(&value))
-        .transpose()?;
+    let indent =
+        indent.filter(|value| !value.is_none()).map(|value| indentation(&value)).transpose()?;
     let sort_keys = options.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
-    let separators = options
-        .get::<Option<Value>>("separators")?
-        .filter(|value| !value.is_none());
+    let separators = options.get::<Option<Value>>("separators")?.filter(|value| !value.is_none());
     options.assert_all_used()?;
     let (item, key) = match separators {
         Some(pair) => (separator(&pair, 0)?, separator(&pair, 1)?),
         None if indent.is_some() => (",".to_owned(), ": ".to_owned()),
         None => (", ".to_owned(), ": ".to_owned()),
     };
-    let mut writer = Writer {
-        text: String::new(),
-        ensure_ascii,
-        indent,
-        item,
-        key,
-        sort_keys,
-        depth: 0,
-    };
+    let mut writer =
+        Writer { text: String::new(), ensure_ascii, indent, item, key, sort_keys, depth: 0 };
     writer.value(value)?;
     state.consume_fuel(writer.text.len() as u64 / 4)?;
     Ok(writer.text)
@@ -72,12 +56,9 @@ fn indentation(value: &Value) -> Result<String, Error> {
 
 fn separator(pair: &Value, index: usize) -> Result<String, Error> {
     let part = pair.get_item_by_index(index)?;
-    part.as_str().map(str::to_owned).ok_or_else(|| {
-        Error::new(
-            ErrorKind::InvalidOperation,
-            "`separators` must be two strings",
-        )
-    })
+    part.as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "`separators` must be two strings"))
 }
 
 struct Writer {
@@ -94,9 +75,7 @@ impl Writer {
     fn value(&mut self, value: &Value) -> Result<(), Error> {
         match value.kind() {
             ValueKind::None => self.text.push_str("null"),
-            ValueKind::Bool => self
-                .text
-                .push_str(if value.is_true() { "true" } else { "false" }),
+            ValueKind::Bool => self.text.push_str(if value.is_true() { "true" } else { "false" }),
             ValueKind::Number => self.text.push_str(&number(value)?),
             ValueKind::String => self.string(value.as_str().unwrap_or_default()),
             ValueKind::Seq | ValueKind::Iterable => self.list(value)?,
@@ -214,10 +193,7 @@ fn name(key: &Value) -> Result<String, Error> {
         | ValueKind::Plain
         | ValueKind::Invalid
         | _ => key.as_str().map(str::to_owned).ok_or_else(|| {
-            Error::new(
-                ErrorKind::BadSerialization,
-                format!("`{key}` cannot be a key in JSON"),
-            )
+            Error::new(ErrorKind::BadSerialization, format!("`{key}` cannot be a key in JSON"))
         }),
     }
 }
@@ -294,10 +270,8 @@ mod tests {
     fn control_characters_are_escaped() {
         let mut environment = Environment::new();
         environment.add_filter("tojson", tojson);
-        let text = environment.render_str(
-            "{{ x|tojson }}",
-            minijinja::context!(x => "\u{1}\u{8}\u{c}\r\\\u{7f}"),
-        );
+        let text = environment
+            .render_str("{{ x|tojson }}", minijinja::context!(x => "\u{1}\u{8}\u{c}\r\\\u{7f}"));
         assert_eq!(text.unwrap(), "\"\\u0001\\b\\f\\r\\\\\u{7f}\"");
     }
 
@@ -305,11 +279,8 @@ mod tests {
     fn a_value_without_a_form_is_an_error() {
         let mut environment = Environment::new();
         environment.add_filter("tojson", tojson);
-        for source in [
-            "{{ nothing|tojson }}",
-            "{{ [nothing]|tojson }}",
-            "{{ 1|tojson(indnt=2) }}",
-        ] {
+        for source in ["{{ nothing|tojson }}", "{{ [nothing]|tojson }}", "{{ 1|tojson(indnt=2) }}"]
+        {
             assert!(environment.render_str(source, ()).is_err(), "{source}");
         }
     }

@@ -4,9 +4,7 @@ use minijinja::{Environment, Value, value::ValueKind};
 
 /// Makes `is iterable` and `is sequence` answer as they do in Python.
 pub(super) fn add_tests(environment: &mut Environment<'_>) {
-    environment.add_test("iterable", |value: &Value| {
-        !value.is_none() && value.try_iter().is_ok()
-    });
+    environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
     environment.add_test("sequence", |value: &Value| {
         matches!(
             value.kind(),
@@ -31,9 +29,7 @@ mod tests {
         add_tests(&mut environment);
         let case = |value: &str, iterable: &str, sequence: &str| {
             let source = format!("{{{{ {value} is iterable }}}} {{{{ {value} is sequence }}}}");
-            let text = environment
-                .render_str(&source, context!(messages => [1]))
-                .unwrap();
+            let text = environment.render_str(&source, context!(messages => [1])).unwrap();
             assert_eq!(text, format!("{iterable} {sequence}"), "{value}");
         };
         case("none", "False", "False");

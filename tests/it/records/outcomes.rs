@@ -41,20 +41,14 @@ pub(super) fn context() -> Context {
             memory_pressure: Some(1),
             gpu_busy_percent: Some(3),
         },
-        model: ModelHint {
-            id: "mlx-community/Qwen3-0.6B-4bit".to_owned(),
-            ..ModelHint::default()
-        },
+        model: ModelHint { id: "mlx-community/Qwen3-0.6B-4bit".to_owned(), ..ModelHint::default() },
         defaults: Settings::default(),
     }
 }
 
 pub(super) fn throughput() -> Cell {
     Cell {
-        work: Work::Throughput {
-            prompt_tokens: 320,
-            generation_tokens: 3,
-        },
+        work: Work::Throughput { prompt_tokens: 320, generation_tokens: 3 },
         warmup: 1,
         repetitions: 2,
     }
@@ -62,10 +56,7 @@ pub(super) fn throughput() -> Cell {
 
 pub(super) fn chat() -> Cell {
     Cell {
-        work: Work::Chat {
-            prompt: "Write one sentence about cats.".to_owned(),
-            max_tokens: 50,
-        },
+        work: Work::Chat { prompt: "Write one sentence about cats.".to_owned(), max_tokens: 50 },
         warmup: 0,
         repetitions: 1,
     }
@@ -97,14 +88,8 @@ pub(super) fn loaded() -> Loaded {
             vocabulary: 151_936,
             context_length: Some(40_960),
             stop_tokens: vec![
-                StopToken {
-                    id: 151_645,
-                    text: Some("<|im_end|>".to_owned()),
-                },
-                StopToken {
-                    id: 151_643,
-                    text: None,
-                },
+                StopToken { id: 151_645, text: Some("<|im_end|>".to_owned()) },
+                StopToken { id: 151_643, text: None },
             ],
         },
         load_us: 1_250_000,
@@ -173,10 +158,7 @@ pub(super) fn measured() -> Outcome {
 pub(super) fn answered() -> Outcome {
     let mut answer = trial(&[125_000, 187_500], GIB, Finish::Stop { id: 151_645 });
     answer.text = Some("Cats sleep.".to_owned());
-    Outcome {
-        trials: vec![answer],
-        ..outcome(Verdict::Measured)
-    }
+    Outcome { trials: vec![answer], ..outcome(Verdict::Measured) }
 }
 
 pub(super) fn failed() -> Outcome {
@@ -209,9 +191,5 @@ pub(super) fn skipped() -> Outcome {
 
 /// A machine that tells nothing.
 pub(super) fn bare_context() -> Context {
-    Context {
-        host: Host::default(),
-        health: Health::default(),
-        ..context()
-    }
+    Context { host: Host::default(), health: Health::default(), ..context() }
 }

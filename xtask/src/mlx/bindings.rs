@@ -34,12 +34,7 @@ pub(super) fn generate(
         .read()?;
     Program::new(itself)
         .named_args(&[BINDINGS_TASK])
-        .args([
-            sources,
-            shim,
-            Path::new(compiler_headers.trim()),
-            destination,
-        ])
+        .args([sources, shim, Path::new(compiler_headers.trim()), destination])
         .env("BINDGEN_EXTRA_CLANG_ARGS", "")
         .env("LIBCLANG_PATH", tools.join("clang/native"))
         .if_failed(BINDGEN_FAILED)
@@ -75,12 +70,9 @@ fn builder(sources: &OsString, headers: &[PathBuf]) -> bindgen::Builder {
     let start = bindgen::Builder::default()
         .rust_target(target)
         .clang_arg(format!("-I{}", sources.display()));
-    let start = LEFT_OUT.iter().fold(start, |builder, function| {
-        builder.blocklist_function(function)
-    });
-    headers.iter().fold(start, |builder, header| {
-        builder.header(header.to_string_lossy())
-    })
+    let start =
+        LEFT_OUT.iter().fold(start, |builder, function| builder.blocklist_function(function));
+    headers.iter().fold(start, |builder, header| builder.header(header.to_string_lossy()))
 }
 
 fn headers(sources: &Path) -> std::io::Result<Vec<PathBuf>> {

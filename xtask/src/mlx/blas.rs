@@ -15,10 +15,8 @@ const WARNING: &str = "warning: no OpenBLAS here, so MLX uses its bundled BLAS, 
 const PATIENCE: &str = "180";
 
 /// OpenBLAS with its development files, and without them: a library's file and the linker's word for it.
-const NAMES: [(&str, &str); 2] = [
-    ("libopenblas.so", "-lopenblas"),
-    ("libopenblas.so.0", "-l:libopenblas.so.0"),
-];
+const NAMES: [(&str, &str); 2] =
+    [("libopenblas.so", "-lopenblas"), ("libopenblas.so.0", "-l:libopenblas.so.0")];
 
 /// Where matrix products are done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,10 +66,7 @@ fn is_linkable(library: &str) -> Result<bool, MlxError> {
 }
 
 fn install() -> bool {
-    let is_root = Program::new("id")
-        .arg("-u")
-        .read()
-        .is_ok_and(|id| id.trim() == "0");
+    let is_root = Program::new("id").arg("-u").read().is_ok_and(|id| id.trim() == "0");
     let prefix: &[&str] = if is_root { &[] } else { &["sudo", "-n"] };
     let apt = |arguments: &[&str]| {
         let program = Program::new("timeout")
@@ -85,11 +80,6 @@ fn install() -> bool {
         return false;
     }
     say("installing `libopenblas-dev`");
-    let install = [
-        "install",
-        "-y",
-        "--no-install-recommends",
-        "libopenblas-dev",
-    ];
+    let install = ["install", "-y", "--no-install-recommends", "libopenblas-dev"];
     apt(&install) || (apt(&["update"]) && apt(&install))
 }

@@ -78,11 +78,7 @@ rustdocflags = ["-C", "link-arg=-Wl,-rpath,/a \"b\"/wheel/mlx/lib"]
 
     #[test]
     fn the_configuration_quotes_its_paths_and_keeps_openblas() {
-        let text = render(
-            Path::new("/a \"b\""),
-            Platform::X86_64,
-            Blas::Linked("-lopenblas"),
-        );
+        let text = render(Path::new("/a \"b\""), Platform::X86_64, Blas::Linked("-lopenblas"));
         assert_eq!(text, WITH_OPENBLAS);
     }
 

@@ -49,11 +49,8 @@ pub(super) struct Build<'a> {
 impl Build<'_> {
     /// Builds the static library and copies it into `destination`.
     pub(super) fn run(&self, destination: &Path) -> Result<(), MlxError> {
-        let includes: Vec<String> = self
-            .shims
-            .iter()
-            .map(|shim| format!("-include \"{}\"", shim.display()))
-            .collect();
+        let includes: Vec<String> =
+            self.shims.iter().map(|shim| format!("-include \"{}\"", shim.display())).collect();
         self.cmake()
             .arg("-G")
             .arg("Ninja")
@@ -71,11 +68,7 @@ impl Build<'_> {
             .arg(define("MLX_C_BUILD_EXAMPLES", "OFF"))
             .if_failed(BUILD_FAILED)
             .read()?;
-        self.cmake()
-            .named_args(&["--build"])
-            .arg(self.folder)
-            .if_failed(BUILD_FAILED)
-            .read()?;
+        self.cmake().named_args(&["--build"]).arg(self.folder).if_failed(BUILD_FAILED).read()?;
         let library = self.folder.join("libmlxc.a");
         fs::copy(&library, destination.join("libmlxc.a")).map_err(FileError::at(&library))?;
         Ok(())

@@ -24,12 +24,8 @@ const FORMAT: &str = include_str!("../../shims/format.h");
 const CLOCK: &str = include_str!("../../shims/clock.h");
 
 /// What a finished set-up holds.
-const OUTPUTS: [&str; 4] = [
-    "wheel/mlx/lib/libmlx.so",
-    "wheel/mlx_cpu.libs",
-    "lib/libmlxc.a",
-    "lib/bindings.rs",
-];
+const OUTPUTS: [&str; 4] =
+    ["wheel/mlx/lib/libmlx.so", "wheel/mlx_cpu.libs", "lib/libmlxc.a", "lib/bindings.rs"];
 
 /// Makes the set-up and the Cargo configuration that points at it, unless both are there.
 pub(super) fn ensure(workspace: &Workspace) -> Result<(), MlxError> {
@@ -74,30 +70,16 @@ fn key(workspace: &Workspace, platform: Platform) -> Result<String, MlxError> {
     let path = workspace.at("Cargo.lock");
     let lock = fs::read_to_string(&path).map_err(FileError::at(&path))?;
     let mlx_sys = locked(&lock, "mlx-sys").ok_or(MlxError::NotLocked(path))?;
-    let compiler = Program::new(COMPILER)
-        .arg("--version")
-        .if_missing(COMPILER_MISSING)
-        .read()?;
+    let compiler = Program::new(COMPILER).arg("--version").if_missing(COMPILER_MISSING).read()?;
     let mlx = wheels::requirements(&wheels::mlx(platform));
     let tools = wheels::requirements(&wheels::tools(platform));
-    Ok(hash(&[
-        RECIPE,
-        platform.triple(),
-        mlx_sys,
-        &compiler,
-        &mlx,
-        &tools,
-        HALF,
-        FORMAT,
-        CLOCK,
-    ]))
+    Ok(hash(&[RECIPE, platform.triple(), mlx_sys, &compiler, &mlx, &tools, HALF, FORMAT, CLOCK]))
 }
 
 /// A package's entry in `Cargo.lock`, which holds its version and checksum.
 fn locked<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
     let name = format!("name = \"{package}\"");
-    lock.split("[[package]]")
-        .find(|entry| entry.lines().any(|line| line == name))
+    lock.split("[[package]]").find(|entry| entry.lines().any(|line| line == name))
 }
 
 fn hash(parts: &[&str]) -> String {
@@ -190,20 +172,13 @@ version = "0.8.0"
         for parent in ["wheel/mlx/lib", "wheel/mlx_cpu.libs", "lib"] {
             fs::create_dir_all(folder.path().join(parent)).unwrap();
         }
-        for file in [
-            "wheel/mlx/lib/libmlx.so",
-            "lib/libmlxc.a",
-            "lib/bindings.rs",
-        ] {
+        for file in ["wheel/mlx/lib/libmlx.so", "lib/libmlxc.a", "lib/bindings.rs"] {
             assert!(!is_whole(folder.path()), "{file} is missing");
             fs::write(folder.path().join(file), "").unwrap();
         }
         assert!(is_whole(folder.path()));
         fs::remove_dir(folder.path().join("wheel/mlx_cpu.libs")).unwrap();
-        assert!(
-            !is_whole(folder.path()),
-            "the libraries of libmlx are missing"
-        );
+        assert!(!is_whole(folder.path()), "the libraries of libmlx are missing");
     }
 
     #[test]

@@ -83,9 +83,7 @@ mod tests {
 
     #[test]
     fn both_platforms_take_the_same_versions_as_different_bytes() {
-        let pairs = all(Platform::X86_64)
-            .into_iter()
-            .zip(all(Platform::Aarch64));
+        let pairs = all(Platform::X86_64).into_iter().zip(all(Platform::Aarch64));
         for (intel, arm) in pairs {
             assert_eq!((intel.name, intel.version), (arm.name, arm.version));
             assert_ne!(intel.sha256, arm.sha256);

@@ -60,10 +60,8 @@ impl Property<'_> {
         let Some((root, below)) = self.path.split_first() else {
             return value.to_owned();
         };
-        let value = below
-            .iter()
-            .rev()
-            .fold(value.to_owned(), |value, key| object(&[(*key, &value)]));
+        let value =
+            below.iter().rev().fold(value.to_owned(), |value, key| object(&[(*key, &value)]));
         with(&[(root, &value)])
     }
 
@@ -74,10 +72,7 @@ impl Property<'_> {
             return first.to_string();
         }
         if let Some(items) = self.schema.get("items") {
-            let item = Property {
-                path: Vec::new(),
-                schema: items,
-            };
+            let item = Property { path: Vec::new(), schema: items };
             return format!("[{}]", item.sample());
         }
         let needed = NEEDED.iter().find(|(key, _)| self.path == [*key]);
@@ -100,10 +95,7 @@ fn collect<'a>(schema: &'a Value, path: &mut Vec<&'a str>, into: &mut Vec<Proper
     sorted.sort_by_key(|(name, _)| name.as_str());
     for (name, schema) in sorted {
         path.push(name);
-        into.push(Property {
-            path: path.clone(),
-            schema,
-        });
+        into.push(Property { path: path.clone(), schema });
         collect(schema, path, into);
         path.pop();
     }
@@ -120,28 +112,13 @@ fn of_property(property: &Property<'_>, cases: &mut Vec<Case>) {
             push(cases, &place, property.line(value));
         }
     }
-    let items = property
-        .schema
-        .get("items")
-        .and_then(|items| items.get("enum"));
-    let own = property
-        .schema
-        .get("enum")
-        .or(items)
-        .and_then(Value::as_array);
+    let items = property.schema.get("items").and_then(|items| items.get("enum"));
+    let own = property.schema.get("enum").or(items).and_then(Value::as_array);
     for choice in own.into_iter().flatten() {
         push(cases, &place, property.line(&choice.to_string()));
         push(cases, &place, property.line(&format!("[{choice}]")));
-        push(
-            cases,
-            &place,
-            property.line(&format!("[{choice},{choice},\"degraded_ram\"]")),
-        );
-        push(
-            cases,
-            &place,
-            property.line(&choice.to_string().to_uppercase()),
-        );
+        push(cases, &place, property.line(&format!("[{choice},{choice},\"degraded_ram\"]")));
+        push(cases, &place, property.line(&choice.to_string().to_uppercase()));
     }
     if property.has_type("object") {
         push(cases, &place, property.line(r#"{"a stranger":{"x":1}}"#));
@@ -152,66 +129,40 @@ fn of_property(property: &Property<'_>, cases: &mut Vec<Case>) {
 /// Each section with all that it declares, and with all but one.
 fn of_whole_sections(schema: &Value, properties: &[Property<'_>], cases: &mut Vec<Case>) {
     let mut whole = Vec::new();
-    for section in properties
-        .iter()
-        .filter(|property| property.has_type("object"))
-    {
+    for section in properties.iter().filter(|property| property.has_type("object")) {
         let inner: Vec<_> = properties
             .iter()
             .filter(|property| property.path.len() == section.path.len() + 1)
             .filter(|property| property.path.starts_with(&section.path))
-            .map(|property| {
-                (
-                    property.path.last().copied().unwrap_or_default(),
-                    property.sample(),
-                )
-            })
+            .map(|property| (property.path.last().copied().unwrap_or_default(), property.sample()))
             .collect();
         push(cases, &section.place(), section.line(&fields(&inner, None)));
         for at in 0..inner.len() {
-            push(
-                cases,
-                &section.place(),
-                section.line(&fields(&inner, Some(at))),
-            );
+            push(cases, &section.place(), section.line(&fields(&inner, Some(at))));
         }
         if section.path.len() == 1 {
             whole.push((section.path.concat(), fields(&inner, None)));
         }
     }
-    let names = schema
-        .pointer("/properties/schema_version/enum")
-        .and_then(Value::as_array);
+    let names = schema.pointer("/properties/schema_version/enum").and_then(Value::as_array);
     for version in names.into_iter().flatten() {
         let version = version.to_string();
         let mut all = vec![("schema_version", version.as_str())];
-        all.extend(
-            whole
-                .iter()
-                .map(|(key, value)| (key.as_str(), value.as_str())),
-        );
+        all.extend(whole.iter().map(|(key, value)| (key.as_str(), value.as_str())));
         push(cases, "[everything]", with(&all));
     }
 }
 
 fn fields(inner: &[(&str, String)], without: Option<usize>) -> String {
-    let kept = inner
-        .iter()
-        .enumerate()
-        .filter(|(at, _)| Some(*at) != without);
-    let kept: Vec<_> = kept
-        .map(|(_, (key, value))| (*key, value.as_str()))
-        .collect();
+    let kept = inner.iter().enumerate().filter(|(at, _)| Some(*at) != without);
+    let kept: Vec<_> = kept.map(|(_, (key, value))| (*key, value.as_str())).collect();
     object(&kept)
 }
 
 /// What is needed, missing; what must have a form, in others; and keys that nobody knows.
 fn of_needed(cases: &mut Vec<Case>) {
     for (missing, _) in NEEDED {
-        let kept: Vec<_> = NEEDED
-            .into_iter()
-            .filter(|(key, _)| *key != missing)
-            .collect();
+        let kept: Vec<_> = NEEDED.into_iter().filter(|(key, _)| *key != missing).collect();
         push(cases, missing, object(&kept));
     }
     let forms: [(&str, &[&str]); 4] = [
@@ -232,29 +183,18 @@ fn of_needed(cases: &mut Vec<Case>) {
     let twice = with(&[("outcome", r#""done""#)]).replace('}', r#","outcome":"failed"}"#);
     push(cases, "[line]", twice);
     push(cases, "[line]", format!("  {} \t", with(&[])));
-    push(
-        cases,
-        "[line]",
-        with(&[("test", r#""\u00e9 \ud83d\ude00 Infinity""#)]),
-    );
+    push(cases, "[line]", with(&[("test", r#""\u00e9 \ud83d\ude00 Infinity""#)]));
 }
 
 /// Every property at the root, in every version.
 fn of_versions(properties: &[Property<'_>], cases: &mut Vec<Case>) {
     for version in SCHEMA_VERSIONS {
         let version = format!("{version:?}");
-        for property in properties
-            .iter()
-            .filter(|property| property.path.len() == 1)
-        {
+        for property in properties.iter().filter(|property| property.path.len() == 1) {
             let place = property.place();
             if place != "schema_version" {
                 let sample = property.sample();
-                push(
-                    cases,
-                    &place,
-                    with(&[("schema_version", &version), (&place, &sample)]),
-                );
+                push(cases, &place, with(&[("schema_version", &version), (&place, &sample)]));
             }
         }
     }
@@ -271,10 +211,7 @@ fn of_readers(cases: &mut Vec<Case>) {
         &[("outcome", r#""failed""#), ("model", "{}")],
         &[("outcome", r#""skipped""#), ("model", model)],
         &[("system_health", r#"{"swap_gb":3,"zombies_detected":2}"#)],
-        &[(
-            "system_health",
-            r#"{"swap_used_mb":3000,"zombie_processes":2}"#,
-        )],
+        &[("system_health", r#"{"swap_used_mb":3000,"zombie_processes":2}"#)],
     ] {
         push(cases, "[reader]", with(more));
     }

@@ -26,17 +26,11 @@ pub(super) const VALUES: [&str; 12] = [
     r#"{"text":1}"#,
 ];
 
-pub(super) const NUMBERS: [&str; 5] = [
-    "Infinity",
-    "-Infinity",
-    "NaN",
-    "1e2",
-    "18446744073709551616",
-];
+pub(super) const NUMBERS: [&str; 5] =
+    ["Infinity", "-Infinity", "NaN", "1e2", "18446744073709551616"];
 
-pub(super) const SCHEMA_VERSIONS: [&str; 10] = [
-    "0.1.0", "0.2.0", "0.2.1", "0.2.2", "0.1", "0.2.3", "0.3.0", "1.0.0", "v0.2.2", "0.2.2 ",
-];
+pub(super) const SCHEMA_VERSIONS: [&str; 10] =
+    ["0.1.0", "0.2.0", "0.2.1", "0.2.2", "0.1", "0.2.3", "0.3.0", "1.0.0", "v0.2.2", "0.2.2 "];
 
 pub(super) const PROGRAM_VERSIONS: [&str; 14] = [
     "2.0.8",
@@ -55,12 +49,8 @@ pub(super) const PROGRAM_VERSIONS: [&str; 14] = [
     "mlxk-harness-0.1.0",
 ];
 
-pub(super) const TIMESTAMPS: [&str; 4] = [
-    "2026-01-30T10:00:00Z",
-    "2026-01-30",
-    "yesterday",
-    "2026-13-45T99:00:00",
-];
+pub(super) const TIMESTAMPS: [&str; 4] =
+    ["2026-01-30T10:00:00Z", "2026-01-30", "yesterday", "2026-13-45T99:00:00"];
 
 pub(super) const ENDINGS: [&str; 6] = ["passed", "failed", "skipped", "Passed", "error", ""];
 
@@ -92,20 +82,15 @@ pub(super) const LINES: [&str; 18] = [
 /// The needed keys, with `changes` to them or beside them.
 pub(super) fn with(changes: &[(&str, &str)]) -> String {
     let change = |key: &str| changes.iter().find(|(changed, _)| *changed == key);
-    let mut all: Vec<_> = NEEDED
-        .into_iter()
-        .map(|(key, value)| *change(key).unwrap_or(&(key, value)))
-        .collect();
+    let mut all: Vec<_> =
+        NEEDED.into_iter().map(|(key, value)| *change(key).unwrap_or(&(key, value))).collect();
     let is_new = |key: &str| NEEDED.iter().all(|(needed, _)| *needed != key);
     all.extend(changes.iter().filter(|(key, _)| is_new(key)));
     object(&all)
 }
 
 pub(super) fn object(fields: &[(&str, &str)]) -> String {
-    let fields: Vec<_> = fields
-        .iter()
-        .map(|(key, value)| format!("{key:?}:{value}"))
-        .collect();
+    let fields: Vec<_> = fields.iter().map(|(key, value)| format!("{key:?}:{value}")).collect();
     format!("{{{}}}", fields.join(","))
 }
 

@@ -14,10 +14,7 @@ fn a_death_in_load_fails_every_cell() {
     let outcomes = run(2, &[script]);
     assert_eq!(
         brief(&outcomes),
-        [
-            "failed: sigkill in Load, 0 trials",
-            "failed: sigkill in Load, 0 trials"
-        ]
+        ["failed: sigkill in Load, 0 trials", "failed: sigkill in Load, 0 trials"]
     );
     assert_eq!(failure(&outcomes[0]).stderr, ["out of memory"]);
     assert!(outcomes[0].runtime.is_some() && outcomes[0].loaded.is_none());
@@ -45,10 +42,7 @@ fn after_a_death_in_prefill_a_fresh_child_does_the_rest() {
     let (outcomes, seen) = run_until(2, &[first, second], &AtomicBool::new(false));
     assert_eq!(
         brief(&outcomes),
-        [
-            "failed: sigabrt in Prefill, 0 trials",
-            "measured, 1 trials, cleanup 42"
-        ]
+        ["failed: sigabrt in Prefill, 0 trials", "measured, 1 trials, cleanup 42"]
     );
     assert_eq!(seen.messages.last().map(String::as_str), Some("done"));
     assert_eq!(
@@ -62,19 +56,9 @@ fn a_death_in_decode_leaves_the_repetitions_before_it() {
     let mut request_job = job(1);
     request_job.cells[0].repetitions = 5;
     let stop = AtomicBool::new(false);
-    let request = Request {
-        model: "model",
-        job: request_job,
-        stop: &stop,
-    };
-    let script = says(&[
-        started(),
-        loaded(),
-        begun(0),
-        trial(0),
-        trial(0),
-        decoded(0),
-    ]) + "kill -SEGV $$";
+    let request = Request { model: "model", job: request_job, stop: &stop };
+    let script =
+        says(&[started(), loaded(), begun(0), trial(0), trial(0), decoded(0)]) + "kill -SEGV $$";
     let mut seen = Seen::default();
     let outcomes = Run::new(&request, &mut seen).all(&mut || {
         let mut command = Command::new("sh");
@@ -87,10 +71,7 @@ fn a_death_in_decode_leaves_the_repetitions_before_it() {
 #[test]
 fn a_death_in_cleanup_fails_the_last_cell_and_keeps_its_trials() {
     let outcomes = run(2, &[work_of(2) + "kill -ABRT $$"]);
-    assert_eq!(
-        brief(&outcomes),
-        ["measured, 1 trials", "failed: sigabrt in Cleanup, 1 trials"]
-    );
+    assert_eq!(brief(&outcomes), ["measured, 1 trials", "failed: sigabrt in Cleanup, 1 trials"]);
 }
 
 #[test]
@@ -108,24 +89,15 @@ fn a_death_after_all_was_said_is_a_warning() {
 #[test]
 fn an_exit_without_an_answer_is_a_failure() {
     let outcomes = run(1, &[says(&[started(), loaded(), begun(0)])]);
-    assert_eq!(
-        brief(&outcomes),
-        ["failed: ended_early in Prefill, 0 trials"]
-    );
+    assert_eq!(brief(&outcomes), ["failed: ended_early in Prefill, 0 trials"]);
     let outcomes = run(1, &[says(&[started(), loaded(), begun(0)]) + "exit 3"]);
-    assert_eq!(
-        failure(&outcomes[0]).message,
-        "the child ended with exit status 3"
-    );
+    assert_eq!(failure(&outcomes[0]).message, "the child ended with exit status 3");
 }
 
 #[test]
 fn a_torn_last_line_does_not_hide_the_death() {
     let script = says(&[started(), loaded(), begun(0)]) + "printf '{\"event\":'; kill -KILL $$";
-    assert_eq!(
-        brief(&run(1, &[script])),
-        ["failed: sigkill in Prefill, 0 trials"]
-    );
+    assert_eq!(brief(&run(1, &[script])), ["failed: sigkill in Prefill, 0 trials"]);
 }
 
 #[test]
@@ -141,19 +113,12 @@ fn a_flood_on_standard_error_is_swallowed_but_for_its_end() {
 #[test]
 fn a_program_that_cannot_be_started_fails_every_cell() {
     let stop = AtomicBool::new(false);
-    let request = Request {
-        model: "model",
-        job: job(2),
-        stop: &stop,
-    };
+    let request = Request { model: "model", job: job(2), stop: &stop };
     let mut seen = Seen::default();
     let outcomes = Run::new(&request, &mut seen).all(&mut || Ok(Command::new("/nowhere/at/all")));
     assert_eq!(
         brief(&outcomes),
-        [
-            "failed: spawn in Load, 0 trials",
-            "failed: spawn in Load, 0 trials"
-        ]
+        ["failed: spawn in Load, 0 trials", "failed: spawn in Load, 0 trials"]
     );
 }
 
@@ -169,11 +134,7 @@ fn an_interruption_fails_the_cell_in_hand_and_skips_the_rest() {
     let began = Instant::now();
     let (outcomes, _) = run_until(3, &[script], &stop);
     timer.join().expect("the timer only sleeps");
-    assert!(
-        began.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     assert_eq!(
         brief(&outcomes),
         [

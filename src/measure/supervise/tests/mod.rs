@@ -16,18 +16,11 @@ use crate::{
 
 fn job(cells: usize) -> Job {
     let cell = Cell {
-        work: Work::Throughput {
-            prompt_tokens: 4,
-            generation_tokens: 3,
-        },
+        work: Work::Throughput { prompt_tokens: 4, generation_tokens: 3 },
         warmup: 0,
         repetitions: 1,
     };
-    Job {
-        revision: None,
-        settings: Settings::default(),
-        cells: vec![cell; cells],
-    }
+    Job { revision: None, settings: Settings::default(), cells: vec![cell; cells] }
 }
 
 fn started() -> Message {
@@ -54,10 +47,7 @@ fn loaded() -> Message {
 }
 
 fn begun(cell: usize) -> Message {
-    Message::CellStarted {
-        cell,
-        random_ids: true,
-    }
+    Message::CellStarted { cell, random_ids: true }
 }
 
 fn decoded(cell: usize) -> Message {
@@ -65,11 +55,7 @@ fn decoded(cell: usize) -> Message {
 }
 
 fn trial(cell: usize) -> Message {
-    Message::Trial {
-        cell,
-        warmup: false,
-        trial: Box::new(Trial::with_stamps(vec![1, 2, 3])),
-    }
+    Message::Trial { cell, warmup: false, trial: Box::new(Trial::with_stamps(vec![1, 2, 3])) }
 }
 
 fn done(cell: usize) -> Message {
@@ -106,8 +92,7 @@ impl Observer for Seen {
     fn message(&mut self, message: &Message) {
         let mut message = message.clone();
         let cell = message.cell_mut().map(|cell| format!(" {cell}"));
-        self.messages
-            .push(format!("{}{}", message.name(), cell.unwrap_or_default()));
+        self.messages.push(format!("{}{}", message.name(), cell.unwrap_or_default()));
     }
 
     fn finished(&mut self, cell: usize, _: &Outcome) {
@@ -117,11 +102,7 @@ impl Observer for Seen {
 
 /// Runs `cells` cells by children of which each follows its script.
 fn run_until(cells: usize, scripts: &[String], stop: &AtomicBool) -> (Vec<Outcome>, Seen) {
-    let request = Request {
-        model: "model",
-        job: job(cells),
-        stop,
-    };
+    let request = Request { model: "model", job: job(cells), stop };
     let mut seen = Seen::default();
     let mut scripts = scripts.iter();
     let outcomes = Run::new(&request, &mut seen).all(&mut || {
@@ -155,9 +136,8 @@ fn brief(outcomes: &[Outcome]) -> Vec<String> {
                     format!("failed: {} in {:?}", failure.kind, failure.stage)
                 }
             };
-            let cleanup = outcome
-                .cleanup_us
-                .map_or(String::new(), |micros| format!(", cleanup {micros}"));
+            let cleanup =
+                outcome.cleanup_us.map_or(String::new(), |micros| format!(", cleanup {micros}"));
             format!("{verdict}, {} trials{cleanup}", outcome.trials.len())
         })
         .collect()

@@ -6,10 +6,7 @@ use super::*;
 fn a_child_that_does_all_is_asked_once() {
     let script = work_of(2) + &says(&[left()]);
     let (outcomes, seen) = run_until(2, &[script], &AtomicBool::new(false));
-    assert_eq!(
-        brief(&outcomes),
-        ["measured, 1 trials", "measured, 1 trials, cleanup 42"]
-    );
+    assert_eq!(brief(&outcomes), ["measured, 1 trials", "measured, 1 trials, cleanup 42"]);
     assert_eq!(outcomes[1].warnings, [""; 0]);
     assert!(outcomes[1].loaded.is_some() && outcomes[1].random_ids);
     assert_eq!(
@@ -36,38 +33,24 @@ fn garbage_is_a_failure_and_the_rest_is_done() {
     let outcomes = run(2, &[first, work_of(1) + &says(&[left()])]);
     assert_eq!(
         brief(&outcomes),
-        [
-            "failed: protocol in Decode, 0 trials",
-            "measured, 1 trials, cleanup 42"
-        ]
+        ["failed: protocol in Decode, 0 trials", "measured, 1 trials, cleanup 42"]
     );
-    assert_eq!(
-        failure(&outcomes[0]).message,
-        "the child printed what is no message: `hello`"
-    );
+    assert_eq!(failure(&outcomes[0]).message, "the child printed what is no message: `hello`");
 }
 
 #[test]
 fn a_message_out_of_turn_is_a_failure() {
     let untold = says(&[started(), loaded(), begun(0), done(0)]);
     let outcomes = run(1, &[untold]);
-    assert_eq!(
-        failure(&outcomes[0]).message,
-        "the child said `cell_done` out of turn"
-    );
+    assert_eq!(failure(&outcomes[0]).message, "the child said `cell_done` out of turn");
     let other_cell = says(&[started(), loaded(), begun(7)]);
     let outcomes = run(1, &[other_cell]);
-    assert_eq!(
-        failure(&outcomes[0]).message,
-        "the child said `cell_started` out of turn"
-    );
+    assert_eq!(failure(&outcomes[0]).message, "the child said `cell_started` out of turn");
 }
 
 #[test]
 fn warnings_before_the_load_belong_to_every_cell_and_later_ones_to_their_own() {
-    let warning = |text: &str| Message::Warning {
-        text: text.to_owned(),
-    };
+    let warning = |text: &str| Message::Warning { text: text.to_owned() };
     let script = says(&[
         started(),
         warning("load"),
@@ -101,10 +84,7 @@ fn a_child_that_cannot_go_on_leaves_the_rest_to_another() {
     let outcomes = run(2, &[gave_up, work_of(1) + &says(&[left()])]);
     assert_eq!(
         brief(&outcomes),
-        [
-            "failed: mlx in Decode, 0 trials",
-            "measured, 1 trials, cleanup 42"
-        ]
+        ["failed: mlx in Decode, 0 trials", "measured, 1 trials, cleanup 42"]
     );
 }
 
@@ -112,20 +92,14 @@ fn a_child_that_cannot_go_on_leaves_the_rest_to_another() {
 fn a_child_that_does_nothing_is_not_asked_for_ever() {
     let idle = says(&[started(), loaded(), left()]);
     let outcomes = run(1, &[idle]);
-    assert_eq!(
-        brief(&outcomes),
-        ["failed: ended_early in Prompt, 0 trials"]
-    );
+    assert_eq!(brief(&outcomes), ["failed: ended_early in Prompt, 0 trials"]);
 }
 
 #[test]
 fn a_child_is_given_its_model_and_the_cells_that_are_left() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("heard");
-    let script = format!(
-        "IFS= read -r job; echo \"$0 $job\" >> '{}'\n",
-        file.display()
-    );
+    let script = format!("IFS= read -r job; echo \"$0 $job\" >> '{}'\n", file.display());
     let first = script.clone() + &says(&[started(), loaded(), begun(0)]) + "exit 1";
     let second = script + &work_of(1) + &says(&[left()]);
     run(2, &[first, second]);
@@ -148,8 +122,5 @@ fn a_child_tells_which_mlx_there_is() {
     let runtime = shell(&says(&[started()])).expect("it said so");
     assert_eq!(runtime.mlx_version, "0.32.2");
     let failure = shell("echo no Metal >&2; kill -ABRT $$").expect_err("it died");
-    assert_eq!(
-        (failure.kind.as_str(), failure.stderr),
-        ("sigabrt", vec!["no Metal".to_owned()])
-    );
+    assert_eq!((failure.kind.as_str(), failure.stderr), ("sigabrt", vec!["no Metal".to_owned()]));
 }
