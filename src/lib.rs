@@ -7,6 +7,7 @@
 //! generate   the token loop
 //! convert    a model becomes a folder
 //! text       ids and text: tokenizer, chat template, stop tokens
+//! footprint  what a model is and what memory it will take, from headers alone
 //! models     architectures, as recipes
 //! nn         inference-only layers
 //! checkpoint a model on disk
@@ -22,6 +23,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod convert;
 pub mod ffi;
+pub mod footprint;
 pub mod generate;
 pub mod host;
 pub mod measure;

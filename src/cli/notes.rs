@@ -72,7 +72,7 @@ fn about(row: &Row) -> Vec<Note<'_>> {
         Verdict::Measured => {}
         Verdict::Skipped(skip) => notes.push(note("skipped", skip.reason.clone())),
         Verdict::Failed(failure) => {
-            notes.push(Note { details: details(failure), ..note("failed", place(failure)) })
+            notes.push(Note { details: details(failure), ..note("failed", place(failure)) });
         }
     }
     if row.outcome.random_ids {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Exit, printer::Printer};
 use crate::{
     checkpoint::{Description, LoadError, Location, locate::LocateError},
-    models::{CacheKind, Footprint, Prediction, Weights},
+    footprint::{CacheKind, Footprint, Prediction, Weights},
 };
 
 /// Which model is shown, and how.

@@ -3,6 +3,7 @@
 //! Reference: `mlx_lm.convert`. What is written is what a family took from the checkpoint, so that a folder holds no
 //! tensor that no model reads.
 
+mod exceptions;
 mod files;
 mod packing;
 mod shards;
@@ -21,9 +22,10 @@ use thiserror::Error;
 use crate::{
     checkpoint::{Checkpoint, Description, Inventory, LoadError, LoadOptions, gguf::GgufError},
     ffi::MlxError,
-    models::{self, Exceptions},
+    models,
     plan::ElementType,
 };
+use exceptions::Exceptions;
 use files::WrittenConfig;
 use work::Work;
 

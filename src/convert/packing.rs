@@ -1,9 +1,7 @@
 //! Which modules are packed, and how.
 
-use crate::{
-    checkpoint::{Mode, Quantization},
-    models::Exceptions,
-};
+use super::exceptions::Exceptions;
+use crate::checkpoint::{Mode, Quantization};
 
 /// How weights are packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

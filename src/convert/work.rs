@@ -6,13 +6,13 @@ use mlx_rs::{Array, Dtype};
 
 use super::{
     ConvertError, Packing,
+    exceptions::Exceptions,
     files::WrittenConfig,
     packing::{Entry, Rule},
 };
 use crate::{
     checkpoint::{Inventory, Quantization},
     ffi::{self, MlxError},
-    models::Exceptions,
     plan::ElementType,
 };
 

@@ -12,10 +12,8 @@ mod dots1;
 mod ernie4_5;
 mod ernie4_5_moe;
 mod exaone4;
-mod exceptions;
 mod falcon_h1;
 mod feed_forward;
-mod footprint;
 mod front;
 mod gated_delta;
 mod gemma;
@@ -91,8 +89,6 @@ mod telechat3;
 mod wrapper;
 
 pub use cache::Cache;
-pub use exceptions::Exceptions;
-pub use footprint::{CacheKind, Class, Footprint, PackedAs, Prediction, Weights};
 
 use mlx_rs::Array;
 

@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{
-    Architecture, family,
-    recipe::{Reach, Recipe},
+use crate::{
+    checkpoint::{Checkpoint, Description, LoadError, Outlines, Stored},
+    models::{
+        Architecture, family,
+        recipe::{Layer, Reach, Recipe},
+    },
 };
-use crate::checkpoint::{Checkpoint, Description, LoadError, Outlines, Stored};
 
 /// Rows that a cache grows by.
 const STEP: u64 = 256;
@@ -105,7 +107,7 @@ impl Footprint {
         let weights = weights::classes(&outlines, |path| checkpoint.packing(path));
         let element = activation_type(&outlines);
         let layers = recipe.as_ref().map(|recipe| recipe.layers.as_slice());
-        let each = |keys: &[&str], of: fn(&super::recipe::Layer) -> i32| match layers {
+        let each = |keys: &[&str], of: fn(&Layer) -> i32| match layers {
             Some(layers) => distinct(layers.iter().map(of)),
             None => description.count(keys).into_iter().collect(),
         };

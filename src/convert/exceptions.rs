@@ -4,7 +4,7 @@
 
 /// What is excepted of a family.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Exceptions {
+pub(super) struct Exceptions {
     /// Ends of the paths of modules that are packed with 8 bits in groups of 64, whatever the others are; or, after
     /// `*`, any part of them. Most are routers, whose choices small errors would turn.
     wide: &'static [&'static str],
@@ -16,7 +16,7 @@ pub struct Exceptions {
 
 impl Exceptions {
     /// What is excepted of models with this `model_type`.
-    pub fn of(model_type: &str) -> Self {
+    pub(super) fn of(model_type: &str) -> Self {
         TABLE
             .iter()
             .find(|(names, _)| names.contains(&model_type))
@@ -24,12 +24,12 @@ impl Exceptions {
     }
 
     /// Whether models with this `model_type` take every tensor that the reference does, used or not.
-    pub fn takes_all(model_type: &str) -> bool {
+    pub(super) fn takes_all(model_type: &str) -> bool {
         !matches!(model_type, "gemma3n" | "gemma3n_text" | "helium")
     }
 
     /// Whether the module at `path` is packed with 8 bits in groups of 64.
-    pub fn is_wide(&self, path: &str) -> bool {
+    pub(super) fn is_wide(&self, path: &str) -> bool {
         self.wide.iter().any(|part| match part.strip_prefix('*') {
             Some(part) => path.contains(part),
             None => path.ends_with(part),
@@ -37,12 +37,12 @@ impl Exceptions {
     }
 
     /// Whether the module at `path` is never packed.
-    pub fn is_dense(&self, path: &str) -> bool {
+    pub(super) fn is_dense(&self, path: &str) -> bool {
         self.dense.iter().any(|end| path.ends_with(end))
     }
 
     /// Whether the tensor `name` keeps its type.
-    pub fn is_exact(&self, name: &str) -> bool {
+    pub(super) fn is_exact(&self, name: &str) -> bool {
         self.exact.iter().any(|part| name.contains(part))
     }
 }
