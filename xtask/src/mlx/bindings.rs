@@ -70,8 +70,7 @@ fn builder(sources: &OsString, headers: &[PathBuf]) -> bindgen::Builder {
     let start = bindgen::Builder::default()
         .rust_target(target)
         .clang_arg(format!("-I{}", sources.display()));
-    let start =
-        LEFT_OUT.iter().fold(start, |builder, function| builder.blocklist_function(function));
+    let start = LEFT_OUT.iter().fold(start, bindgen::Builder::blocklist_function);
     headers.iter().fold(start, |builder, header| builder.header(header.to_string_lossy()))
 }
 
