@@ -9,7 +9,8 @@ use mlx_rs::{
 };
 use mlxk_harness::{
     checkpoint::{Checkpoint, Description, LoadOptions, Location},
-    models::{self, Cache, Footprint, Model},
+    footprint::Footprint,
+    models::{self, Cache, Model},
 };
 use tempfile::TempDir;
 
