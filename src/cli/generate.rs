@@ -155,6 +155,7 @@ impl Ask<'_> {
             stop: if self.arguments.ignore_eos { &nothing } else { &self.opened.stop },
             sampling: &self.settings.sampling,
             prefill_chunk: self.settings.prefill_chunk,
+            kv: self.settings.kv,
             scores: if self.arguments.json { Scores::OfChosen } else { Scores::Unwanted },
         };
         let mut heard = Heard::new(self, printer);

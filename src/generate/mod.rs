@@ -19,7 +19,7 @@ use crate::{
     ffi,
     models::{Cache, Model},
     nn::MlxError,
-    plan::Sampling,
+    plan::{KvPacking, Sampling},
 };
 use sample::Sampler;
 
@@ -39,6 +39,8 @@ pub struct Request<'a> {
     pub sampling: &'a Sampling,
     /// Prompt tokens that one prefill step reads.
     pub prefill_chunk: u32,
+    /// How keys and values are packed, after the chunk or step that reaches the start.
+    pub kv: Option<KvPacking>,
     /// Whether the log-probability of each token is wanted too.
     pub scores: Scores,
 }
@@ -214,6 +216,7 @@ impl<'a> Loop<'a> {
             let tokens = Array::from_slice(chunk, &[1, length]);
             self.model.forward(&tokens, &mut self.cache)?;
             self.sampler.read(chunk);
+            self.pack()?;
             eval(self.cache.arrays())?;
             clear_cache()?;
             read += u32::try_from(chunk.len()).unwrap_or(u32::MAX);
@@ -224,11 +227,21 @@ impl<'a> Loop<'a> {
         Ok(Some(Array::from_slice(last, &[1])))
     }
 
+    /// Packs what is due.
+    fn pack(&mut self) -> Result<(), MlxError> {
+        if let Some(kv) = self.request.kv {
+            let start = i32::try_from(kv.start).unwrap_or(i32::MAX);
+            self.cache.pack(kv.into(), start)?;
+        }
+        Ok(())
+    }
+
     /// Hands the step after `token` (`[1]`) to the device.
     fn submit(&mut self, token: &Array) -> Result<Pending, MlxError> {
         let scores = self.model.forward(&token.reshape(&[1, 1])?, &mut self.cache)?;
         let scores = scores.try_index((.., -1, ..))?;
         let scores = self.sampler.penalize(token, scores)?;
+        self.pack()?;
         let log_probabilities = scores.subtract(scores.logsumexp(true)?)?;
         let id = self.sampler.choose(&log_probabilities)?;
         let log_probability = match self.request.scores {

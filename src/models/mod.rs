@@ -67,6 +67,7 @@ mod phi3;
 mod phimoe;
 mod pixtral;
 mod positions;
+mod probe;
 mod qwen2;
 mod qwen2_moe;
 mod qwen2_vl;
@@ -89,6 +90,7 @@ mod telechat3;
 mod wrapper;
 
 pub use cache::Cache;
+pub use probe::{Unpackable, first_steps};
 
 use mlx_rs::Array;
 

@@ -8,6 +8,7 @@ use mlx_rs::{
 };
 
 use super::{Mask, Result, attention::lowest, scalar};
+use crate::plan::KvPacking;
 
 /// How keys and values are packed: as affine weights are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,13 @@ pub struct RowPacking {
     pub group_size: i32,
     /// Bits an element takes.
     pub bits: i32,
+}
+
+impl From<KvPacking> for RowPacking {
+    fn from(KvPacking { bits, group_size, .. }: KvPacking) -> Self {
+        let number = |count| i32::try_from(count).unwrap_or(0);
+        Self { group_size: number(group_size), bits: number(bits) }
+    }
 }
 
 /// Packed rows, `[batch, kv_heads, rows, dim]` if they were dense.

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{Cell, Device, ElementType, Sampling, Scenario, Settings, Work};
+use super::{Cell, Device, ElementType, KvPacking, Sampling, Scenario, Settings, Work};
 
 /// What was said about a run at one place; what was left open is absent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,6 +41,12 @@ pub struct Choices {
     pub device: Option<Device>,
     /// See [`Settings::prefill_chunk`].
     pub prefill_chunk: Option<u32>,
+    /// See [`KvPacking::bits`]; keys and values stay dense where absent.
+    pub kv_bits: Option<u32>,
+    /// See [`KvPacking::group_size`]; 64 where absent.
+    pub kv_group_size: Option<u32>,
+    /// See [`KvPacking::start`]; 0 where absent.
+    pub kv_start: Option<u32>,
 }
 
 /// A value that has the right type and makes no sense.
@@ -75,6 +81,9 @@ impl Choices {
             dequantize: self.dequantize.or(under.dequantize),
             device: self.device.or(under.device),
             prefill_chunk: self.prefill_chunk.or(under.prefill_chunk),
+            kv_bits: self.kv_bits.or(under.kv_bits),
+            kv_group_size: self.kv_group_size.or(under.kv_group_size),
+            kv_start: self.kv_start.or(under.kv_start),
         }
     }
 
@@ -82,6 +91,8 @@ impl Choices {
     pub fn check(&self) -> Result<(), OutOfRange> {
         let positive = |count: Option<u32>| count.is_none_or(|count| count > 0);
         let within = |number: Option<f32>, fits: fn(f32) -> bool| number.is_none_or(fits);
+        let among =
+            |count: Option<u32>, known: &[u32]| count.is_none_or(|count| known.contains(&count));
         let rules = [
             ("scenarios", "a list that names each scenario once", self.scenarios_fit()),
             ("prompt_tokens", "1 or more", positive(self.prompt_tokens)),
@@ -98,6 +109,8 @@ impl Choices {
                 within(self.repetition_penalty, |penalty| penalty > 0.0 && penalty.is_finite()),
             ),
             ("prefill_chunk", "1 or more", positive(self.prefill_chunk)),
+            ("kv_bits", "2, 3, 4, 5, 6 or 8", among(self.kv_bits, &[2, 3, 4, 5, 6, 8])),
+            ("kv_group_size", "32, 64 or 128", among(self.kv_group_size, &[32, 64, 128])),
         ];
         match rules.into_iter().find(|(_, _, fits)| !fits) {
             Some((name, rule, _)) => Err(OutOfRange { name, rule }),
@@ -130,6 +143,11 @@ impl Choices {
                 seed: self.seed.unwrap_or(greedy.seed),
             },
             prefill_chunk: self.prefill_chunk.unwrap_or(usual.prefill_chunk),
+            kv: self.kv_bits.map(|bits| KvPacking {
+                bits,
+                group_size: self.kv_group_size.unwrap_or(64),
+                start: self.kv_start.unwrap_or(0),
+            }),
         }
     }
 
@@ -188,6 +206,8 @@ mod tests {
         refused("max_tokens", |to| to.max_tokens = Some(0));
         refused("repetitions", |to| to.repetitions = Some(0));
         refused("prefill_chunk", |to| to.prefill_chunk = Some(0));
+        refused("kv_bits", |to| to.kv_bits = Some(7));
+        refused("kv_group_size", |to| to.kv_group_size = Some(16));
         refused("temperature", |to| to.temperature = Some(-0.1));
         refused("temperature", |to| to.temperature = Some(f32::NAN));
         refused("top_p", |to| to.top_p = Some(0.0));

@@ -11,7 +11,7 @@ pub use cell::{Cell, Scenario, Work};
 pub use choices::{Choices, OutOfRange};
 pub use manifest::{Entry, Manifest, ManifestError, Place, Problem, Written};
 pub use selection::{PlanError, Selection};
-pub use settings::{Device, ElementType, Sampling, Settings};
+pub use settings::{Device, ElementType, KvPacking, Sampling, Settings};
 pub use source::Source;
 
 /// What will be measured, in order; never empty.

@@ -16,6 +16,20 @@ pub struct Settings {
     pub sampling: Sampling,
     /// Prompt tokens that one prefill step reads.
     pub prefill_chunk: u32,
+    /// How keys and values are packed; they stay dense where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv: Option<KvPacking>,
+}
+
+/// How keys and values are packed: affine, as weights are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KvPacking {
+    /// Bits an element takes.
+    pub bits: u32,
+    /// Elements that share one scale.
+    pub group_size: u32,
+    /// Tokens from which on they are packed; until then they are kept as they are.
+    pub start: u32,
 }
 
 impl Default for Settings {
@@ -26,6 +40,7 @@ impl Default for Settings {
             device: Device::Auto,
             sampling: Sampling::default(),
             prefill_chunk: 2048,
+            kv: None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt::Write};
 use sha2::{Digest, Sha256};
 
 use super::redact;
-use crate::plan::{Device, ElementType, Sampling, Settings, Work};
+use crate::plan::{Device, ElementType, KvPacking, Sampling, Settings, Work};
 
 /// Hexadecimal digits of a prompt's hash that tell two chat cells apart.
 const PROMPT_DIGITS: usize = 8;
@@ -71,7 +71,7 @@ fn slug(model: &str) -> String {
 }
 
 fn differences(settings: &Settings, defaults: &Settings) -> String {
-    let Settings { dtype, dequantize, device, sampling, prefill_chunk } = settings;
+    let Settings { dtype, dequantize, device, sampling, prefill_chunk, kv } = settings;
     let mut parts = Vec::new();
     if *dtype != defaults.dtype {
         parts.push(dtype.map_or("as-stored", element_type).to_owned());
@@ -85,6 +85,9 @@ fn differences(settings: &Settings, defaults: &Settings) -> String {
     }
     if *prefill_chunk != defaults.prefill_chunk {
         parts.push(format!("chunk{prefill_chunk}"));
+    }
+    if *kv != defaults.kv {
+        parts.push(kv.map_or_else(|| "kv-dense".to_owned(), kv_packing));
     }
     parts.extend(sampling_differences(sampling, &defaults.sampling));
     parts.insert(0, String::new());
@@ -120,6 +123,13 @@ fn element_type(dtype: ElementType) -> &'static str {
         ElementType::Float16 => "float16",
         ElementType::Bfloat16 => "bfloat16",
     }
+}
+
+/// `kv<bits>`, then group and start where they are not the usual ones.
+fn kv_packing(KvPacking { bits, group_size, start }: KvPacking) -> String {
+    let group = if group_size == 64 { String::new() } else { format!("-group{group_size}") };
+    let start = if start == 0 { String::new() } else { format!("-from{start}") };
+    format!("kv{bits}{group}{start}")
 }
 
 fn device_name(device: Device) -> &'static str {
@@ -168,6 +178,7 @@ mod tests {
             dequantize: true,
             device: Device::Cpu,
             prefill_chunk: 512,
+            kv: None,
             sampling: Sampling {
                 temperature: 0.7,
                 repetition_penalty: Some(1.1),
@@ -182,6 +193,20 @@ mod tests {
             "mlxk-harness::throughput[tiny-p512-g128-float16-dequantized-cpu-chunk512\
              -temperature0.7-repetition_penalty1.1-seed3]",
         );
+    }
+
+    #[test]
+    fn packed_keys_and_values_make_another_cell() {
+        let packed = |bits, group_size, start| Settings {
+            kv: Some(KvPacking { bits, group_size, start }),
+            ..Settings::default()
+        };
+        let start = "mlxk-harness::throughput[tiny-p512-g128";
+        case("tiny", &throughput(), &packed(8, 64, 0), &format!("{start}-kv8]"));
+        let name = format!("{start}-kv4-group32-from5000]");
+        case("tiny", &throughput(), &packed(4, 32, 5000), &name);
+        let dense = test_name("tiny", &throughput(), &Settings::default(), &packed(8, 64, 0));
+        assert_eq!(dense, format!("{start}-kv-dense]"));
     }
 
     #[test]

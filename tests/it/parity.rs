@@ -20,13 +20,13 @@ use serde_json::Value;
 use crate::weights::{self, FLOAT32, Tweak, VARIANTS, Variant};
 
 /// Prompt lengths, as in `xtask/python/fixtures.py`.
-const LENGTHS: [u32; 5] = [1, 2, 8, 9, 20];
-const CHUNK: u32 = 8;
-const CROSSING: u32 = 252;
-const DECODED: u32 = 8;
+pub(crate) const LENGTHS: [u32; 5] = [1, 2, 8, 9, 20];
+pub(crate) const CHUNK: u32 = 8;
+pub(crate) const CROSSING: u32 = 252;
+pub(crate) const DECODED: u32 = 8;
 
 /// The largest difference of a score in float32, relative to the largest score.
-const TOLERANCE: f32 = 1e-4;
+pub(crate) const TOLERANCE: f32 = 1e-4;
 
 /// The reference's tokens may differ where its two best are nearer than two steps of the type that they are in.
 fn tie(variant: Variant) -> f32 {
@@ -42,17 +42,17 @@ fn tie(variant: Variant) -> f32 {
 }
 
 /// Ids that repeat late and reach all of a small vocabulary.
-fn prompt(length: u32, vocabulary: u32) -> Vec<u32> {
+pub(crate) fn prompt(length: u32, vocabulary: u32) -> Vec<u32> {
     let id = |index: u32| (index * index * 7 + index * 3 + 1) % vocabulary;
     (0..length).map(id).collect()
 }
 
 /// Where a fixture lies.
-fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity").join(name)
 }
 
-fn fixtures() -> Vec<PathBuf> {
+pub(crate) fn fixtures() -> Vec<PathBuf> {
     let mut found: Vec<_> = fs::read_dir(fixture(""))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -62,7 +62,11 @@ fn fixtures() -> Vec<PathBuf> {
     found
 }
 
-fn try_load(fixture: &Path, variant: Variant, tweak: Tweak) -> Result<Box<dyn Model>, LoadError> {
+pub(crate) fn try_load(
+    fixture: &Path,
+    variant: Variant,
+    tweak: Tweak,
+) -> Result<Box<dyn Model>, LoadError> {
     let folder = tempfile::tempdir().unwrap();
     weights::write(fixture, variant, folder.path(), tweak);
     let location = Location::find(folder.path().to_str().unwrap(), None).unwrap();
@@ -82,7 +86,7 @@ fn expected(fixture: &Path) -> HashMap<String, Array> {
 }
 
 /// The scores after the last of `tokens`, `[vocabulary]`.
-fn read(model: &dyn Model, tokens: &[u32], cache: &mut Cache) -> Array {
+pub(crate) fn read(model: &dyn Model, tokens: &[u32], cache: &mut Cache) -> Array {
     let input = Array::from_slice(tokens, &[1, i32::try_from(tokens.len()).unwrap()]);
     let scores = model.forward(&input, cache).unwrap();
     let scores = scores.try_index((0, -1)).unwrap();
@@ -111,7 +115,7 @@ fn scores(model: &dyn Model) -> Array {
 }
 
 /// The largest difference of two tables of scores, relative to the largest score of the second.
-fn gap(ours: &Array, theirs: &Array) -> f32 {
+pub(crate) fn gap(ours: &Array, theirs: &Array) -> f32 {
     let largest = |x: Array| x.abs().unwrap().max(None).unwrap().try_item_cast::<f32>().unwrap();
     let theirs = theirs.as_dtype(Dtype::Float32).unwrap();
     largest(ours.subtract(&theirs).unwrap()) / largest(theirs)
@@ -126,6 +130,7 @@ fn greedy(model: &dyn Model) -> Vec<u32> {
         stop: &BTreeSet::new(),
         sampling: &sampling,
         prefill_chunk: CHUNK,
+        kv: None,
         scores: Scores::Unwanted,
     };
     let mut ids = Vec::new();

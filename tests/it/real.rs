@@ -50,6 +50,7 @@ fn answer(opened: &Opened, prompt: &[u32], stop: &BTreeSet<u32>) -> (Vec<u32>, V
         stop,
         sampling: &Sampling::default(),
         prefill_chunk: 2048,
+        kv: None,
         scores: Scores::OfChosen,
     };
     let (mut ids, mut log_probabilities) = (Vec::new(), Vec::new());

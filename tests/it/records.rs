@@ -5,10 +5,10 @@ mod outcomes;
 
 use mlxk_harness::{
     measure::outcome::Outcome,
-    plan::{Cell, Device, Sampling, Settings},
+    plan::{Cell, Device, KvPacking, Sampling, Settings},
     report::{Context, Journal, Record, SchemaVersion, check_line, encode, record},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::outcomes::{
     answered, at, bare_context, chat, context, failed, loaded, measured, skipped, throughput,
@@ -86,12 +86,15 @@ fn settings_that_differ_from_the_default_are_in_the_name_and_in_the_metadata() {
     let settings = Settings {
         device: Device::Cpu,
         sampling: Sampling { temperature: 0.7, ..Sampling::default() },
+        kv: Some(KvPacking { bits: 4, group_size: 64, start: 0 }),
         ..Settings::default()
     };
     let record = record(&context(), &throughput(), &settings, &measured());
-    assert!(record.test.ends_with("-p320-g3-cpu-temperature0.7]"), "{}", record.test);
+    assert!(record.test.ends_with("-p320-g3-cpu-kv4-temperature0.7]"), "{}", record.test);
     let line = as_json(&record);
     assert_eq!(line["metadata"]["mlxk_harness"]["settings"]["device"], "cpu");
+    let packing = json!({"bits": 4, "group_size": 64, "start": 0});
+    assert_eq!(line["metadata"]["mlxk_harness"]["settings"]["kv"], packing);
 }
 
 #[test]

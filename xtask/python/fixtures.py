@@ -18,7 +18,7 @@ import mlx.nn as nn
 import mlx_lm
 import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
-from mlx_lm.generate import generate_step
+from mlx_lm.generate import generate_step, maybe_quantize_kv_cache
 from mlx_lm.models.cache import make_prompt_cache
 from mlx_lm.models.switch_layers import SwitchLinear
 from mlx_lm.utils import _get_classes, load_model
@@ -28,6 +28,10 @@ LENGTHS = [1, 2, 8, 9, 20]
 CHUNK = 8
 CROSSING = 252
 DECODED = 8
+# Fixtures that also show packed keys and values, and the size of their groups.
+KEYS_VALUES = {"llama-wide": 64, "llama4_text": 32, "qwen3": 32, "qwen3_next": 32}
+# Tokens from which on they are packed: at once, and within the prompt's second chunk.
+STARTS = [0, CHUNK + 1]
 VARIANTS = {
     "float32": (mx.float32, None),
     "bfloat16": (mx.bfloat16, None),
@@ -180,6 +184,53 @@ def answers(model, config):
     }
 
 
+def packed_answers(model, config, bits, group_size):
+    """Scores after a prompt in chunks and of steps, then of a long one, with packed keys and values; greedy tokens."""
+    vocabulary = config["vocab_size"]
+    scores = []
+    for length, start in [(LENGTHS[-1], start) for start in STARTS] + [(CROSSING, 0)]:
+        cache = make_prompt_cache(model)
+
+        def read(tokens):
+            logits = model(mx.array([tokens]), cache=cache)[0, -1].astype(mx.float32)
+            maybe_quantize_kv_cache(cache, start, group_size, bits)
+            mx.eval(logits, [c.state for c in cache])
+            return logits
+
+        tokens = prompt(length, vocabulary)
+        size = CHUNK if length == LENGTHS[-1] else 2048
+        for first in range(0, length, size):
+            last = read(tokens[first : first + size])
+        scores.append(last)
+        for token in prompt(length + DECODED, vocabulary)[length:]:
+            scores.append(read([token]))
+    ids = []
+    for length in [LENGTHS[-1], CROSSING]:
+        steps = generate_step(
+            mx.array(prompt(length, vocabulary)),
+            model,
+            max_tokens=32,
+            prefill_step_size=CHUNK,
+            kv_bits=bits,
+            kv_group_size=group_size,
+            quantized_kv_start=0,
+        )
+        ids += [int(token) for (token, _), _ in zip(steps, range(32))]
+    return {"scores": mx.stack(scores), "ids": mx.array(ids, dtype=mx.uint32)}
+
+
+def keys_values(target, config):
+    """Records what mlx-lm says in float32 when it packs keys and values in 4 and in 8 bits."""
+    model, _ = build(config, mx.float32, None)
+    expected = {}
+    for bits in [4, 8]:
+        for key, value in packed_answers(model, config, bits, KEYS_VALUES[target.name]).items():
+            expected[f"kv{bits}.{key}"] = value
+    mx.save_safetensors(
+        str(target / "keys_values.safetensors"), expected, {"mlx_lm": mlx_lm.__version__}
+    )
+
+
 def tiny(folder, names):
     """Records what mlx-lm says of every configuration below `folder`, or of those named."""
     for target in sorted(path.parent for path in folder.glob("*/config.json")):
@@ -195,6 +246,8 @@ def tiny(folder, names):
         mx.save_safetensors(
             str(target / "expected.safetensors"), expected, {"mlx_lm": mlx_lm.__version__}
         )
+        if target.name in KEYS_VALUES:
+            keys_values(target, config)
         lines = [
             " ".join([name] + [str(n) for n in shape] + ["dense"] * is_dense)
             for name, shape, is_dense in tensors

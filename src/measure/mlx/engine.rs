@@ -14,7 +14,7 @@ use crate::{
         outcome::Stage,
         trial::{Finish, Memory},
     },
-    plan::{Sampling, Work},
+    plan::{KvPacking, Sampling, Settings, Work},
     text::{self, ChatOptions, Message, TextError, Tokenizer},
 };
 
@@ -25,13 +25,15 @@ const PROMPT_SEED: u64 = 0;
 pub(super) struct MlxEngine {
     opened: Opened,
     prefill_chunk: u32,
+    kv: Option<KvPacking>,
     /// Whether MLX refused something, after which its state is not to be trusted.
     is_broken: bool,
 }
 
 impl MlxEngine {
-    pub(super) fn new(opened: Opened, prefill_chunk: u32) -> Self {
-        Self { opened, prefill_chunk, is_broken: false }
+    pub(super) fn new(opened: Opened, settings: &Settings) -> Self {
+        let Settings { prefill_chunk, kv, .. } = *settings;
+        Self { opened, prefill_chunk, kv, is_broken: false }
     }
 
     /// The tokenizer that a chat needs, or why there can be none.
@@ -103,6 +105,7 @@ impl Engine for MlxEngine {
             stop,
             sampling,
             prefill_chunk: self.prefill_chunk,
+            kv: self.kv,
             scores: Scores::Unwanted,
         };
         let mut ids = Vec::with_capacity(max_tokens as usize);

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     ffi, host,
-    plan::{Device, Settings},
+    plan::{Cell, Device, KvPacking, Settings, Work},
 };
 
 /// The version of the `mlx-rs` crate that this is built with.
@@ -44,6 +44,19 @@ fn lacks_compiler(runtime: &Runtime) -> bool {
         env::split_paths(&path).any(|folder| folder.join("g++").is_file())
     };
     runtime.device == "cpu" && !cfg!(target_os = "macos") && !has_compiler()
+}
+
+/// What to say where an exact size ends before keys and values are packed.
+fn never_packed(kv: KvPacking, cells: &[Cell]) -> Option<String> {
+    let longest = cells.iter().filter_map(|cell| match &cell.work {
+        Work::Throughput { prompt_tokens, generation_tokens } => {
+            Some(prompt_tokens.saturating_add(*generation_tokens))
+        }
+        Work::Chat { .. } => None,
+    });
+    let longest = longest.max().filter(|tokens| *tokens < kv.start)?;
+    let start = kv.start;
+    Some(format!("throughput packs no keys and values: {longest} tokens, `kv_start` is {start}"))
 }
 
 /// Works as a child for `model`, a path or hub id: a job comes in on standard input, messages go out on standard output.
@@ -121,8 +134,9 @@ impl Loader for MlxLoader {
         let mut opened = open(&self.model, job.revision.as_deref(), &job.settings)?;
         let mut warnings = std::mem::take(&mut self.warnings);
         warnings.append(&mut opened.warnings);
+        warnings.extend(job.settings.kv.and_then(|kv| never_packed(kv, &job.cells)));
         let loaded = opened.loaded.clone();
-        let engine = Box::new(MlxEngine::new(opened, job.settings.prefill_chunk));
+        let engine = Box::new(MlxEngine::new(opened, &job.settings));
         Ok(Loading { engine, loaded, warnings })
     }
 

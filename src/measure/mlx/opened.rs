@@ -19,7 +19,7 @@ use crate::{
         outcome::{Failure, Stage},
         trial::Memory,
     },
-    models::{self, Model},
+    models::{self, Model, Unpackable},
     nn::MlxError,
     plan::Settings,
     text::{self, Tokenizer},
@@ -59,6 +59,9 @@ pub enum OpenError {
     /// It could not be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// Its keys and values cannot be packed as is asked.
+    #[error(transparent)]
+    KeysValues(#[from] Unpackable),
 }
 
 impl From<OpenError> for Failure {
@@ -66,6 +69,9 @@ impl From<OpenError> for Failure {
         let (stage, kind, hint) = match &error {
             OpenError::Locate(cause) => (Stage::Resolve, cause.kind(), cause.hint()),
             OpenError::Load(cause) => (Stage::Load, cause.kind(), cause.hint()),
+            OpenError::KeysValues(cause) => {
+                (Stage::Load, "kv_packing", Some(cause.hint().to_owned()))
+            }
         };
         Self { hint, ..Self::new(stage, kind, sentence(&error)) }
     }
@@ -95,6 +101,9 @@ pub fn open(
     let checkpoint = Checkpoint::open(&description, options)?;
     let mut facts = facts(&checkpoint)?;
     let (model, parameters) = models::load(checkpoint)?;
+    if let Some(kv) = settings.kv {
+        models::first_steps(model.as_ref(), Some(kv.into()))?;
+    }
     let open_us = microseconds(began);
     eval(&parameters.arrays).map_err(|error| LoadError::Mlx(error.into()))?;
     let weights_us = microseconds(began) - open_us;

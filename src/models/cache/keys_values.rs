@@ -14,7 +14,7 @@ use mlx_rs::{
 
 use super::packed::Packed;
 use crate::{
-    models::recipe::Reach,
+    models::{Unpackable, recipe::Reach},
     nn::{self, Mask, MlxError, RowPacking, attention, causal_mask, chunk_mask},
 };
 
@@ -27,6 +27,8 @@ pub(in crate::models) struct KeysValues {
     rows: Option<(Array, Array)>,
     /// The same, in the place of `rows`, from when it was packed.
     packed: Option<Packed>,
+    /// Whether it was ever asked for its rows, to be attended to elsewhere.
+    is_lent: bool,
     /// Tokens read so far.
     offset: i32,
     /// Tokens that were dropped from the front of a growing cache.
@@ -37,7 +39,7 @@ pub(in crate::models) struct KeysValues {
 
 impl KeysValues {
     pub(super) fn new(reach: Reach) -> Self {
-        Self { reach, rows: None, packed: None, offset: 0, dropped: 0, next: 0 }
+        Self { reach, rows: None, packed: None, is_lent: false, offset: 0, dropped: 0, next: 0 }
     }
 
     pub(super) fn arrays(&self) -> impl Iterator<Item = &Array> {
@@ -46,17 +48,27 @@ impl KeysValues {
         rows.chain(packed)
     }
 
-    /// Packs what it holds and all that will come.
-    pub(super) fn pack(&mut self, packing: RowPacking) -> nn::Result<()> {
+    /// Packs what it holds and all that will come, where it has read `start` tokens; tells whether it is packed now.
+    pub(super) fn pack(&mut self, packing: RowPacking, start: i32) -> nn::Result<bool> {
         match self.reach {
-            _ if self.packed.is_some() => Ok(()),
+            _ if self.packed.is_some() => Ok(true),
+            _ if self.offset < start => Ok(false),
             Reach::Full | Reach::Masked(_) => {
                 self.packed = Some(Packed::of(self.rows.take(), packing)?);
-                Ok(())
+                Ok(true)
             }
-            Reach::Chunk(_) | Reach::Window(_) => {
-                Err(MlxError::new("only keys that are all kept can be packed"))
-            }
+            // The reference passes over these, and fails with those.
+            Reach::Chunk(_) => Ok(false),
+            Reach::Window(_) => Err(MlxError::new("keys and values in a ring cannot be packed")),
+        }
+    }
+
+    /// Why it cannot be packed, as far as what was done with it tells.
+    pub(super) fn obstacle(&self) -> Option<Unpackable> {
+        match self.reach {
+            Reach::Window(window) => Some(Unpackable::Ring(window)),
+            Reach::Full | Reach::Masked(_) => self.is_lent.then_some(Unpackable::Attention),
+            Reach::Chunk(_) => None,
         }
     }
 
@@ -69,7 +81,7 @@ impl KeysValues {
         mask: &Mask,
     ) -> nn::Result<Array> {
         let Some(packed) = &mut self.packed else {
-            let (keys, values) = self.update(keys, values)?;
+            let (keys, values) = self.add(keys, values)?;
             return attention(q, &keys, &values, scale, mask);
         };
         let mixed = packed.attend(q, (keys, values), self.offset, scale, mask)?;
@@ -114,10 +126,15 @@ impl KeysValues {
         keys: &Array,
         values: &Array,
     ) -> nn::Result<(Array, Array)> {
-        let n = keys.dim(2);
         if self.packed.is_some() {
             return Err(MlxError::new("packed keys serve only the plain attention"));
         }
+        self.is_lent = true;
+        self.add(keys, values)
+    }
+
+    fn add(&mut self, keys: &Array, values: &Array) -> nn::Result<(Array, Array)> {
+        let n = keys.dim(2);
         match self.reach {
             Reach::Full | Reach::Masked(_) => self.grow_and_write(keys, values, n),
             Reach::Chunk(chunk) => {

@@ -9,7 +9,7 @@ pub(super) use state::State;
 
 use mlx_rs::Array;
 
-use super::recipe::Reach;
+use super::{Unpackable, recipe::Reach};
 use crate::nn::{self, MlxError, RowPacking};
 
 /// The state of one sequence, a part for each layer.
@@ -37,19 +37,29 @@ impl Cache {
         arrays.into_iter()
     }
 
-    /// Packs the keys and values of every layer, those that it holds and those that will come. As in the reference,
-    /// recurrences stay as they are, and so do layers that have a recurrence beside their keys.
+    /// Packs the keys and values of every layer that has read `start` tokens, those that it holds and those that will
+    /// come, and tells how many layers are packed now. As in the reference, recurrences and chunks stay as they are,
+    /// and so do layers that have a recurrence beside their keys.
     ///
     /// # Errors
     ///
-    /// When a layer sees less than the whole sequence, which is not packed.
-    pub fn pack(&mut self, packing: RowPacking) -> nn::Result<()> {
+    /// When a layer keeps its keys and values in a ring, or their rows are no multiple of the group.
+    pub fn pack(&mut self, packing: RowPacking, start: i32) -> nn::Result<usize> {
+        let mut packed = 0;
         for layer in &mut self.layers {
             if let LayerCache::KeysValues(rows) = layer {
-                rows.pack(packing)?;
+                packed += usize::from(rows.pack(packing, start)?);
             }
         }
-        Ok(())
+        Ok(packed)
+    }
+
+    /// Why a layer, once it has read a token, cannot be packed, where one cannot and would not be passed over.
+    pub(super) fn obstacle(&self) -> Option<Unpackable> {
+        self.layers.iter().find_map(|layer| match layer {
+            LayerCache::KeysValues(rows) => rows.obstacle(),
+            LayerCache::Nothing | LayerCache::State(_) | LayerCache::List(_) => None,
+        })
     }
 
     /// The part of each layer, in order.

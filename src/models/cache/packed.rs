@@ -114,7 +114,7 @@ mod tests {
             let mask = cache.mask(n).unwrap();
             let q = rows(seed, 4, n);
             let mixed = cache.attend(&q, (&keys, &values), 0.125, &mask).unwrap();
-            cache.pack(packing).unwrap();
+            cache.pack(packing, 0).unwrap();
             let sum = mixed.sum(None).unwrap().try_item_exact::<f32>().unwrap();
             let mixed = mixed.contiguous().unwrap();
             let all = mixed.try_as_slice::<f32>().unwrap();
@@ -158,9 +158,25 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_is_not_packed() {
-        let mut ring = KeysValues::new(Reach::Window(8));
+    fn a_ring_is_refused_and_a_chunk_passed_over() {
         let packing = RowPacking { group_size: 64, bits: 8 };
-        assert!(ring.pack(packing).is_err());
+        let packed = |reach| KeysValues::new(reach).pack(packing, 0);
+        assert!(packed(Reach::Window(8)).is_err());
+        assert!(!packed(Reach::Chunk(8)).unwrap());
+        assert!(packed(Reach::Full).unwrap());
+    }
+
+    #[test]
+    fn packing_waits_for_its_start() {
+        let packing = RowPacking { group_size: 64, bits: 8 };
+        let mut cache = KeysValues::new(Reach::Full);
+        let read = |cache: &mut KeysValues, n| {
+            let (keys, mask) = (rows(1, 2, n), cache.mask(n).unwrap());
+            cache.attend(&keys, (&keys, &keys), 1.0, &mask).unwrap();
+        };
+        read(&mut cache, 4);
+        assert!(!cache.pack(packing, 5).unwrap());
+        read(&mut cache, 1);
+        assert!(cache.pack(packing, 5).unwrap());
     }
 }

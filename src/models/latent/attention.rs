@@ -13,7 +13,7 @@ use crate::{
     checkpoint::{LoadError, Scope},
     models::cache::KeysValues,
     nn::{
-        self, HeadwiseLinear, Linear, Mask, MlxError, Norm, NormKind, RotaryEmbedding, attention,
+        self, HeadwiseLinear, Linear, Mask, MlxError, Norm, NormKind, RotaryEmbedding,
         attention_with, lowest,
     },
 };
@@ -138,8 +138,7 @@ impl LatentAttention {
         let k_rotated = broadcast_to(&projected.k_rotated, &shape)?;
         let k = concatenate(&[k_plain, k_rotated], -1)?;
         let q = concatenate(&[&projected.q_plain, &projected.q_rotated], -1)?;
-        let (k, v) = cache.update(&k, &v)?;
-        attention(&q, &k, &v, self.scale, mask)
+        cache.attend(&q, (&k, &v), self.scale, mask)
     }
 
     fn absorbed(

@@ -144,6 +144,9 @@ mod tests {
         dequantize = true
         device = "cpu"
         prefill_chunk = 256
+        kv_bits = 4
+        kv_group_size = 32
+        kv_start = 5000
         schema = "0.2.2"
         mlx_knife_version = "2.0.8"
 
@@ -181,11 +184,14 @@ mod tests {
                 dequantize: Some(true),
                 device: Some(Device::Cpu),
                 prefill_chunk: Some(256),
+                kv_bits: Some(4),
+                kv_group_size: Some(32),
+                kv_start: Some(5000),
             }
         );
         let schema = manifest.schema.unwrap();
         assert_eq!(schema.value, "0.2.2");
-        assert_eq!((schema.place.line, schema.place.column), (20, 18));
+        assert_eq!((schema.place.line, schema.place.column), (23, 18));
         assert_eq!(manifest.mlx_knife_version.unwrap().value, "2.0.8");
     }
 

@@ -128,6 +128,9 @@ const CHOICES: &[Choice] = &[
     ("dequantize", |field, to| put(&mut to.dequantize, field.switch())),
     ("device", |field, to| put(&mut to.device, field.name())),
     ("prefill_chunk", |field, to| put(&mut to.prefill_chunk, field.count())),
+    ("kv_bits", |field, to| put(&mut to.kv_bits, field.count())),
+    ("kv_group_size", |field, to| put(&mut to.kv_group_size, field.count())),
+    ("kv_start", |field, to| put(&mut to.kv_start, field.count())),
 ];
 
 fn put<T>(slot: &mut Option<T>, value: Result<T, Wrong>) -> Result<(), Wrong> {
