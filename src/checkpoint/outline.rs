@@ -2,10 +2,13 @@
 
 use std::{cell::Ref, collections::BTreeMap};
 
+use mlx_rs::{Dtype, ops::zeros_dtype};
+
 use super::{
     Checkpoint, Description, LoadError, Mode, Quantization, quantization::Quantizations,
     reshape::PARTS, safetensors,
 };
+use crate::ffi::MlxError;
 
 /// A tensor of which only the header was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +44,22 @@ impl Stored {
             Self::Float16 | Self::Bfloat16 => 16,
             Self::Byte => 8,
             Self::Other(bits) => bits,
+        }
+    }
+
+    const fn dtype(self) -> Dtype {
+        match self {
+            Self::Float32 => Dtype::Float32,
+            Self::Float16 => Dtype::Float16,
+            Self::Bfloat16 => Dtype::Bfloat16,
+            Self::Word => Dtype::Uint32,
+            Self::Byte => Dtype::Uint8,
+            Self::Other(bits) => match bits {
+                64 => Dtype::Int64,
+                32 => Dtype::Int32,
+                16 => Dtype::Int16,
+                _ => Dtype::Int8,
+            },
         }
     }
 
@@ -110,6 +129,25 @@ impl<'a> Checkpoint<'a> {
             quantizations: Quantizations::of(description.config()).unwrap_or_default().into(),
             ..Self::empty(description)
         })
+    }
+
+    /// A checkpoint of tensors that have their shape and type, and are nothing but zeros if they are ever evaluated.
+    ///
+    /// A model can be made of it, and asked for shapes.
+    ///
+    /// # Errors
+    ///
+    /// When a shard is unreadable or cut.
+    pub fn sketched(description: &'a Description) -> Result<Self, LoadError> {
+        let sketch = Self::outlined(description)?;
+        let outlines = sketch.outlines.take();
+        let tensors = outlines.into_iter().map(|(name, outline)| {
+            let zeros = zeros_dtype(&outline.shape, outline.element.dtype());
+            Ok((name, zeros.map_err(MlxError::from)?))
+        });
+        let tensors = tensors.collect::<Result<_, LoadError>>()?;
+        sketch.tensors.replace(tensors);
+        Ok(sketch)
     }
 
     /// How the matrix at `path` is packed, as far as headers tell; none where it is dense.

@@ -7,6 +7,8 @@ use super::{Exit, printer::Printer};
 use crate::{
     checkpoint::{Description, LoadError, Location, locate::LocateError},
     footprint::{CacheKind, Footprint, Prediction, Weights},
+    models::Keeps,
+    plan::{Choices, KvPacking, OutOfRange},
 };
 
 /// Which model is shown, and how.
@@ -20,6 +22,12 @@ pub(super) struct Arguments {
     /// Tokens to predict memory for; the model's context length by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     context: Option<u64>,
+    /// Packs keys and values in so many bits: 2, 3, 4, 5, 6 or 8
+    #[arg(long, value_name = "N")]
+    kv_bits: Option<u32>,
+    /// Elements of keys and values that share one scale: 32, 64 or 128 [default: 64]
+    #[arg(long, value_name = "N", requires = "kv_bits")]
+    kv_group_size: Option<u32>,
     /// Prints one JSON object
     #[arg(long)]
     json: bool,
@@ -40,11 +48,17 @@ struct Shown {
 
 /// Shows what the headers of a model tell.
 pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
+    let Arguments { kv_bits, kv_group_size, .. } = *arguments;
+    let choices = Choices { kv_bits, kv_group_size, ..Choices::default() };
+    if let Err(OutOfRange { name, rule }) = choices.check() {
+        printer.error(format!("`--{}` must be {rule}", name.replace('_', "-")), None);
+        return Exit::Usage;
+    }
     let location = match Location::find(&arguments.model, arguments.revision.as_deref()) {
         Ok(location) => location,
         Err(error) => return unfound(&error, printer),
     };
-    let shown = match read(location, arguments.context) {
+    let shown = match read(location, arguments.context, choices.settings().kv) {
         Ok(shown) => shown,
         Err(error) => {
             printer.failure(&error, error.hint().as_deref());
@@ -64,9 +78,13 @@ fn unfound(error: &LocateError, printer: &Printer) -> Exit {
     Exit::No
 }
 
-fn read(location: Location, context: Option<u64>) -> Result<Shown, LoadError> {
+fn read(
+    location: Location,
+    context: Option<u64>,
+    kv: Option<KvPacking>,
+) -> Result<Shown, LoadError> {
     let description = Description::read(location)?;
-    let footprint = Footprint::of(&description)?;
+    let footprint = Footprint::of(&description, kv)?;
     let context = context.or(footprint.context_length.map(u64::from));
     let location = description.location();
     Ok(Shown {
@@ -130,16 +148,11 @@ fn class(class: &Weights) -> String {
 /// What tokens leave behind, and what is held at the most.
 fn memory(shown: &Shown) -> Vec<String> {
     let Some(caches) = &shown.footprint.caches else {
-        let unknown = "\nwhat a token leaves behind is not known before the model is loaded";
+        let unknown = "\nwhat a token leaves behind is not known of a model that cannot be run";
         return vec![unknown.to_owned()];
     };
     let mut lines = vec!["\nkeys and values".to_owned()];
-    lines.extend(caches.iter().map(|kind| {
-        let reach =
-            kind.window.map_or_else(|| "full".to_owned(), |window| format!("window {window}"));
-        let CacheKind { bytes_per_token, layers, .. } = kind;
-        format!("{reach:<12} {bytes_per_token} bytes a token in {layers} layers")
-    }));
+    lines.extend(caches.iter().map(cache));
     lines.extend(shown.prediction.map(|prediction| {
         format!(
             "\nmemory for {} tokens: {} (weights {}, keys and values {}, a step {})",
@@ -151,6 +164,21 @@ fn memory(shown: &Shown) -> Vec<String> {
         )
     }));
     lines
+}
+
+/// The line of layers that keep alike what they have read.
+fn cache(kind: &CacheKind) -> String {
+    let CacheKind { keeps, layers, bytes_per_token, constant_bytes } = kind;
+    let name = match keeps {
+        Keeps::All => "full".to_owned(),
+        Keeps::Latent => "latent".to_owned(),
+        Keeps::Window(tokens) => format!("window {tokens}"),
+        Keeps::Chunk(tokens) => format!("chunk {tokens}"),
+        Keeps::State => {
+            return format!("{:<12} {constant_bytes} bytes in {layers} layers", "state");
+        }
+    };
+    format!("{name:<12} {bytes_per_token} bytes a token in {layers} layers")
 }
 
 fn list(numbers: &[u64]) -> Option<String> {

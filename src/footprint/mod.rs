@@ -4,16 +4,21 @@ mod weights;
 
 pub use weights::{Class, PackedAs, Weights};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error, iter,
+};
 
 use serde::Serialize;
+use thiserror::Error;
 
 use crate::{
     checkpoint::{Checkpoint, Description, LoadError, Outlines, Stored},
     models::{
-        Architecture, family,
-        recipe::{Layer, Reach, Recipe},
+        self, Architecture, Keeps, Kept, Unpackable, family, first_steps,
+        recipe::{Layer, Recipe},
     },
+    plan::KvPacking,
 };
 
 /// Rows that a cache grows by.
@@ -58,21 +63,33 @@ pub struct Footprint {
     pub weight_bytes: u64,
     /// The weights by what they are for.
     pub weights: Vec<Weights>,
-    /// What each token leaves behind, by how far back layers see; none where the family does not tell.
+    /// What each token leaves behind, by how layers keep it; none where the model cannot be run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caches: Option<Vec<CacheKind>>,
 }
 
-/// Layers that keep their keys and values alike.
+/// Layers that keep alike what they have read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CacheKind {
-    /// Tokens that are kept; none where all are.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub window: Option<u64>,
+    /// How they keep it.
+    pub keeps: Keeps,
     /// How many layers.
     pub layers: u64,
-    /// Bytes of keys and values that a token adds to all of them together.
+    /// Bytes that a token adds to all of them together.
     pub bytes_per_token: u64,
+    /// Bytes of all of them together that are there from the first token on.
+    pub constant_bytes: u64,
+}
+
+impl CacheKind {
+    /// Bytes after so many rows.
+    fn bytes(&self, rows: u64) -> u64 {
+        let rows = match self.keeps {
+            Keeps::All | Keeps::Latent | Keeps::State => rows,
+            Keeps::Window(most) | Keeps::Chunk(most) => most.min(rows),
+        };
+        rows * self.bytes_per_token + self.constant_bytes
+    }
 }
 
 /// What is held at the most, in bytes.
@@ -91,17 +108,22 @@ pub struct Prediction {
 }
 
 impl Footprint {
-    /// Reads the headers of what `description` describes.
+    /// Reads the headers of what `description` describes, and asks what it keeps of a token, packed where wanted.
     ///
     /// # Errors
     ///
     /// When a file is unreadable or cut, or the configuration has no `model_type`.
-    pub fn of(description: &Description) -> Result<Self, LoadError> {
+    pub fn of(description: &Description, kv: Option<KvPacking>) -> Result<Self, LoadError> {
         let checkpoint = Checkpoint::outlined(description)?;
         let recipe = described(description, &checkpoint);
         let (recipe, obstacle) = match recipe {
             Ok(recipe) => (recipe, None),
             Err(error) => (None, Some(error.to_string())),
+        };
+        let (caches, obstacle) = match (obstacle, caches(description, kv)) {
+            (None, Ok(caches)) => (Some(caches), None),
+            (None, Err(error)) => (None, Some(sentence(&error))),
+            (obstacle, _) => (None, obstacle),
         };
         let outlines = checkpoint.outlines();
         let weights = weights::classes(&outlines, |path| checkpoint.packing(path));
@@ -128,20 +150,16 @@ impl Footprint {
             parameters: weights.iter().map(|class| class.parameters).sum(),
             active_parameters: weights::active(&weights, &outlines, description),
             weight_bytes: weights.iter().map(|class| class.bytes).sum(),
-            caches: recipe.as_ref().zip(element).map(|(recipe, element)| caches(recipe, element)),
+            caches,
             weights,
         })
     }
 
-    /// Bytes of keys and values after `context` tokens: caches grow in steps of 256, up to a window where they have
-    /// one. None where the family does not tell.
+    /// Bytes of caches after `context` tokens: they grow in steps of 256, up to a window where they have one, and
+    /// states not at all. None where the model cannot be run.
     pub fn cache_bytes(&self, context: u64) -> Option<u64> {
         let rows = context.div_ceil(STEP) * STEP;
-        let held = |kind: &CacheKind| {
-            let rows = kind.window.map_or(rows, |window| window.min(rows));
-            rows * kind.bytes_per_token
-        };
-        Some(self.caches.as_ref()?.iter().map(held).sum())
+        Some(self.caches.as_ref()?.iter().map(|kind| kind.bytes(rows)).sum())
     }
 
     /// What is held at the most while `context` tokens are read and written.
@@ -152,10 +170,7 @@ impl Footprint {
     pub fn prediction(&self, context: u64) -> Option<Prediction> {
         let cache_bytes = self.cache_bytes(context)?;
         let kinds = self.caches.as_ref()?;
-        let layer = |kind: &CacheKind| {
-            kind.bytes_per_token / kind.layers.max(1)
-                * kind.window.map_or(context, |w| w.min(context))
-        };
+        let layer = |kind: &CacheKind| kind.bytes(context) / kind.layers.max(1);
         let copied = kinds.iter().map(layer).max().unwrap_or(0);
         let element = self.element_bytes()?;
         let stream = context.min(CHUNK) * self.width? * element;
@@ -185,22 +200,35 @@ fn described(
     }
 }
 
-/// What the layers of `recipe` keep, those that see everything first.
-fn caches(recipe: &Recipe, element: Stored) -> Vec<CacheKind> {
-    let mut kinds: BTreeMap<Option<u64>, CacheKind> = BTreeMap::new();
-    for layer in &recipe.layers {
-        let attention = &layer.attention;
-        let window = match attention.reach {
-            Reach::Full | Reach::Masked(_) => None,
-            Reach::Window(rows) | Reach::Chunk(rows) => Some(u64::from(rows.unsigned_abs())),
-        };
-        let numbers = 2 * u64::from((attention.kv_heads * attention.head_dim).unsigned_abs());
-        let kind =
-            kinds.entry(window).or_insert(CacheKind { window, layers: 0, bytes_per_token: 0 });
+/// Why it is not known what a model keeps.
+#[derive(Debug, Error)]
+enum Unknown {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Packing(#[from] Unpackable),
+}
+
+/// What the layers of a model keep, which is made of zeros and asked without computing anything.
+fn caches(description: &Description, kv: Option<KvPacking>) -> Result<Vec<CacheKind>, Unknown> {
+    let (model, _) = models::load(Checkpoint::sketched(description)?)?;
+    let mut kinds: BTreeMap<Keeps, CacheKind> = BTreeMap::new();
+    for Kept { keeps, bytes_per_token, constant_bytes } in
+        first_steps(model.as_ref(), kv.map(Into::into))?.kept()
+    {
+        let none = CacheKind { keeps, layers: 0, bytes_per_token: 0, constant_bytes: 0 };
+        let kind = kinds.entry(keeps).or_insert(none);
         kind.layers += 1;
-        kind.bytes_per_token += numbers * u64::from(element.bits()) / 8;
+        kind.bytes_per_token += bytes_per_token;
+        kind.constant_bytes += constant_bytes;
     }
-    kinds.into_values().collect()
+    Ok(kinds.into_values().collect())
+}
+
+/// An error and its causes on one line.
+fn sentence(error: &dyn error::Error) -> String {
+    let causes = iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// The type that flows through a model: that of its embedding, or of the embedding's scales.
@@ -222,7 +250,12 @@ mod tests {
     use super::*;
 
     fn footprint() -> Footprint {
-        let kind = |window, layers, bytes_per_token| CacheKind { window, layers, bytes_per_token };
+        let kind = |keeps, layers, bytes_per_token, constant_bytes| CacheKind {
+            keeps,
+            layers,
+            bytes_per_token,
+            constant_bytes,
+        };
         Footprint {
             model_type: "made_up".to_owned(),
             obstacle: None,
@@ -237,15 +270,19 @@ mod tests {
             active_parameters: None,
             weight_bytes: 5000,
             weights: Vec::new(),
-            caches: Some(vec![kind(None, 1, 8), kind(Some(512), 5, 40)]),
+            caches: Some(vec![
+                kind(Keeps::All, 1, 8, 0),
+                kind(Keeps::Window(512), 5, 40, 0),
+                kind(Keeps::State, 2, 0, 14),
+            ]),
         }
     }
 
     #[test]
     fn caches_grow_in_steps_up_to_their_window() {
-        // 300 tokens take 512 rows in either kind; 1025 take 1280 rows, or the window.
-        assert_eq!(footprint().cache_bytes(300), Some(512 * 8 + 512 * 40));
-        assert_eq!(footprint().cache_bytes(1025), Some(1280 * 8 + 512 * 40));
+        // 300 tokens take 512 rows in either kind; 1025 take 1280 rows, or the window; states take what they take.
+        assert_eq!(footprint().cache_bytes(300), Some(512 * 8 + 512 * 40 + 14));
+        assert_eq!(footprint().cache_bytes(1025), Some(1280 * 8 + 512 * 40 + 14));
         let unknown = Footprint { caches: None, ..footprint() };
         assert_eq!(unknown.cache_bytes(300), None);
     }
@@ -255,6 +292,6 @@ mod tests {
         let prediction = footprint().prediction(300).unwrap();
         // Eight streams of 300 tokens, 10 wide, of two bytes; 3 × 100 scores; 300 rows of 8 bytes.
         assert_eq!(prediction.allowance_bytes, 48_000 + 1200 + 2400);
-        assert_eq!(prediction.total_bytes, 5000 + 24_576 + 51_600);
+        assert_eq!(prediction.total_bytes, 5000 + 24_590 + 51_600);
     }
 }

@@ -89,7 +89,7 @@ mod state_space;
 mod telechat3;
 mod wrapper;
 
-pub use cache::Cache;
+pub use cache::{Cache, Keeps, Kept};
 pub use probe::{Unpackable, first_steps};
 
 use mlx_rs::Array;

@@ -15,8 +15,13 @@ pub enum Unpackable {
     )]
     Ring(i32),
     /// Its attention is not the plain one.
-    #[error("the attention (latent, capped or with sinks) cannot read packed keys and values")]
+    #[error("attention that is capped or has sinks cannot read packed keys and values")]
     Attention,
+    /// They are grown from short vectors.
+    #[error(
+        "latent attention keeps short vectors in place of keys and values, which are not packed"
+    )]
+    Latent,
     /// No layer keeps any that are packed.
     #[error("no layer keeps keys and values that can be packed")]
     Nothing,
@@ -29,7 +34,9 @@ impl Unpackable {
     /// What can be done about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Ring(_) | Self::Attention | Self::Nothing => "run this model without `kv_bits`",
+            Self::Ring(_) | Self::Attention | Self::Latent | Self::Nothing => {
+                "run this model without `kv_bits`"
+            }
             Self::Mlx(_) => "take another `kv_group_size`: 32, 64 or 128",
         }
     }

@@ -21,7 +21,7 @@ use crate::{
 /// Fixtures and the size of their groups, as in `xtask/python/fixtures.py`: every head with keys of its own, heads
 /// that share theirs, and beside such layers those with chunks, and those with recurrences.
 const CASES: [(&str, u32); 4] =
-    [("llama-wide", 64), ("qwen3", 32), ("llama4_text", 32), ("qwen3_next", 32)];
+    [("llama-wide", 64), ("qwen3", 32), ("llama4", 32), ("qwen3_next", 32)];
 
 const LONGEST: u32 = LENGTHS[4];
 
@@ -120,12 +120,14 @@ fn another_number_of_bits_is_noticed() {
 fn models_that_cannot_be_packed_say_why() {
     let ring =
         "layers that see a window of 8 tokens keep keys and values in a ring, which is not packed";
-    let bound = "the attention (latent, capped or with sinks) cannot read packed keys and values";
+    let bound = "attention that is capped or has sinks cannot read packed keys and values";
+    let latent =
+        "latent attention keeps short vectors in place of keys and values, which are not packed";
     let none = "no layer keeps keys and values that can be packed";
     for (name, reason) in [
         ("gemma3", ring),
         ("gpt_oss", ring),
-        ("deepseek_v3", bound),
+        ("deepseek_v3", latent),
         ("gemma2", bound),
         ("mamba2", none),
         ("falcon_h1", none),

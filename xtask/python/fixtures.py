@@ -29,7 +29,7 @@ CHUNK = 8
 CROSSING = 252
 DECODED = 8
 # Fixtures that also show packed keys and values, and the size of their groups.
-KEYS_VALUES = {"llama-wide": 64, "llama4_text": 32, "qwen3": 32, "qwen3_next": 32}
+KEYS_VALUES = {"llama-wide": 64, "llama4": 32, "qwen3": 32, "qwen3_next": 32}
 # Tokens from which on they are packed: at once, and within the prompt's second chunk.
 STARTS = [0, CHUNK + 1]
 VARIANTS = {
@@ -186,7 +186,7 @@ def answers(model, config):
 
 def packed_answers(model, config, bits, group_size):
     """Scores after a prompt in chunks and of steps, then of a long one, with packed keys and values; greedy tokens."""
-    vocabulary = config["vocab_size"]
+    vocabulary = config.get("vocab_size") or config["text_config"]["vocab_size"]
     scores = []
     for length, start in [(LENGTHS[-1], start) for start in STARTS] + [(CROSSING, 0)]:
         cache = make_prompt_cache(model)

@@ -12,9 +12,9 @@ use mlx_rs::{
     },
 };
 
-use super::packed::Packed;
+use super::{kept::Lent, packed::Packed};
 use crate::{
-    models::{Unpackable, recipe::Reach},
+    models::recipe::Reach,
     nn::{self, Mask, MlxError, RowPacking, attention, causal_mask, chunk_mask},
 };
 
@@ -27,8 +27,7 @@ pub(in crate::models) struct KeysValues {
     rows: Option<(Array, Array)>,
     /// The same, in the place of `rows`, from when it was packed.
     packed: Option<Packed>,
-    /// Whether it was ever asked for its rows, to be attended to elsewhere.
-    is_lent: bool,
+    lent: Lent,
     /// Tokens read so far.
     offset: i32,
     /// Tokens that were dropped from the front of a growing cache.
@@ -39,7 +38,15 @@ pub(in crate::models) struct KeysValues {
 
 impl KeysValues {
     pub(super) fn new(reach: Reach) -> Self {
-        Self { reach, rows: None, packed: None, is_lent: false, offset: 0, dropped: 0, next: 0 }
+        Self {
+            reach,
+            rows: None,
+            packed: None,
+            lent: Lent::Nothing,
+            offset: 0,
+            dropped: 0,
+            next: 0,
+        }
     }
 
     pub(super) fn arrays(&self) -> impl Iterator<Item = &Array> {
@@ -63,15 +70,6 @@ impl KeysValues {
         }
     }
 
-    /// Why it cannot be packed, as far as what was done with it tells.
-    pub(super) fn obstacle(&self) -> Option<Unpackable> {
-        match self.reach {
-            Reach::Window(window) => Some(Unpackable::Ring(window)),
-            Reach::Full | Reach::Masked(_) => self.is_lent.then_some(Unpackable::Attention),
-            Reach::Chunk(_) => None,
-        }
-    }
-
     /// Adds the keys and values of new tokens and attends to all that may be looked at.
     pub(in crate::models) fn attend(
         &mut self,
@@ -92,6 +90,10 @@ impl KeysValues {
     /// Tokens read so far.
     pub(in crate::models) fn offset(&self) -> i32 {
         self.offset
+    }
+
+    pub(super) fn lent(&self) -> Lent {
+        self.lent
     }
 
     /// How far back its queries see.
@@ -129,8 +131,19 @@ impl KeysValues {
         if self.packed.is_some() {
             return Err(MlxError::new("packed keys serve only the plain attention"));
         }
-        self.is_lent = true;
+        self.lent = Lent::Rows;
         self.add(keys, values)
+    }
+
+    /// The same for short vectors that keys and values are grown from, and for the rotated part of the keys.
+    pub(in crate::models) fn update_latent(
+        &mut self,
+        latent: &Array,
+        rotated: &Array,
+    ) -> nn::Result<(Array, Array)> {
+        let all = self.update(latent, rotated)?;
+        self.lent = Lent::Latent;
+        Ok(all)
     }
 
     fn add(&mut self, keys: &Array, values: &Array) -> nn::Result<(Array, Array)> {

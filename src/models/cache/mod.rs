@@ -1,9 +1,11 @@
 //! What a sequence leaves behind, a part for each layer.
 
+mod kept;
 mod keys_values;
 mod packed;
 mod state;
 
+pub use kept::{Keeps, Kept};
 pub(super) use keys_values::KeysValues;
 pub(super) use state::State;
 

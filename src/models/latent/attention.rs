@@ -149,7 +149,7 @@ impl LatentAttention {
         cache: &mut KeysValues,
     ) -> nn::Result<Array> {
         let latent = projected.latent.expand_dims(1)?;
-        let (latent, k_rotated) = cache.update(&latent, &projected.k_rotated)?;
+        let (latent, k_rotated) = cache.update_latent(&latent, &projected.k_rotated)?;
         let q_rotated = &projected.q_rotated;
         let scores = q_rotated
             .multiply(nn::scalar(self.scale, q_rotated))?
