@@ -1,7 +1,7 @@
 //! Every family against mlx-lm: scores and greedy tokens of generated checkpoints, dense and packed.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
@@ -196,13 +196,50 @@ fn astray(fixture: &Path, tweak: Tweak) -> f32 {
 /// A control: what is compared must notice two layers that changed places.
 #[test]
 fn swapped_layers_are_noticed() {
-    let rename = |name: &str| {
-        let swapped = name.replace(".0.", ".X.").replace(".1.", ".0.");
-        swapped.replace(".X.", ".1.")
+    for fixture in fixtures() {
+        let pair = twins(&fixture).unwrap_or_else(|| panic!("{fixture:?} has no two alike"));
+        let gap = astray(&fixture, Tweak { swapped: Some(pair), ..Tweak::default() });
+        println!("{}: {pair:?} {gap:.1e}", fixture.file_name().unwrap().display());
+        assert!(gap > 100.0 * TOLERANCE, "{fixture:?}: {gap:e}");
+    }
+}
+
+/// The first two layers of a fixture whose tensors have the same names and shapes.
+fn twins(fixture: &Path) -> Option<[u32; 2]> {
+    let list = fs::read_to_string(fixture.join("tensors.txt")).unwrap();
+    let mut layers: BTreeMap<u32, BTreeSet<&str>> = BTreeMap::new();
+    for (_, number, tensor) in list.lines().filter_map(weights::layer) {
+        layers.entry(number).or_default().insert(tensor);
+    }
+    let alike = |(one, tensors): (&u32, &BTreeSet<&str>)| {
+        let mut later = layers.range(one + 1..);
+        later.find(|(_, others)| *others == tensors).map(|(other, _)| [*one, *other])
     };
-    for name in ["gemma3", "llama", "qwen2", "qwen3"] {
-        let gap = astray(&fixture(name), Tweak { rename, ..Tweak::default() });
-        assert!(gap > 100.0 * TOLERANCE, "{name}: {gap:e}");
+    layers.iter().find_map(alike)
+}
+
+/// A control: what shifts the choice of experts, or the scores they are chosen by, is not there.
+#[test]
+fn a_dropped_bias_of_a_router_is_noticed() {
+    let is_zeroed = |name: &str| {
+        ["router.bias", "e_score_correction_bias", "expert_bias"]
+            .iter()
+            .any(|end| name.ends_with(end))
+    };
+    for name in [
+        "deepseek_v3",
+        "dots1",
+        "glm4_moe",
+        "glm4_moe_lite",
+        "gpt_oss",
+        "kimi_k2",
+        "lfm2_moe",
+        "minimax",
+        "nemotron_h-moe",
+    ] {
+        let gap = astray(&fixture(name), Tweak { is_zeroed, ..Tweak::default() });
+        println!("{name}: {gap:.1e}");
+        assert!(gap > 10.0 * TOLERANCE, "{name}: {gap:e}");
     }
 }
 

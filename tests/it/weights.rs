@@ -72,8 +72,8 @@ fn is_packed(shape: &[i32], packing: Packing<'_>) -> bool {
 /// What is changed about a fixture before it is written; the default changes nothing.
 #[derive(Clone, Copy)]
 pub(crate) struct Tweak {
-    /// Under which name a tensor goes.
-    pub(crate) rename: fn(&str) -> String,
+    /// Two layers whose tensors change places.
+    pub(crate) swapped: Option<[u32; 2]>,
     /// What becomes of the configuration.
     pub(crate) config: fn(&mut Value),
     /// Which tensors are written as zeros.
@@ -82,7 +82,24 @@ pub(crate) struct Tweak {
 
 impl Default for Tweak {
     fn default() -> Self {
-        Self { rename: str::to_owned, config: |_| {}, is_zeroed: |_| false }
+        Self { swapped: None, config: |_| {}, is_zeroed: |_| false }
+    }
+}
+
+/// The layer that the tensor `name` belongs to, what stands before its number, and what behind.
+pub(crate) fn layer(name: &str) -> Option<(&str, u32, &str)> {
+    let ends = ["layers.", "h."].iter().filter_map(|part| Some(name.find(part)? + part.len()));
+    let (before, rest) = name.split_at(ends.max()?);
+    let (number, behind) = rest.split_once('.')?;
+    Some((before, number.parse().ok()?, behind))
+}
+
+/// The name that a tensor has in the other one of two layers; its own where it is in neither.
+fn in_other_layer(name: &str, [one, other]: [u32; 2]) -> String {
+    match layer(name) {
+        Some((before, number, behind)) if number == one => format!("{before}{other}.{behind}"),
+        Some((before, number, behind)) if number == other => format!("{before}{one}.{behind}"),
+        _ => name.to_owned(),
     }
 }
 
@@ -100,7 +117,7 @@ pub(crate) fn write(fixture: &Path, variant: Variant, folder: &Path, tweak: Twea
         if (tweak.is_zeroed)(name) {
             dense = mlx_rs::ops::zeros_like(&dense).unwrap();
         }
-        let name = (tweak.rename)(name);
+        let name = tweak.swapped.map_or_else(|| name.to_owned(), |pair| in_other_layer(name, pair));
         match (variant.packing, name.strip_suffix(".weight")) {
             (Some(packing), Some(path)) if !is_dense && is_packed(&shape, packing) => {
                 let (weight, scales, biases) = ffi::quantize(&dense, packing).unwrap();
