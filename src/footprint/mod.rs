@@ -92,7 +92,7 @@ impl CacheKind {
     }
 }
 
-/// What is held at the most, in bytes.
+/// What is held, estimated, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Prediction {
     /// Tokens read and written.
@@ -162,7 +162,8 @@ impl Footprint {
         Some(self.caches.as_ref()?.iter().map(|kind| kind.bytes(rows)).sum())
     }
 
-    /// What is held at the most while `context` tokens are read and written.
+    /// What is held while `context` tokens are read and written: an estimate, not a bound. On a CPU attention holds the
+    /// scores of a whole chunk besides.
     ///
     /// The allowance is what a step needs beside weights and cache: eight residual streams of one chunk of the prompt
     /// (2048 tokens), three times the scores of a token, and the widest cache layer once more, which is copied when
