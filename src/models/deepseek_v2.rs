@@ -4,41 +4,30 @@
 //! itself, and weights of experts do not add up to one.
 
 use super::{
-    Architecture, Family,
     deepseek_v3::Config,
     latent::{Form, LatentDecoder},
-    mixture,
-    recipe::{Choice, ExpertScores, ExpertWeights, Fusion, Groups, Precision, Router},
+    prelude::*,
 };
-use crate::checkpoint::LoadError;
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["deepseek_v2"],
-    architecture: Architecture::Other(|checkpoint| {
-        let mut config: Config = checkpoint.config()?;
-        match &mut config.rope_scaling {
-            None => {
-                return Err(LoadError::Unsupported {
-                    what: "a deepseek_v2 without `rope_scaling`".to_owned(),
-                });
-            }
-            Some(scaling) => {
-                scaling.r#type = None;
-                scaling.rope_type = Some("yarn".to_owned());
-            }
+pub(super) const FAMILY: Family = Family::other(&["deepseek_v2"], |checkpoint| {
+    let mut config: Config = checkpoint.config()?;
+    match &mut config.rope_scaling {
+        None => {
+            return Err(LoadError::Unsupported {
+                what: "a deepseek_v2 without `rope_scaling`".to_owned(),
+            });
         }
-        let experts = config.n_routed_experts.unwrap_or(0);
-        mixture::stack_experts(
-            checkpoint,
-            config.num_hidden_layers,
-            experts,
-            mixture::PROJECTIONS,
-        )?;
-        let latent = config.latent(1e-6, Form::Expanded)?;
-        let recipe = config.recipe(latent, router)?;
-        Ok(Box::new(LatentDecoder::load(&recipe, checkpoint)?))
-    }),
-};
+        Some(scaling) => {
+            scaling.r#type = None;
+            scaling.rope_type = Some("yarn".to_owned());
+        }
+    }
+    let experts = config.n_routed_experts.unwrap_or(0);
+    mixture::stack_experts(checkpoint, config.num_hidden_layers, experts, mixture::PROJECTIONS)?;
+    let latent = config.latent(1e-6, Form::Expanded)?;
+    let recipe = config.recipe(latent, router)?;
+    Ok(Box::new(LatentDecoder::load(&recipe, checkpoint)?))
+});
 
 fn router(config: &Config) -> Result<Router, LoadError> {
     let chosen = config.num_experts_per_tok;

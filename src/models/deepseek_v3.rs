@@ -3,26 +3,14 @@
 //! Reference: `mlx_lm.models.deepseek_v3`. As there, `scoring_func` is passed over, and what is named `model.layers.61…`,
 //! the layer that predicts a further token, is dropped.
 
-use serde::Deserialize;
-
 use super::{
-    Architecture, Family,
     latent::{self, Form, Head, Latent, LatentDecoder, Recipe},
-    mixture,
     positions::{Scaling, scaling},
-    recipe::{
-        Choice, ExpertScores, ExpertWeights, FeedForward, Fusion, Groups, Mixture, Precision,
-        Router, Shared, Weighted,
-    },
-};
-use crate::{
-    checkpoint::{Checkpoint, LoadError},
-    nn::{Activation, Pairs, Rope, single},
+    prelude::*,
 };
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["deepseek_v3", "joyai_llm_flash", "kimi_k2"],
-    architecture: Architecture::Other(|checkpoint| {
+pub(super) const FAMILY: Family =
+    Family::other(&["deepseek_v3", "joyai_llm_flash", "kimi_k2"], |checkpoint| {
         let config: Config = checkpoint.config()?;
         checkpoint.discard(|name| {
             name.starts_with("model.layers.61") || name.contains("rotary_emb.inv_freq")
@@ -33,8 +21,7 @@ pub(super) const FAMILY: Family = Family {
         config.convert(checkpoint, &latent)?;
         let recipe = config.recipe(latent, |config| config.corrected(ExpertWeights::Shares))?;
         Ok(Box::new(LatentDecoder::load(&recipe, checkpoint)?))
-    }),
-};
+    });
 
 /// The keys that families with latent attention and experts share.
 #[derive(Deserialize)]

@@ -2,24 +2,12 @@
 //!
 //! Reference: `mlx_lm.models.gpt_neox`.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, positions,
-    recipe::{Attention, FeedForward, Layer, Projections, Recipe, Wiring},
-};
-use crate::{
-    checkpoint::{Checkpoint, LoadError},
-    nn::{Activation, NormKind},
-};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["gpt_neox"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        rename(checkpoint);
-        recipe(&checkpoint.config()?)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["gpt_neox"], |checkpoint| {
+    rename(checkpoint);
+    recipe(&checkpoint.config()?)
+});
 
 #[derive(Deserialize)]
 struct Config {

@@ -2,32 +2,20 @@
 //!
 //! Reference: `mlx_lm.models.granitemoehybrid`. As there, of `rope_parameters` only `rope_theta` counts.
 
-use serde::Deserialize;
-
 use super::{
-    Architecture, Family,
     feed_forward::FeedForward,
     hybrid::{Factor, Frame, Hybrid, Mixer, channels_last},
-    mixtral,
-    recipe::{
-        self, Attention, Choice, ExpertWeights, Head, Kernel, Mixture, Projections, QkNorm,
-        QueryGrowth, Reach, Router, Shared,
-    },
+    prelude::*,
+    recipe::{self},
     state_space::{Gating, Shape, StateSpaceMixer, TimeStepLimit},
 };
-use crate::{
-    checkpoint::{Checkpoint, LoadError, Scope},
-    nn::{Activation, Pairs, Precision, Rope, RopeScaling},
-};
+use crate::{checkpoint::Scope, nn::Precision};
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["granitemoehybrid"],
-    architecture: Architecture::Other(|checkpoint| {
-        let config: Config = checkpoint.config()?;
-        bring_into_form(checkpoint, &config)?;
-        Ok(Box::new(load(checkpoint, &config)?))
-    }),
-};
+pub(super) const FAMILY: Family = Family::other(&["granitemoehybrid"], |checkpoint| {
+    let config: Config = checkpoint.config()?;
+    bring_into_form(checkpoint, &config)?;
+    Ok(Box::new(load(checkpoint, &config)?))
+});
 
 #[derive(Deserialize)]
 struct Config {

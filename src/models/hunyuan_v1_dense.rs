@@ -2,27 +2,14 @@
 //!
 //! Reference: `mlx_lm.models.hunyuan_v1_dense`. As there, of `rope_scaling` only `alpha` is read.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama,
-    recipe::{Attention, Layer, QkNorm, Recipe},
-};
-use crate::{
-    checkpoint::LoadError,
-    nn::{Rope, RopeScaling},
-};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["hunyuan_v1_dense"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let own: Config = checkpoint.config()?;
-        llama::discard_unused(checkpoint, own.tie_word_embeddings);
-        checkpoint
-            .rename_parts(&[(".query_layernorm.", ".q_norm."), (".key_layernorm.", ".k_norm.")]);
-        recipe(&checkpoint.config()?, &own)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["hunyuan_v1_dense"], |checkpoint| {
+    let own: Config = checkpoint.config()?;
+    llama::discard_unused(checkpoint, own.tie_word_embeddings);
+    checkpoint.rename_parts(&[(".query_layernorm.", ".q_norm."), (".key_layernorm.", ".k_norm.")]);
+    recipe(&checkpoint.config()?, &own)
+});
 
 /// The keys that this family adds, or whose default differs from Llama's.
 #[derive(Deserialize)]

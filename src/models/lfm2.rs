@@ -2,34 +2,25 @@
 //!
 //! Reference: `mlx_lm.models.lfm2`. As there, the head is always tied.
 
-use serde::Deserialize;
-
 use super::{
-    Architecture, Family,
     feed_forward::FeedForward,
     hybrid::{Factor, Frame, Half, Hybrid, Mixer},
-    llama,
-    recipe::{self, Attention, Head, Kernel, Projections, QkNorm, QueryGrowth, Reach},
+    prelude::*,
+    recipe::{self},
     short_convolution::ShortConvolution,
 };
-use crate::{
-    checkpoint::{Checkpoint, LoadError, Scope},
-    nn::{Activation, Pairs, Rope, RopeScaling},
-};
+use crate::checkpoint::Scope;
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["lfm2"],
-    architecture: Architecture::Other(|checkpoint| {
-        let config: Config = checkpoint.config()?;
-        let own: FeedForwardConfig = checkpoint.config()?;
-        bring_into_form(checkpoint)?;
-        let feed_forward = own.feed_forward()?;
-        let model = load(checkpoint, &config, |scope, _| {
-            FeedForward::load(scope, config.hidden_size, &feed_forward)
-        })?;
-        Ok(Box::new(model))
-    }),
-};
+pub(super) const FAMILY: Family = Family::other(&["lfm2"], |checkpoint| {
+    let config: Config = checkpoint.config()?;
+    let own: FeedForwardConfig = checkpoint.config()?;
+    bring_into_form(checkpoint)?;
+    let feed_forward = own.feed_forward()?;
+    let model = load(checkpoint, &config, |scope, _| {
+        FeedForward::load(scope, config.hidden_size, &feed_forward)
+    })?;
+    Ok(Box::new(model))
+});
 
 /// The keys that this family shares with its mixtures.
 #[derive(Deserialize)]

@@ -3,24 +3,10 @@
 //! Reference: `mlx_lm.models.llama`. As there, `sliding_window` counts only where `layer_types` asks for it, and
 //! a missing `tie_word_embeddings` means tied.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, positions,
-    recipe::{
-        Attention, EmbeddingScale, FeedForward, Head, Kernel, Layer, Places, Projections, QkNorm,
-        QueryGrowth, Reach, Recipe, Residual, Scores, Wiring,
-    },
-};
-use crate::{
-    checkpoint::{Checkpoint, LoadError},
-    nn::{Activation, NormKind, Pairs, Rope, single},
-};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["iquestcoder", "llama", "mistral", "xverse"],
-    architecture: Architecture::Decoder(read),
-};
+pub(super) const FAMILY: Family =
+    Family::decoder(&["iquestcoder", "llama", "mistral", "xverse"], read);
 
 /// The recipe of a checkpoint that is a Llama in all but name.
 pub(super) fn read(checkpoint: &Checkpoint<'_>) -> Result<Recipe, LoadError> {

@@ -3,29 +3,14 @@
 //!
 //! Reference: `mlx_lm.models.llama4`, the text half. As there, a token has one expert, and one more that all share.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, mixtral, mixture,
-    recipe::{
-        Attention, ExpertWeights, FeedForward, Layer, Mixture, QkNorm, QueryGrowth, Reach, Recipe,
-        Router, Shared, Weighted,
-    },
-};
-use crate::{
-    checkpoint::{Checkpoint, LoadError},
-    nn::Activation,
-};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["llama4"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let Text { text_config } = checkpoint.config()?;
-        let own: Text<Config> = checkpoint.config()?;
-        adopt(checkpoint, &text_config)?;
-        recipe(text_config, &own.text_config)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["llama4"], |checkpoint| {
+    let Text { text_config } = checkpoint.config()?;
+    let own: Text<Config> = checkpoint.config()?;
+    adopt(checkpoint, &text_config)?;
+    recipe(text_config, &own.text_config)
+});
 
 #[derive(Deserialize)]
 struct Text<T = llama::Config> {

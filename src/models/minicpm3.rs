@@ -3,26 +3,16 @@
 //! Reference: `mlx_lm.models.minicpm3`. As there, the norms between projections have an epsilon of their own, positions
 //! are always scaled by LongRoPE, and only a separate head has its input divided.
 
-use serde::Deserialize;
-
 use super::{
-    Architecture, Family,
     latent::{Form, Head, Latent, LatentDecoder, Recipe},
     positions::Scaling,
-    recipe::FeedForward,
-};
-use crate::{
-    checkpoint::LoadError,
-    nn::{Activation, Pairs, Rope, single},
+    prelude::*,
 };
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["minicpm3"],
-    architecture: Architecture::Other(|checkpoint| {
-        let recipe = recipe(checkpoint.config()?)?;
-        Ok(Box::new(LatentDecoder::load(&recipe, checkpoint)?))
-    }),
-};
+pub(super) const FAMILY: Family = Family::other(&["minicpm3"], |checkpoint| {
+    let recipe = recipe(checkpoint.config()?)?;
+    Ok(Box::new(LatentDecoder::load(&recipe, checkpoint)?))
+});
 
 #[derive(Deserialize)]
 struct Config {

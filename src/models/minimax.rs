@@ -2,31 +2,19 @@
 //!
 //! Reference: `mlx_lm.models.minimax`. As there, `scoring_func` is passed over, and so is `rope_scaling`.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, mixtral, mixture,
-    recipe::{
-        Attention, Choice, ExpertScores, ExpertWeights, FeedForward, Groups, Layer, Mixture,
-        Precision, QkNorm, Recipe, Router,
-    },
-};
-use crate::{checkpoint::LoadError, nn::Rope};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["minimax"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config: llama::Config = checkpoint.config()?;
-        let own: Config = checkpoint.config()?;
-        checkpoint.rename(|name| {
-            let name = name.replace(".block_sparse_moe.e_score", ".mlp.gate.e_score");
-            Some(name.replace(".block_sparse_moe.", ".mlp."))
-        });
-        let (layers, experts) = (config.num_hidden_layers, own.num_local_experts);
-        mixture::stack_experts(checkpoint, layers, experts, mixtral::PROJECTIONS)?;
-        recipe(&config, &own)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["minimax"], |checkpoint| {
+    let config: llama::Config = checkpoint.config()?;
+    let own: Config = checkpoint.config()?;
+    checkpoint.rename(|name| {
+        let name = name.replace(".block_sparse_moe.e_score", ".mlp.gate.e_score");
+        Some(name.replace(".block_sparse_moe.", ".mlp."))
+    });
+    let (layers, experts) = (config.num_hidden_layers, own.num_local_experts);
+    mixture::stack_experts(checkpoint, layers, experts, mixtral::PROJECTIONS)?;
+    recipe(&config, &own)
+});
 
 #[derive(Deserialize)]
 struct Config {

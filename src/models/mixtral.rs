@@ -2,29 +2,17 @@
 //!
 //! Reference: `mlx_lm.models.mixtral`. As there, `head_dim`, `rope_scaling` and `sliding_window` are passed over.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, mixture,
-    recipe::{
-        Choice, ExpertScores, ExpertWeights, FeedForward, Fusion, Layer, Mixture, Precision,
-        Recipe, Router, Shared, Weighted,
-    },
-};
-use crate::{checkpoint::LoadError, nn::Activation};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["mixtral"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config: llama::Config = checkpoint.config()?;
-        let own: Config = checkpoint.config()?;
-        llama::discard_unused(checkpoint, own.tie_word_embeddings);
-        checkpoint.rename(|name| Some(name.replace(".block_sparse_moe.", ".mlp.")));
-        let (layers, experts) = (config.num_hidden_layers, own.num_local_experts);
-        mixture::stack_experts(checkpoint, layers, experts, PROJECTIONS)?;
-        recipe(&config, &own)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["mixtral"], |checkpoint| {
+    let config: llama::Config = checkpoint.config()?;
+    let own: Config = checkpoint.config()?;
+    llama::discard_unused(checkpoint, own.tie_word_embeddings);
+    checkpoint.rename(|name| Some(name.replace(".block_sparse_moe.", ".mlp.")));
+    let (layers, experts) = (config.num_hidden_layers, own.num_local_experts);
+    mixture::stack_experts(checkpoint, layers, experts, PROJECTIONS)?;
+    recipe(&config, &own)
+});
 
 /// What the projections are called in the original.
 pub(super) const PROJECTIONS: mixture::Projections =

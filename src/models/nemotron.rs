@@ -2,21 +2,10 @@
 //!
 //! Reference: `mlx_lm.models.nemotron`. As there, `rope_traditional` is passed over.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, positions,
-    recipe::{Attention, FeedForward, Layer, Recipe},
-};
-use crate::{
-    checkpoint::LoadError,
-    nn::{Activation, NormKind},
-};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["nemotron"],
-    architecture: Architecture::Decoder(|checkpoint| recipe(&checkpoint.config()?)),
-};
+pub(super) const FAMILY: Family =
+    Family::decoder(&["nemotron"], |checkpoint| recipe(&checkpoint.config()?));
 
 #[derive(Deserialize)]
 struct Config {

@@ -3,33 +3,21 @@
 //!
 //! Reference: `mlx_lm.models.nemotron_h`.
 
-use serde::Deserialize;
-
 use super::{
-    Architecture, Family,
     feed_forward::FeedForward,
     hybrid::{Factor, Frame, Half, Hybrid, Mixer, channels_last},
     latent_mixture::{self, LatentMixture},
-    llama,
-    recipe::{
-        self, Attention, Choice, ExpertScores, ExpertWeights, Fusion, Groups, Head, Kernel,
-        Projections, QkNorm, QueryGrowth, Reach, Router,
-    },
+    prelude::*,
+    recipe::{self},
     state_space::{Gating, Shape, StateSpaceMixer, TimeStepLimit},
 };
-use crate::{
-    checkpoint::{Checkpoint, LoadError},
-    nn::{Activation, Precision},
-};
+use crate::nn::Precision;
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["nemotron_h"],
-    architecture: Architecture::Other(|checkpoint| {
-        checkpoint.discard(|name| name.starts_with("mtp."));
-        channels_last(checkpoint, "conv1d.weight")?;
-        Ok(Box::new(load(checkpoint, &checkpoint.config()?)?))
-    }),
-};
+pub(super) const FAMILY: Family = Family::other(&["nemotron_h"], |checkpoint| {
+    checkpoint.discard(|name| name.starts_with("mtp."));
+    channels_last(checkpoint, "conv1d.weight")?;
+    Ok(Box::new(load(checkpoint, &checkpoint.config()?)?))
+});
 
 #[derive(Deserialize)]
 struct Config {

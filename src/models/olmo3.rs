@@ -2,20 +2,10 @@
 //!
 //! Reference: `mlx_lm.models.olmo3`.
 
-use serde::Deserialize;
+use super::{olmo2, prelude::*};
 
-use super::{
-    Architecture, Family, llama, olmo2,
-    recipe::{Attention, Layer, Recipe},
-};
-use crate::checkpoint::LoadError;
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["olmo3"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        recipe(checkpoint.config()?, &checkpoint.config()?)
-    }),
-};
+pub(super) const FAMILY: Family =
+    Family::decoder(&["olmo3"], |checkpoint| recipe(checkpoint.config()?, &checkpoint.config()?));
 
 /// The key whose default differs from Llama's.
 #[derive(Deserialize)]

@@ -3,23 +3,10 @@
 //! Reference: `mlx_lm.models.phi3`. As there, `head_dim` and `sliding_window` are passed over, and so is any scaling
 //! but `linear`, `longrope` and `su`.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, positions,
-    recipe::{Attention, FeedForward, Layer, Projections, Recipe},
-};
-use crate::{
-    checkpoint::LoadError,
-    nn::{Activation, Pairs, Rope, RopeScaling},
-};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["phi3"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        recipe(&checkpoint.config()?, &checkpoint.config()?)
-    }),
-};
+pub(super) const FAMILY: Family =
+    Family::decoder(&["phi3"], |checkpoint| recipe(&checkpoint.config()?, &checkpoint.config()?));
 
 /// The keys that Phi 3 adds.
 #[derive(Deserialize)]

@@ -2,16 +2,9 @@
 //!
 //! Reference: `mlx_lm.models.qwen3`. Newer exporters nest `rope_theta` in `rope_parameters`.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, positions,
-    recipe::{Attention, Layer, QkNorm, Recipe},
-};
-use crate::checkpoint::{Checkpoint, LoadError};
-
-pub(super) const FAMILY: Family =
-    Family { model_types: &["qwen3"], architecture: Architecture::Decoder(recipe) };
+pub(super) const FAMILY: Family = Family::decoder(&["qwen3"], recipe);
 
 #[derive(Deserialize)]
 struct Config {

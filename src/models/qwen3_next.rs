@@ -3,95 +3,54 @@
 //! Reference: `mlx_lm.models.qwen3_next`. As there, `layer_types` is passed over for the interval, and what a checkpoint
 //! holds is only brought into form where its experts lie one by one.
 
-use serde::Deserialize;
-
 use super::{
-    Architecture, Family,
     feed_forward::FeedForward,
     gated_delta::{GatedDeltaMixer, Inputs, Shape},
     hybrid::{Factor, Frame, Hybrid, Mixer, channels_last},
-    llama, mixtral, mixture,
     positions::{Scaling, part, scaling},
-    recipe::{
-        self, Attention, Choice, ExpertScores, ExpertWeights, Head, Kernel, Mixture, Precision,
-        Projections, QkNorm, QueryGrowth, Reach, Router, Shared,
-    },
+    prelude::*,
+    recipe::{self},
 };
-use crate::{
-    checkpoint::{Checkpoint, LoadError},
-    nn::{self, Activation, Pairs, Rope},
-};
+use crate::nn;
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["qwen3_next"],
-    architecture: Architecture::Other(|checkpoint| {
-        let config: Config = checkpoint.config()?;
-        let own: Layout = checkpoint.config()?;
-        let rope: Positions = checkpoint.config()?;
-        bring_into_form(checkpoint, &config)?;
-        let is_sparse = |index: usize| {
-            !own.mlp_only_layers.contains(&index)
-                && (index + 1).is_multiple_of(own.decoder_sparse_step)
-        };
-        let rope =
-            config.rope(rope.rope_theta, rope.partial_rotary_factor, rope.rope_scaling.as_ref())?;
-        let place = Place { root: "", inputs: Inputs::ByHead, weights: ExpertWeights::Scores };
-        Ok(Box::new(load(checkpoint, &config, place, &rope, is_sparse)?))
-    }),
-};
+pub(super) const FAMILY: Family = Family::other(&["qwen3_next"], |checkpoint| {
+    let config: Config = checkpoint.config()?;
+    let own: Layout = checkpoint.config()?;
+    let rope: Positions = checkpoint.config()?;
+    bring_into_form(checkpoint, &config)?;
+    let is_sparse = |index: usize| {
+        !own.mlp_only_layers.contains(&index) && (index + 1).is_multiple_of(own.decoder_sparse_step)
+    };
+    let rope =
+        config.rope(rope.rope_theta, rope.partial_rotary_factor, rope.rope_scaling.as_ref())?;
+    let place = Place { root: "", inputs: Inputs::ByHead, weights: ExpertWeights::Scores };
+    Ok(Box::new(load(checkpoint, &config, place, &rope, is_sparse)?))
+});
 
-/// The keys that this family shares with Qwen 3.5, with that one's defaults.
-#[derive(Deserialize)]
-#[serde(default)]
-pub(super) struct Config {
-    hidden_size: i32,
-    pub(super) num_hidden_layers: usize,
-    intermediate_size: i32,
-    num_attention_heads: i32,
-    num_key_value_heads: i32,
-    head_dim: Option<i32>,
-    linear_num_value_heads: i32,
-    linear_num_key_heads: i32,
-    linear_key_head_dim: i32,
-    linear_value_head_dim: i32,
-    linear_conv_kernel_dim: i32,
-    num_experts: i32,
-    num_experts_per_tok: i32,
-    shared_expert_intermediate_size: i32,
-    pub(super) moe_intermediate_size: i32,
-    norm_topk_prob: Option<bool>,
-    rms_norm_eps: f32,
-    vocab_size: i32,
-    max_position_embeddings: i32,
-    tie_word_embeddings: bool,
-    full_attention_interval: usize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            hidden_size: 4096,
-            num_hidden_layers: 32,
-            intermediate_size: 14_336,
-            num_attention_heads: 32,
-            num_key_value_heads: 8,
-            head_dim: None,
-            linear_num_value_heads: 64,
-            linear_num_key_heads: 16,
-            linear_key_head_dim: 192,
-            linear_value_head_dim: 128,
-            linear_conv_kernel_dim: 4,
-            num_experts: 0,
-            num_experts_per_tok: 0,
-            shared_expert_intermediate_size: 0,
-            moe_intermediate_size: 0,
-            norm_topk_prob: None,
-            rms_norm_eps: 1e-6,
-            vocab_size: 151_936,
-            max_position_embeddings: 131_072,
-            tie_word_embeddings: false,
-            full_attention_interval: 4,
-        }
+keys! {
+    /// The keys that this family shares with Qwen 3.5, with that one's defaults.
+    pub(super) struct Config {
+        hidden_size: i32 = 4096,
+        pub(super) num_hidden_layers: usize = 32,
+        intermediate_size: i32 = 14_336,
+        num_attention_heads: i32 = 32,
+        num_key_value_heads: i32 = 8,
+        head_dim: Option<i32> = None,
+        linear_num_value_heads: i32 = 64,
+        linear_num_key_heads: i32 = 16,
+        linear_key_head_dim: i32 = 192,
+        linear_value_head_dim: i32 = 128,
+        linear_conv_kernel_dim: i32 = 4,
+        num_experts: i32 = 0,
+        num_experts_per_tok: i32 = 0,
+        shared_expert_intermediate_size: i32 = 0,
+        pub(super) moe_intermediate_size: i32 = 0,
+        norm_topk_prob: Option<bool> = None,
+        rms_norm_eps: f32 = 1e-6,
+        vocab_size: i32 = 151_936,
+        max_position_embeddings: i32 = 131_072,
+        tie_word_embeddings: bool = false,
+        full_attention_interval: usize = 4,
     }
 }
 

@@ -2,22 +2,13 @@
 //!
 //! Reference: `mlx_lm.models.smollm3`.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama,
-    recipe::{Attention, Layer, Reach, Recipe},
-};
-use crate::checkpoint::LoadError;
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["smollm3"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config: llama::Config = checkpoint.config()?;
-        llama::discard_unused(checkpoint, config.tie_word_embeddings);
-        recipe(&config, checkpoint.config()?)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["smollm3"], |checkpoint| {
+    let config: llama::Config = checkpoint.config()?;
+    llama::discard_unused(checkpoint, config.tie_word_embeddings);
+    recipe(&config, checkpoint.config()?)
+});
 
 /// The keys that SmolLM3 adds.
 #[derive(Deserialize)]

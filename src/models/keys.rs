@@ -1,0 +1,26 @@
+//! Keys of a configuration that all have a default.
+
+/// Declares a struct that is read from a configuration, with what each key means where it is absent.
+macro_rules! keys {
+    (
+        $(#[$attribute:meta])*
+        $visibility:vis struct $name:ident {
+            $($of_key:vis $key:ident: $type:ty = $default:expr,)*
+        }
+    ) => {
+        $(#[$attribute])*
+        #[derive(Deserialize)]
+        #[serde(default)]
+        $visibility struct $name {
+            $($of_key $key: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($key: $default,)* }
+            }
+        }
+    };
+}
+
+pub(super) use keys;
