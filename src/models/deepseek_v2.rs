@@ -13,9 +13,7 @@ pub(super) const FAMILY: Family = Family::other(&["deepseek_v2"], |checkpoint| {
     let mut config: Config = checkpoint.config()?;
     match &mut config.rope_scaling {
         None => {
-            return Err(LoadError::Unsupported {
-                what: "a deepseek_v2 without `rope_scaling`".to_owned(),
-            });
+            return Err(unsupported("a deepseek_v2 without `rope_scaling`"));
         }
         Some(scaling) => {
             scaling.r#type = None;
@@ -36,16 +34,12 @@ fn router(config: &Config) -> Result<Router, LoadError> {
             Choice::Grouped(Groups { count, considered })
         }
         (Some("group_limited_greedy"), ..) => {
-            return Err(LoadError::Unsupported {
-                what: "`group_limited_greedy` without `n_group` and `topk_group`".to_owned(),
-            });
+            return Err(unsupported("`group_limited_greedy` without `n_group` and `topk_group`"));
         }
         _ => Choice::Descending,
     };
     Ok(Router {
-        chosen: chosen.ok_or_else(|| LoadError::Unsupported {
-            what: "experts without `num_experts_per_tok`".to_owned(),
-        })?,
+        chosen: chosen.ok_or_else(|| unsupported("experts without `num_experts_per_tok`"))?,
         logits: Precision::Model,
         scores: ExpertScores::Softmax(Precision::Model),
         choice,

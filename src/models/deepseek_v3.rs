@@ -149,7 +149,7 @@ impl Config {
     pub(super) fn corrected(&self, shares: ExpertWeights) -> Result<Router, LoadError> {
         let method = self.topk_method.as_deref().unwrap_or("noaux_tc");
         if method != "noaux_tc" {
-            return Err(LoadError::Unsupported { what: format!("`topk_method` `{method}`") });
+            return Err(unsupported(format!("`topk_method` `{method}`")));
         }
         let chosen = self.num_experts_per_tok.unwrap_or(1);
         Ok(Router {

@@ -11,7 +11,7 @@ use mlx_rs::{
 use super::{
     feed_forward::FeedForward,
     hybrid::{Factor, Frame, Hybrid, Mixer, channels_last},
-    positions::{Scaling, scaling},
+    positions::Scaling,
     prelude::*,
     recipe::{self},
     state_space::{Gating, Shape, StateSpaceMixer},
@@ -26,7 +26,6 @@ pub(super) const FAMILY: Family = Family::other(&["falcon_h1"], |checkpoint| {
 
 keys! {
     /// The keys that this family reads, with the reference's defaults.
-    #[expect(clippy::struct_excessive_bools, reason = "these are the keys of the file")]
     struct Config {
         attention_in_multiplier: f32 = 1.0,
         attention_out_multiplier: f32 = 0.9375,
@@ -120,26 +119,15 @@ impl Config {
     }
 
     fn attention(&self) -> Result<Attention, LoadError> {
-        Ok(Attention {
-            heads: self.num_attention_heads,
-            kv_heads: self.num_key_value_heads,
-            head_dim: self.head_dim,
-            scale: llama::inverse_root(f64::from(self.head_dim)),
-            projections: Projections::Separate,
-            qk_norm: QkNorm::None,
-            rope: Some(Rope {
-                dims: self.head_dim,
-                theta: self.rope_theta,
-                pairs: if self.rope_traditional { Pairs::Interleaved } else { Pairs::Halves },
-                scaling: scaling(
-                    self.rope_scaling.as_ref(),
-                    self.head_dim,
-                    Some(self.max_position_embeddings),
-                )?,
-            }),
-            reach: Reach::Full,
-            growth: QueryGrowth::None,
-            kernel: Kernel::Fused,
+        llama::attention(&llama::Config {
+            num_attention_heads: self.num_attention_heads,
+            num_key_value_heads: Some(self.num_key_value_heads),
+            head_dim: Some(self.head_dim),
+            rope_theta: Some(self.rope_theta),
+            rope_traditional: self.rope_traditional,
+            rope_scaling: self.rope_scaling.clone(),
+            max_position_embeddings: Some(self.max_position_embeddings),
+            ..llama::Config::default()
         })
     }
 

@@ -2,7 +2,7 @@
 
 use mlx_rs::{Array, ops::concatenate};
 
-use super::cache::State;
+use super::{cache::State, keys::unsupported};
 use crate::{
     checkpoint::{LoadError, Scope},
     nn::{
@@ -83,12 +83,10 @@ impl GatedDeltaMixer {
     pub(super) fn load(scope: &Scope<'_>, shape: &Shape) -> Result<Self, LoadError> {
         let (keys, values) = (shape.keys(), shape.values());
         if shape.key_heads <= 0 || shape.heads % shape.key_heads != 0 {
-            return Err(LoadError::Unsupported {
-                what: format!(
-                    "`linear_num_value_heads` {} with `linear_num_key_heads` {}",
-                    shape.heads, shape.key_heads
-                ),
-            });
+            return Err(unsupported(format!(
+                "`linear_num_value_heads` {} with `linear_num_key_heads` {}",
+                shape.heads, shape.key_heads
+            )));
         }
         let linear = |name, outputs| Linear::load(&scope.at(name), outputs, shape.width);
         let channels = 2 * keys + values;

@@ -50,12 +50,10 @@ keys! {
 
 fn recipe(config: &Config, head: Head) -> Result<Recipe, LoadError> {
     if config.sliding_window_pattern == 0 || config.sliding_window < 2 {
-        return Err(LoadError::Unsupported {
-            what: format!(
-                "`sliding_window` {} in a pattern of {}",
-                config.sliding_window, config.sliding_window_pattern
-            ),
-        });
+        return Err(unsupported(format!(
+            "`sliding_window` {} in a pattern of {}",
+            config.sliding_window, config.sliding_window_pattern
+        )));
     }
     Ok(Recipe {
         vocabulary: config.vocab_size,
@@ -75,30 +73,23 @@ fn recipe(config: &Config, head: Head) -> Result<Recipe, LoadError> {
 
 fn layer(config: &Config, index: usize) -> Result<Layer, LoadError> {
     let sees_all = (index + 1).is_multiple_of(config.sliding_window_pattern);
-    let (theta, scaling, reach) = if sees_all {
-        let scaling = positions::scaling(
-            config.rope_scaling.as_ref(),
-            config.head_dim,
-            config.max_position_embeddings,
-        )?;
-        (config.rope_theta, scaling, Reach::Full)
+    let (theta, rope_scaling, reach) = if sees_all {
+        (config.rope_theta, config.rope_scaling.clone(), Reach::Full)
     } else {
-        let reach = Reach::Window(config.sliding_window);
-        (config.rope_local_base_freq, RopeScaling::None, reach)
+        (config.rope_local_base_freq, None, Reach::Window(config.sliding_window))
     };
+    let attention = llama::attention(&llama::Config {
+        num_attention_heads: config.num_attention_heads,
+        num_key_value_heads: Some(config.num_key_value_heads),
+        head_dim: Some(config.head_dim),
+        rope_theta: Some(theta),
+        rope_scaling,
+        max_position_embeddings: config.max_position_embeddings,
+        ..llama::Config::default()
+    })?;
+    let scale = llama::inverse_root(config.query_pre_attn_scalar);
     Ok(Layer {
-        attention: Attention {
-            heads: config.num_attention_heads,
-            kv_heads: config.num_key_value_heads,
-            head_dim: config.head_dim,
-            scale: llama::inverse_root(config.query_pre_attn_scalar),
-            projections: Projections::Separate,
-            qk_norm: QkNorm::PerHead,
-            rope: Some(Rope { dims: config.head_dim, theta, pairs: Pairs::Halves, scaling }),
-            growth: QueryGrowth::None,
-            reach,
-            kernel: Kernel::Fused,
-        },
+        attention: Attention { scale, qk_norm: QkNorm::PerHead, reach, ..attention },
         feed_forward: FeedForward::Gated {
             activation: Activation::GeluTanh,
             inner: config.intermediate_size,

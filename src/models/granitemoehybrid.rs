@@ -106,37 +106,26 @@ impl Config {
             root: "",
             embedding: "model.embed_tokens",
             norm: "model.norm",
-            head: if self.tie_word_embeddings { Head::Tied } else { Head::Separate },
+            head: llama::head(self.tie_word_embeddings),
             tokens: Factor::Times(self.embedding_multiplier),
             scores: Factor::Over(self.logits_scaling),
         }
     }
 
     fn attention(&self) -> Result<Attention, LoadError> {
-        let heads = self.num_attention_heads;
-        let head_dim = self.hidden_size.checked_div(heads);
-        let head_dim = head_dim.ok_or_else(|| LoadError::Unsupported {
-            what: format!("`num_attention_heads` {heads}"),
-        })?;
         let nested = self.rope_parameters.as_ref();
-        let theta = nested.and_then(|rope| rope.rope_theta).or(self.rope_theta);
-        let rope = Rope {
-            dims: head_dim,
-            theta: theta.unwrap_or(10_000.0),
-            pairs: Pairs::Halves,
-            scaling: RopeScaling::None,
-        };
+        let attention = llama::attention(&llama::Config {
+            hidden_size: self.hidden_size,
+            num_attention_heads: self.num_attention_heads,
+            num_key_value_heads: Some(self.num_key_value_heads),
+            rope_theta: nested.and_then(|rope| rope.rope_theta).or(self.rope_theta),
+            ..llama::Config::default()
+        })?;
+        let knows_positions = self.position_embedding_type != "nope";
         Ok(Attention {
-            heads,
-            kv_heads: self.num_key_value_heads,
-            head_dim,
             scale: self.attention_multiplier,
-            projections: Projections::Separate,
-            qk_norm: QkNorm::None,
-            rope: (self.position_embedding_type != "nope").then_some(rope),
-            reach: Reach::Full,
-            growth: QueryGrowth::None,
-            kernel: Kernel::Fused,
+            rope: attention.rope.filter(|_| knows_positions),
+            ..attention
         })
     }
 
@@ -160,10 +149,9 @@ impl Config {
         let (Some(chosen), Some(shared)) =
             (self.num_experts_per_tok, self.shared_intermediate_size)
         else {
-            return Err(LoadError::Unsupported {
-                what: "experts without `num_experts_per_tok` or `shared_intermediate_size`"
-                    .to_owned(),
-            });
+            return Err(unsupported(
+                "experts without `num_experts_per_tok` or `shared_intermediate_size`",
+            ));
         };
         let base = mixtral::mixture(experts, chosen, self.intermediate_size);
         Ok(Mixture {

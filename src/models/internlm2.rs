@@ -18,22 +18,11 @@ pub(super) const FAMILY: Family = Family::decoder(&["internlm2"], |checkpoint| {
         (".ffn_norm.", ".post_attention_layernorm."),
     ]);
     checkpoint.rename(|name| name.strip_prefix("output.").map(|part| format!("lm_head.{part}")));
-    recipe(checkpoint.config()?, &checkpoint.config()?)
+    recipe(llama::untied(checkpoint)?)
 });
 
-#[derive(Deserialize)]
-struct Config {
-    #[serde(default)]
-    tie_word_embeddings: bool,
-}
-
-fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
-    let config = llama::Config {
-        head_dim: None,
-        layer_types: None,
-        tie_word_embeddings: own.tie_word_embeddings,
-        ..config
-    };
+fn recipe(config: llama::Config) -> Result<Recipe, LoadError> {
+    let config = llama::Config { head_dim: None, layer_types: None, ..config };
     let layer = Layer {
         attention: Attention {
             projections: Projections::FusedByGroup,

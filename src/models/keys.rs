@@ -1,4 +1,6 @@
-//! Keys of a configuration that all have a default.
+//! Keys of a configuration: what they mean where they are absent, and the error for what no family can use.
+
+use crate::checkpoint::LoadError;
 
 /// Declares a struct that is read from a configuration, with what each key means where it is absent.
 macro_rules! keys {
@@ -24,3 +26,8 @@ macro_rules! keys {
 }
 
 pub(super) use keys;
+
+/// The error for what is asked of a family that cannot do it.
+pub(super) fn unsupported(what: impl Into<String>) -> LoadError {
+    LoadError::Unsupported { what: what.into() }
+}

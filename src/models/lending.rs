@@ -6,7 +6,10 @@
 
 use mlx_rs::Array;
 
-use super::cache::{KeysValues, LayerCache};
+use super::{
+    cache::{KeysValues, LayerCache},
+    keys::unsupported,
+};
 use crate::{
     checkpoint::{LoadError, Scope},
     nn::{
@@ -136,8 +139,8 @@ impl LendingAttention {
 pub(super) fn owners<K: PartialEq>(kinds: &[K], concrete: usize) -> Result<Vec<usize>, LoadError> {
     let (lenders, borrowers) = kinds.split_at(concrete.min(kinds.len()));
     let borrowed = borrowers.iter().map(|kind| {
-        lenders.iter().rposition(|lender| lender == kind).ok_or_else(|| LoadError::Unsupported {
-            what: "shared keys and values in `layer_types` that no layer makes".to_owned(),
+        lenders.iter().rposition(|lender| lender == kind).ok_or_else(|| {
+            unsupported("shared keys and values in `layer_types` that no layer makes")
         })
     });
     (0..lenders.len()).map(Ok).chain(borrowed).collect()

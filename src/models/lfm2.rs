@@ -57,9 +57,8 @@ struct FeedForwardConfig {
 impl FeedForwardConfig {
     fn feed_forward(&self) -> Result<recipe::FeedForward, LoadError> {
         let asked = self.block_ff_dim.or(self.intermediate_size);
-        let asked = asked.ok_or_else(|| LoadError::Unsupported {
-            what: "neither `block_ff_dim` nor `intermediate_size`".to_owned(),
-        })?;
+        let asked =
+            asked.ok_or_else(|| unsupported("neither `block_ff_dim` nor `intermediate_size`"))?;
         Ok(recipe::FeedForward::Gated {
             activation: Activation::Silu,
             inner: if self.block_auto_adjust_ff_dim { self.adjusted(asked) } else { asked },
@@ -147,29 +146,15 @@ impl Config {
     }
 
     fn attention(&self) -> Result<Attention, LoadError> {
-        let heads = self.num_attention_heads;
-        let head_dim = self.hidden_size.checked_div(heads);
-        let head_dim = head_dim.ok_or_else(|| LoadError::Unsupported {
-            what: format!("`num_attention_heads` {heads}"),
-        })?;
         let nested = self.rope_parameters.as_ref();
         let theta = nested.and_then(|rope| rope.rope_theta).or(self.rope_theta);
-        Ok(Attention {
-            heads,
-            kv_heads: self.num_key_value_heads.unwrap_or(heads),
-            head_dim,
-            scale: llama::inverse_root(f64::from(head_dim)),
-            projections: Projections::Separate,
-            qk_norm: QkNorm::PerHead,
-            rope: Some(Rope {
-                dims: head_dim,
-                theta: theta.unwrap_or(1_000_000.0),
-                pairs: Pairs::Halves,
-                scaling: RopeScaling::None,
-            }),
-            reach: Reach::Full,
-            growth: QueryGrowth::None,
-            kernel: Kernel::Fused,
-        })
+        let attention = llama::attention(&llama::Config {
+            hidden_size: self.hidden_size,
+            num_attention_heads: self.num_attention_heads,
+            num_key_value_heads: self.num_key_value_heads,
+            rope_theta: Some(theta.unwrap_or(1_000_000.0)),
+            ..llama::Config::default()
+        })?;
+        Ok(Attention { qk_norm: QkNorm::PerHead, ..attention })
     }
 }

@@ -44,6 +44,17 @@ fn yes() -> bool {
     true
 }
 
+/// The configuration of a family in which a missing `tie_word_embeddings` means untied.
+pub(super) fn untied(checkpoint: &Checkpoint<'_>) -> Result<Config, LoadError> {
+    #[derive(Deserialize)]
+    struct Tied {
+        #[serde(default)]
+        tie_word_embeddings: bool,
+    }
+    let Tied { tie_word_embeddings } = checkpoint.config()?;
+    Ok(Config { tie_word_embeddings, ..checkpoint.config()? })
+}
+
 impl Config {
     /// The head for a family that says whether it is tied.
     pub(super) fn head(&self) -> Head {
@@ -96,7 +107,7 @@ fn reach(kind: &str, size: Option<i32>) -> Result<Reach, LoadError> {
     match kind {
         "full_attention" => Ok(Reach::Full),
         "sliding_attention" => window(size),
-        _ => Err(LoadError::Unsupported { what: format!("`layer_types` of `{kind}`") }),
+        _ => Err(unsupported(format!("`layer_types` of `{kind}`"))),
     }
 }
 
@@ -104,9 +115,7 @@ fn reach(kind: &str, size: Option<i32>) -> Result<Reach, LoadError> {
 pub(super) fn window(size: Option<i32>) -> Result<Reach, LoadError> {
     match size {
         Some(size) if size > 1 => Ok(Reach::Window(size)),
-        Some(_) | None => {
-            Err(LoadError::Unsupported { what: format!("a layer with `sliding_window` {size:?}") })
-        }
+        Some(_) | None => Err(unsupported(format!("a layer with `sliding_window` {size:?}"))),
     }
 }
 
@@ -129,7 +138,7 @@ pub(super) fn attention(config: &Config) -> Result<Attention, LoadError> {
         Some(head_dim) if head_dim > 0 => head_dim,
         _ if heads > 0 => config.hidden_size / heads,
         _ => {
-            return Err(LoadError::Unsupported { what: format!("`num_attention_heads` {heads}") });
+            return Err(unsupported(format!("`num_attention_heads` {heads}")));
         }
     };
     Ok(Attention {

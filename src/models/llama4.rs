@@ -63,9 +63,7 @@ fn adopt(checkpoint: &Checkpoint<'_>, config: &llama::Config) -> Result<(), Load
 
 fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     if own.num_experts_per_tok != 1 {
-        return Err(LoadError::Unsupported {
-            what: format!("`num_experts_per_tok` {}", own.num_experts_per_tok),
-        });
+        return Err(unsupported(format!("`num_experts_per_tok` {}", own.num_experts_per_tok)));
     }
     let config = llama::Config {
         layer_types: None,

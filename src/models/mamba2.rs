@@ -41,7 +41,7 @@ fn load(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<Hybrid, LoadErro
         root: "",
         embedding: "backbone.embeddings",
         norm: "backbone.norm_f",
-        head: if config.tie_word_embeddings { Head::Tied } else { Head::Separate },
+        head: llama::head(config.tie_word_embeddings),
         tokens: Factor::One,
         scores: Factor::One,
     };

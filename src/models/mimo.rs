@@ -6,22 +6,13 @@
 use super::prelude::*;
 
 pub(super) const FAMILY: Family = Family::decoder(&["mimo"], |checkpoint| {
-    let Config { tie_word_embeddings } = checkpoint.config()?;
-    let config: llama::Config = checkpoint.config()?;
-    llama::discard_unused(checkpoint, tie_word_embeddings);
+    let config = llama::untied(checkpoint)?;
+    llama::discard_unused(checkpoint, config.tie_word_embeddings);
     checkpoint.discard(|name| name.starts_with("model.mtp_layers."));
     llama::recipe(&llama::Config {
         head_dim: None,
         layer_types: None,
-        tie_word_embeddings,
         max_position_embeddings: config.max_position_embeddings.or(Some(32_768)),
         ..config
     })
 });
-
-/// The key whose default differs from Llama's.
-#[derive(Deserialize)]
-struct Config {
-    #[serde(default)]
-    tie_word_embeddings: bool,
-}

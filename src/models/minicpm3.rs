@@ -39,7 +39,7 @@ struct Config {
 fn recipe(config: Config) -> Result<Recipe, LoadError> {
     let heads = config.num_attention_heads;
     if heads < 1 {
-        return Err(LoadError::Unsupported { what: format!("`num_attention_heads` {heads}") });
+        return Err(unsupported(format!("`num_attention_heads` {heads}")));
     }
     let feed_forward =
         FeedForward::Gated { activation: Activation::Silu, inner: config.intermediate_size };

@@ -5,7 +5,7 @@
 use super::prelude::*;
 
 pub(super) const FAMILY: Family = Family::decoder(&["minimax"], |checkpoint| {
-    let config: llama::Config = checkpoint.config()?;
+    let config = llama::untied(checkpoint)?;
     let own: Config = checkpoint.config()?;
     checkpoint.rename(|name| {
         let name = name.replace(".block_sparse_moe.e_score", ".mlp.gate.e_score");
@@ -21,8 +21,6 @@ struct Config {
     num_experts_per_tok: i32,
     num_local_experts: i32,
     rotary_dim: i32,
-    #[serde(default)]
-    tie_word_embeddings: bool,
     #[serde(default = "yes")]
     use_qk_norm: bool,
 }
@@ -32,12 +30,7 @@ fn yes() -> bool {
 }
 
 fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
-    let config = llama::Config {
-        layer_types: None,
-        rope_scaling: None,
-        tie_word_embeddings: own.tie_word_embeddings,
-        ..*config
-    };
+    let config = llama::Config { layer_types: None, rope_scaling: None, ..*config };
     let (experts, chosen) = (own.num_local_experts, own.num_experts_per_tok);
     let base = mixtral::mixture(experts, chosen, config.intermediate_size);
     let mixture = Mixture {

@@ -5,9 +5,9 @@
 use super::prelude::*;
 
 pub(super) const FAMILY: Family = Family::decoder(&["mixtral"], |checkpoint| {
-    let config: llama::Config = checkpoint.config()?;
+    let config = llama::untied(checkpoint)?;
     let own: Config = checkpoint.config()?;
-    llama::discard_unused(checkpoint, own.tie_word_embeddings);
+    llama::discard_unused(checkpoint, config.tie_word_embeddings);
     checkpoint.rename(|name| Some(name.replace(".block_sparse_moe.", ".mlp.")));
     let (layers, experts) = (config.num_hidden_layers, own.num_local_experts);
     mixture::stack_experts(checkpoint, layers, experts, PROJECTIONS)?;
@@ -22,8 +22,6 @@ pub(super) const PROJECTIONS: mixture::Projections =
 struct Config {
     num_local_experts: i32,
     num_experts_per_tok: i32,
-    #[serde(default)]
-    tie_word_embeddings: bool,
 }
 
 fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
@@ -32,7 +30,6 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
         layer_types: None,
         rope_scaling: None,
         rope_theta: Some(config.rope_theta.unwrap_or(1e6)),
-        tie_word_embeddings: own.tie_word_embeddings,
         ..*config
     };
     let mixture = mixture(own.num_local_experts, own.num_experts_per_tok, config.intermediate_size);

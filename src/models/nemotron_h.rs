@@ -109,7 +109,7 @@ impl Kind {
             "M" | "mamba" | "linear_attention" | "conv" => Ok(Self::Recurrence),
             "-" | "mlp" => Ok(Self::FeedForward),
             "E" | "moe" => Ok(Self::Mixture),
-            _ => Err(LoadError::Unsupported { what: format!("a block of type `{word}`") }),
+            _ => Err(unsupported(format!("a block of type `{word}`"))),
         }
     }
 }
@@ -125,9 +125,9 @@ impl Config {
             (Some(Pattern::Letters(kinds)), _) | (None, Some(kinds)) => {
                 kinds.iter().map(|kind| Kind::read(kind)).collect()
             }
-            (None, None) => Err(LoadError::Unsupported {
-                what: "neither `hybrid_override_pattern` nor `layers_block_type`".to_owned(),
-            }),
+            (None, None) => {
+                Err(unsupported("neither `hybrid_override_pattern` nor `layers_block_type`"))
+            }
         }
     }
 
@@ -146,23 +146,14 @@ impl Config {
     }
 
     fn attention(&self) -> Result<Attention, LoadError> {
-        let heads = self.num_attention_heads;
-        let head_dim = self.head_dim.or(self.hidden_size.checked_div(heads));
-        let head_dim = head_dim.ok_or_else(|| LoadError::Unsupported {
-            what: format!("`num_attention_heads` {heads}"),
+        let attention = llama::attention(&llama::Config {
+            hidden_size: self.hidden_size,
+            num_attention_heads: self.num_attention_heads,
+            num_key_value_heads: Some(self.num_key_value_heads),
+            head_dim: self.head_dim,
+            ..llama::Config::default()
         })?;
-        Ok(Attention {
-            heads,
-            kv_heads: self.num_key_value_heads,
-            head_dim,
-            scale: llama::inverse_root(f64::from(head_dim)),
-            projections: Projections::Separate,
-            qk_norm: QkNorm::None,
-            rope: None,
-            reach: Reach::Full,
-            growth: QueryGrowth::None,
-            kernel: Kernel::Fused,
-        })
+        Ok(Attention { rope: None, ..attention })
     }
 
     fn recurrence(&self) -> Shape {

@@ -5,27 +5,20 @@
 
 use super::prelude::*;
 
-pub(super) const FAMILY: Family =
-    Family::decoder(&["phi3"], |checkpoint| recipe(&checkpoint.config()?, &checkpoint.config()?));
+pub(super) const FAMILY: Family = Family::decoder(&["phi3"], |checkpoint| {
+    recipe(&llama::untied(checkpoint)?, &checkpoint.config()?)
+});
 
 /// The keys that Phi 3 adds.
 #[derive(Deserialize)]
 struct Config {
     partial_rotary_factor: Option<f64>,
     original_max_position_embeddings: Option<f64>,
-    #[serde(default)]
-    tie_word_embeddings: bool,
 }
 
 fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let scaling = scaling(config, own)?;
-    let config = llama::Config {
-        head_dim: None,
-        rope_scaling: None,
-        layer_types: None,
-        tie_word_embeddings: own.tie_word_embeddings,
-        ..*config
-    };
+    let config = llama::Config { head_dim: None, rope_scaling: None, layer_types: None, ..*config };
     let attention = llama::attention(&config)?;
     let rope = attention.rope.as_ref().map(|rope| Rope {
         dims: positions::part(attention.head_dim, own.partial_rotary_factor.unwrap_or(1.0)),

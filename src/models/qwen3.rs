@@ -23,7 +23,7 @@ pub(super) fn recipe(checkpoint: &Checkpoint<'_>) -> Result<Recipe, LoadError> {
         ..config
     };
     if config.rope_theta.is_none() {
-        return Err(LoadError::Unsupported { what: "a qwen3 without `rope_theta`".to_owned() });
+        return Err(unsupported("a qwen3 without `rope_theta`"));
     }
     let attention = Attention { qk_norm: QkNorm::PerHead, ..llama::attention(&config)? };
     let layer = Layer { attention, ..llama::layer(&config)? };

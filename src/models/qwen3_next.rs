@@ -87,7 +87,7 @@ pub(super) fn load(
     is_sparse: impl Fn(usize) -> bool,
 ) -> Result<Hybrid, LoadError> {
     let frame = config.frame(place.root);
-    let (shape, attention) = (config.recurrence(place.inputs), config.attention(rope));
+    let (shape, attention) = (config.recurrence(place.inputs), config.attention(rope)?);
     let mut halves = Vec::new();
     for index in 0..config.num_hidden_layers {
         let scope = checkpoint.root().at(place.root).at("model.layers").at(index);
@@ -120,7 +120,7 @@ impl Config {
             root,
             embedding: "model.embed_tokens",
             norm: "model.norm",
-            head: if self.tie_word_embeddings { Head::Tied } else { Head::Separate },
+            head: llama::head(self.tie_word_embeddings),
             tokens: Factor::One,
             scores: Factor::One,
         }
@@ -146,19 +146,19 @@ impl Config {
         })
     }
 
-    fn attention(&self, rope: &Rope) -> Attention {
-        Attention {
-            heads: self.num_attention_heads,
-            kv_heads: self.num_key_value_heads,
-            head_dim: self.head_dim(),
-            scale: llama::inverse_root(f64::from(self.head_dim())),
+    fn attention(&self, rope: &Rope) -> Result<Attention, LoadError> {
+        let attention = llama::attention(&llama::Config {
+            num_attention_heads: self.num_attention_heads,
+            num_key_value_heads: Some(self.num_key_value_heads),
+            head_dim: Some(self.head_dim()),
+            ..llama::Config::default()
+        })?;
+        Ok(Attention {
             projections: Projections::Gated,
             qk_norm: QkNorm::PerHead,
             rope: Some(rope.clone()),
-            reach: Reach::Full,
-            growth: QueryGrowth::None,
-            kernel: Kernel::Fused,
-        }
+            ..attention
+        })
     }
 
     fn recurrence(&self, inputs: Inputs) -> Shape {

@@ -25,14 +25,12 @@ fn recipe(config: &llama::Config, own: Config) -> Result<Recipe, LoadError> {
         (0..config.num_hidden_layers).map(regular).collect()
     });
     if encodes.len() != config.num_hidden_layers {
-        return Err(LoadError::Unsupported {
-            what: format!("`no_rope_layers` of {} layers", encodes.len()),
-        });
+        return Err(unsupported(format!("`no_rope_layers` of {} layers", encodes.len())));
     }
     let recipe = llama::recipe(config)?;
     let mut reaches = recipe.layers.iter().map(|layer| layer.attention.reach);
     if reaches.any(|reach| reach != Reach::Full) {
-        return Err(LoadError::Unsupported { what: "a smollm3 with windows".to_owned() });
+        return Err(unsupported("a smollm3 with windows"));
     }
     let layers = recipe.layers.into_iter().zip(encodes);
     let layers = layers.map(|(layer, encodes)| Layer {

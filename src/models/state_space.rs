@@ -3,7 +3,7 @@
 use mlx_rs::{Array, fast};
 use serde::Deserialize;
 
-use super::cache::State;
+use super::{cache::State, keys::unsupported};
 use crate::{
     checkpoint::{LoadError, Scope},
     nn::{
@@ -91,9 +91,10 @@ impl StateSpaceMixer {
     /// Takes every tensor below `scope` that `shape` asks for.
     pub(super) fn load(scope: &Scope<'_>, shape: &Shape) -> Result<Self, LoadError> {
         if shape.groups <= 0 || shape.heads % shape.groups != 0 {
-            return Err(LoadError::Unsupported {
-                what: format!("a recurrence of {} heads in {} groups", shape.heads, shape.groups),
-            });
+            return Err(unsupported(format!(
+                "a recurrence of {} heads in {} groups",
+                shape.heads, shape.groups
+            )));
         }
         let (inner, channels) = (shape.inner(), shape.channels());
         let norm = |eps| Norm::load(&scope.at("norm"), NormKind::Rms, inner, eps);

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use crate::{
     checkpoint::LoadError,
     models::{
+        keys::unsupported,
         lending::{Lending, Source},
         per_layer::PerLayer,
         recipe::Reach,
@@ -149,8 +150,4 @@ impl Config {
             eps: self.rms_norm_eps,
         }
     }
-}
-
-fn unsupported(what: String) -> LoadError {
-    LoadError::Unsupported { what }
 }

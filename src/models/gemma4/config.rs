@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::{
     checkpoint::LoadError,
     models::{
-        keys::keys,
+        keys::{keys, unsupported},
         lending::{Lending, Source},
         per_layer::PerLayer,
         positions::{Scaling, scaling},
@@ -18,7 +18,6 @@ use crate::{
 
 keys! {
     /// The keys that this family reads.
-    #[expect(clippy::struct_excessive_bools, reason = "so many keys are switches")]
     pub(super) struct Config {
         pub(super) hidden_size: i32 = 1536,
         num_hidden_layers: usize = 35,
@@ -224,8 +223,4 @@ fn default_rope(kind: Kind) -> Scaling {
     scaling.rope_type = Some(rope_type.to_owned());
     scaling.partial_rotary_factor = Some(share);
     scaling
-}
-
-fn unsupported(what: String) -> LoadError {
-    LoadError::Unsupported { what }
 }
