@@ -66,7 +66,6 @@ impl Config {
     }
 }
 
-/// One of its blocks.
 pub(super) fn layer(config: &llama::Config) -> Result<Layer, LoadError> {
     Ok(Layer { wiring: Wiring::Parallel, ..llama::layer(config)? })
 }

@@ -8,7 +8,6 @@ pub(super) const FAMILY: Family = Family::decoder(&["cohere2"], |checkpoint| {
     recipe(&checkpoint.config()?, &checkpoint.config()?)
 });
 
-/// The keys that this family adds.
 #[derive(Deserialize)]
 struct Config {
     head_dim: Option<i32>,

@@ -3,11 +3,7 @@
 //! Reference: `mlx_lm.models.deepseek_v2`. As there, positions are always scaled by YaRN, whatever `rope_scaling` calls
 //! itself, and weights of experts do not add up to one.
 
-use super::{
-    deepseek_v3::Config,
-    latent::{Form, LatentDecoder},
-    prelude::*,
-};
+use super::{deepseek_v3::Config, latent::Form, prelude::*};
 
 pub(super) const FAMILY: Family = Family::other(&["deepseek_v2"], |checkpoint| {
     let mut config: Config = checkpoint.config()?;
@@ -24,7 +20,7 @@ pub(super) const FAMILY: Family = Family::other(&["deepseek_v2"], |checkpoint| {
     mixture::stack_experts(checkpoint, config.num_hidden_layers, experts, mixture::PROJECTIONS)?;
     let latent = config.latent(1e-6, Form::Expanded)?;
     let recipe = config.recipe(latent, router)?;
-    Ok(Box::new(LatentDecoder::load(&recipe, checkpoint)?))
+    recipe.load(checkpoint)
 });
 
 fn router(config: &Config) -> Result<Router, LoadError> {

@@ -4,7 +4,7 @@
 //! the layer that predicts a further token, is dropped.
 
 use super::{
-    latent::{self, Form, Head, Latent, LatentDecoder, Recipe},
+    latent::{self, Form, Head, Latent, Recipe},
     positions::{Scaling, scaling},
     prelude::*,
 };
@@ -20,7 +20,7 @@ pub(super) const FAMILY: Family =
         let latent = config.latent(1e-6, Form::Absorbed)?;
         config.convert(checkpoint, &latent)?;
         let recipe = config.recipe(latent, |config| config.corrected(ExpertWeights::Shares))?;
-        Ok(Box::new(LatentDecoder::load(&recipe, checkpoint)?))
+        recipe.load(checkpoint)
     });
 
 /// The keys that families with latent attention and experts share.
@@ -105,8 +105,7 @@ impl Config {
         attention: Latent,
         router: impl Fn(&Self) -> Result<Router, LoadError>,
     ) -> Result<Recipe, LoadError> {
-        let dense =
-            FeedForward::Gated { activation: Activation::Silu, inner: self.intermediate_size };
+        let dense = FeedForward::gated(Activation::Silu, self.intermediate_size);
         let sparse = match self.n_routed_experts {
             None => dense.clone(),
             Some(experts) => {

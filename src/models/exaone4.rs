@@ -11,7 +11,6 @@ pub(super) const FAMILY: Family = Family::decoder(&["exaone4"], |checkpoint| {
     recipe(&config, &checkpoint.config()?)
 });
 
-/// The key that this family adds.
 #[derive(Deserialize)]
 struct Config {
     /// An `L` for a layer that sees a window and a `G` for one that sees all, repeated.

@@ -13,7 +13,7 @@ use super::{
     hybrid::{Factor, Frame, Hybrid, Mixer, channels_last},
     positions::Scaling,
     prelude::*,
-    recipe::{self},
+    recipe,
     state_space::{Gating, Shape, StateSpaceMixer},
 };
 use crate::nn::{self, Precision};
@@ -25,7 +25,6 @@ pub(super) const FAMILY: Family = Family::other(&["falcon_h1"], |checkpoint| {
 });
 
 keys! {
-    /// The keys that this family reads, with the reference's defaults.
     struct Config {
         attention_in_multiplier: f32 = 1.0,
         attention_out_multiplier: f32 = 0.9375,
@@ -62,10 +61,7 @@ keys! {
 fn load(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<Hybrid, LoadError> {
     let frame = config.frame();
     let (shape, attention) = (config.recurrence(), config.attention()?);
-    let feed_forward = recipe::FeedForward::Gated {
-        activation: Activation::Silu,
-        inner: config.intermediate_size,
-    };
+    let feed_forward = recipe::FeedForward::gated(Activation::Silu, config.intermediate_size);
     let mut halves = Vec::new();
     for index in 0..config.num_hidden_layers {
         let scope = checkpoint.root().at("model.layers").at(index);
@@ -88,15 +84,9 @@ impl Config {
             (Head::Separate, Factor::One)
         };
         Frame {
-            vocabulary: self.vocab_size,
-            width: self.hidden_size,
-            eps: self.rms_norm_eps,
-            root: "",
-            embedding: "model.embed_tokens",
             norm: "model.final_layernorm",
-            head,
-            tokens: Factor::One,
             scores,
+            ..Frame::new(self.vocab_size, self.hidden_size, self.rms_norm_eps, head)
         }
     }
 

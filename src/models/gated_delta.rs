@@ -14,19 +14,14 @@ use crate::{
 /// All that tells one such mixer from another.
 #[derive(Clone, Debug)]
 pub(super) struct Shape {
-    /// Width of the residual stream.
     pub(super) width: i32,
     /// Heads of queries and keys.
     pub(super) key_heads: i32,
-    /// Heads of values, a multiple of `key_heads`.
     pub(super) heads: i32,
-    /// Dimensions of a query or key.
     pub(super) key_dim: i32,
-    /// Dimensions of a value.
     pub(super) value_dim: i32,
     /// Positions that the convolution sees.
     pub(super) kernel: i32,
-    /// Of the norm before the gate.
     pub(super) eps: f32,
     /// How the inputs are projected.
     pub(super) inputs: Inputs,
@@ -41,7 +36,6 @@ pub(super) enum Inputs {
     Separate,
 }
 
-/// The mixer with its weights.
 pub(super) struct GatedDeltaMixer {
     shape: Shape,
     input: Projections,
@@ -56,7 +50,6 @@ enum Projections {
     Separate { qkv: Linear, z: Linear, b: Linear, a: Linear },
 }
 
-/// The projected inputs.
 struct Projected {
     /// Queries, keys and values behind each other: `[batch, n, channels]`.
     qkv: Array,

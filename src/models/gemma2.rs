@@ -9,7 +9,6 @@ pub(super) const FAMILY: Family = Family::decoder(&["gemma2"], |checkpoint| {
 });
 
 keys! {
-    /// The keys that Gemma 2 adds, with the reference's defaults.
     struct Config {
         attn_logit_softcapping: f32 = 50.0,
         final_logit_softcapping: f32 = 30.0,
@@ -24,10 +23,7 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
             kernel: Kernel::Capped(own.attn_logit_softcapping),
             ..llama::attention(config)?
         },
-        feed_forward: FeedForward::Gated {
-            activation: Activation::GeluTanh,
-            inner: config.intermediate_size,
-        },
+        feed_forward: FeedForward::gated(Activation::GeluTanh, config.intermediate_size),
         wiring: Wiring::Sandwich,
     };
     Ok(Recipe {

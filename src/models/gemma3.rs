@@ -28,7 +28,6 @@ struct Whole {
 }
 
 keys! {
-    /// The keys that this family reads, with the reference's defaults.
     struct Config {
         hidden_size: i32 = 1152,
         num_hidden_layers: usize = 26,
@@ -90,10 +89,7 @@ fn layer(config: &Config, index: usize) -> Result<Layer, LoadError> {
     let scale = llama::inverse_root(config.query_pre_attn_scalar);
     Ok(Layer {
         attention: Attention { scale, qk_norm: QkNorm::PerHead, reach, ..attention },
-        feed_forward: FeedForward::Gated {
-            activation: Activation::GeluTanh,
-            inner: config.intermediate_size,
-        },
+        feed_forward: FeedForward::gated(Activation::GeluTanh, config.intermediate_size),
         wiring: Wiring::Sandwich,
     })
 }

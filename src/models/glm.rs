@@ -19,13 +19,9 @@ pub(super) const FAMILY: Family = Family::decoder(&["glm"], |checkpoint| {
     })
 });
 
-/// One of its blocks.
 pub(super) fn layer(config: &llama::Config) -> Result<Layer, LoadError> {
     Ok(Layer {
-        feed_forward: FeedForward::GatedFused {
-            activation: Activation::Silu,
-            inner: config.intermediate_size,
-        },
+        feed_forward: FeedForward::gated_fused(Activation::Silu, config.intermediate_size),
         ..llama::layer(config)?
     })
 }

@@ -9,7 +9,6 @@ pub(super) const FAMILY: Family = Family::decoder(&["glm4"], |checkpoint| {
     recipe(&checkpoint.config()?, &checkpoint.config()?)
 });
 
-/// The keys that GLM 4 adds.
 #[derive(Deserialize)]
 struct Config {
     partial_rotary_factor: f64,

@@ -3,11 +3,7 @@
 //! Reference: `mlx_lm.models.glm4_moe_lite`. As there, the head is never tied, and layers that predict further tokens
 //! are dropped.
 
-use super::{
-    deepseek_v3::Config,
-    latent::{Form, LatentDecoder},
-    prelude::*,
-};
+use super::{deepseek_v3::Config, latent::Form, prelude::*};
 
 pub(super) const FAMILY: Family = Family::other(&["glm4_moe_lite"], |checkpoint| {
     let mut config: Config = checkpoint.config()?;
@@ -26,10 +22,9 @@ pub(super) const FAMILY: Family = Family::other(&["glm4_moe_lite"], |checkpoint|
     config.convert(checkpoint, &latent)?;
     let shares = ExpertWeights::SharesOfSumPlus(1e-20);
     let recipe = config.recipe(latent, |config| config.corrected(shares))?;
-    Ok(Box::new(LatentDecoder::load(&recipe, checkpoint)?))
+    recipe.load(checkpoint)
 });
 
-/// The layer that a tensor belongs to.
 fn layer(name: &str) -> Option<usize> {
     let (_, rest) = name.split_once(".layers.")?;
     rest.split('.').next()?.parse().ok()

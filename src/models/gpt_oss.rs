@@ -13,7 +13,6 @@ pub(super) const FAMILY: Family = Family::decoder(&["gpt_oss"], |checkpoint| {
 });
 
 keys! {
-    /// The keys that only this family reads, with the reference's defaults.
     struct Config {
         num_local_experts: i32 = 128,
         num_experts_per_tok: i32 = 4,

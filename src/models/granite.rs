@@ -15,7 +15,6 @@ pub(super) const FAMILY: Family = Family::decoder(&["granite"], |checkpoint| {
     recipe(&config, &checkpoint.config()?)
 });
 
-/// The multipliers.
 #[derive(Deserialize)]
 struct Config {
     logits_scaling: f32,

@@ -6,7 +6,7 @@ use super::{
     feed_forward::FeedForward,
     hybrid::{Factor, Frame, Hybrid, Mixer, channels_last},
     prelude::*,
-    recipe::{self},
+    recipe,
     state_space::{Gating, Shape, StateSpaceMixer, TimeStepLimit},
 };
 use crate::{checkpoint::Scope, nn::Precision};
@@ -100,15 +100,14 @@ fn load(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<Hybrid, LoadErro
 impl Config {
     fn frame(&self) -> Frame {
         Frame {
-            vocabulary: self.vocab_size,
-            width: self.hidden_size,
-            eps: self.rms_norm_eps,
-            root: "",
-            embedding: "model.embed_tokens",
-            norm: "model.norm",
-            head: llama::head(self.tie_word_embeddings),
             tokens: Factor::Times(self.embedding_multiplier),
             scores: Factor::Over(self.logits_scaling),
+            ..Frame::new(
+                self.vocab_size,
+                self.hidden_size,
+                self.rms_norm_eps,
+                llama::head(self.tie_word_embeddings),
+            )
         }
     }
 
@@ -132,10 +131,7 @@ impl Config {
     fn feed_forward(&self, layer: &Scope<'_>) -> Result<FeedForward, LoadError> {
         let half = match self.experts() {
             Some(experts) => recipe::FeedForward::Mixture(Box::new(self.mixture(experts)?)),
-            None => recipe::FeedForward::Gated {
-                activation: Activation::Silu,
-                inner: self.intermediate_size,
-            },
+            None => recipe::FeedForward::gated(Activation::Silu, self.intermediate_size),
         };
         FeedForward::load(&layer.at("mlp"), self.hidden_size, &half)
     }

@@ -11,7 +11,6 @@ pub(super) const FAMILY: Family = Family::decoder(&["hunyuan_v1_dense"], |checkp
     recipe(&config, &checkpoint.config()?)
 });
 
-/// The key that this family adds.
 #[derive(Deserialize)]
 struct Config {
     use_qk_norm: Option<bool>,

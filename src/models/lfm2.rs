@@ -4,9 +4,9 @@
 
 use super::{
     feed_forward::FeedForward,
-    hybrid::{Factor, Frame, Half, Hybrid, Mixer},
+    hybrid::{Frame, Half, Hybrid, Mixer},
     prelude::*,
-    recipe::{self},
+    recipe,
     short_convolution::ShortConvolution,
 };
 use crate::checkpoint::Scope;
@@ -59,10 +59,8 @@ impl FeedForwardConfig {
         let asked = self.block_ff_dim.or(self.intermediate_size);
         let asked =
             asked.ok_or_else(|| unsupported("neither `block_ff_dim` nor `intermediate_size`"))?;
-        Ok(recipe::FeedForward::Gated {
-            activation: Activation::Silu,
-            inner: if self.block_auto_adjust_ff_dim { self.adjusted(asked) } else { asked },
-        })
+        let inner = if self.block_auto_adjust_ff_dim { self.adjusted(asked) } else { asked };
+        Ok(recipe::FeedForward::gated(Activation::Silu, inner))
     }
 
     /// Two thirds of `asked`, times the multiplier, rounded up to a multiple.
@@ -105,15 +103,8 @@ pub(super) fn load(
     feed_forward: impl Fn(&Scope<'_>, usize) -> Result<FeedForward, LoadError>,
 ) -> Result<Hybrid, LoadError> {
     let frame = Frame {
-        vocabulary: config.vocab_size,
-        width: config.hidden_size,
-        eps: config.norm_eps,
-        root: "",
-        embedding: "model.embed_tokens",
         norm: "model.embedding_norm",
-        head: Head::Tied,
-        tokens: Factor::One,
-        scores: Factor::One,
+        ..Frame::new(config.vocab_size, config.hidden_size, config.norm_eps, Head::Tied)
     };
     let attention = config.attention()?;
     let mut halves: Vec<Half> = Vec::new();

@@ -2,19 +2,13 @@
 //!
 //! Reference: `mlx_lm.models.lfm2_moe`.
 
-use super::{
-    feed_forward::FeedForward,
-    lfm2,
-    prelude::*,
-    recipe::{self},
-};
+use super::{feed_forward::FeedForward, lfm2, prelude::*, recipe};
 
 pub(super) const FAMILY: Family = Family::other(&["lfm2_moe"], |checkpoint| {
     let config: lfm2::Config = checkpoint.config()?;
     let own: Config = checkpoint.config()?;
     bring_into_form(checkpoint, &config, &own)?;
-    let dense =
-        recipe::FeedForward::Gated { activation: Activation::Silu, inner: own.intermediate_size };
+    let dense = recipe::FeedForward::gated(Activation::Silu, own.intermediate_size);
     let sparse = recipe::FeedForward::Mixture(Box::new(own.mixture()));
     let model = lfm2::load(checkpoint, &config, |scope, index| {
         let half = if index < own.num_dense_layers { &dense } else { &sparse };

@@ -22,7 +22,6 @@ const NAMES: &[(&str, &str)] = &[
     (".feed_forward.", ".mlp."),
 ];
 
-/// The keys that this family reads.
 #[derive(Deserialize)]
 struct Config {
     n_embd: i32,

@@ -119,19 +119,14 @@ pub(super) fn window(size: Option<i32>) -> Result<Reach, LoadError> {
     }
 }
 
-/// One of its blocks.
 pub(super) fn layer(config: &Config) -> Result<Layer, LoadError> {
     Ok(Layer {
         attention: attention(config)?,
-        feed_forward: FeedForward::Gated {
-            activation: Activation::Silu,
-            inner: config.intermediate_size,
-        },
+        feed_forward: FeedForward::gated(Activation::Silu, config.intermediate_size),
         wiring: Wiring::Pre,
     })
 }
 
-/// Its attention.
 pub(super) fn attention(config: &Config) -> Result<Attention, LoadError> {
     let heads = config.num_attention_heads;
     let head_dim = match config.head_dim {

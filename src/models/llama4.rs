@@ -96,7 +96,7 @@ fn layer(config: &llama::Config, own: &Config, index: usize) -> Result<Layer, Lo
         feed_forward: if is_sparse {
             FeedForward::Mixture(Box::new(mixture(own, config.intermediate_size)))
         } else {
-            FeedForward::Gated { activation: Activation::Silu, inner: own.intermediate_size_mlp }
+            FeedForward::gated(Activation::Silu, own.intermediate_size_mlp)
         },
         ..base
     })

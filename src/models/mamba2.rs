@@ -3,7 +3,7 @@
 //! Reference: `mlx_lm.models.mamba2`. As there, `layer_norm_epsilon` counts for all norms but those of the blocks.
 
 use super::{
-    hybrid::{Factor, Frame, Hybrid, Mixer, channels_last},
+    hybrid::{Frame, Hybrid, Mixer, channels_last},
     prelude::*,
     state_space::{Gating, Shape, StateSpaceMixer, TimeStepLimit},
 };
@@ -35,15 +35,14 @@ struct Config {
 
 fn load(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<Hybrid, LoadError> {
     let frame = Frame {
-        vocabulary: config.vocab_size,
-        width: config.hidden_size,
-        eps: config.layer_norm_epsilon,
-        root: "",
         embedding: "backbone.embeddings",
         norm: "backbone.norm_f",
-        head: llama::head(config.tie_word_embeddings),
-        tokens: Factor::One,
-        scores: Factor::One,
+        ..Frame::new(
+            config.vocab_size,
+            config.hidden_size,
+            config.layer_norm_epsilon,
+            llama::head(config.tie_word_embeddings),
+        )
     };
     let shape = Shape {
         width: config.hidden_size,

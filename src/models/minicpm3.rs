@@ -4,15 +4,13 @@
 //! are always scaled by LongRoPE, and only a separate head has its input divided.
 
 use super::{
-    latent::{Form, Head, Latent, LatentDecoder, Recipe},
+    latent::{Form, Head, Latent, Recipe},
     positions::Scaling,
     prelude::*,
 };
 
-pub(super) const FAMILY: Family = Family::other(&["minicpm3"], |checkpoint| {
-    let recipe = recipe(checkpoint.config()?)?;
-    Ok(Box::new(LatentDecoder::load(&recipe, checkpoint)?))
-});
+pub(super) const FAMILY: Family =
+    Family::other(&["minicpm3"], |checkpoint| recipe(checkpoint.config()?)?.load(checkpoint));
 
 #[derive(Deserialize)]
 struct Config {
@@ -41,8 +39,7 @@ fn recipe(config: Config) -> Result<Recipe, LoadError> {
     if heads < 1 {
         return Err(unsupported(format!("`num_attention_heads` {heads}")));
     }
-    let feed_forward =
-        FeedForward::Gated { activation: Activation::Silu, inner: config.intermediate_size };
+    let feed_forward = FeedForward::gated(Activation::Silu, config.intermediate_size);
     let layers = config.num_hidden_layers;
     Ok(Recipe {
         vocabulary: config.vocab_size,

@@ -38,7 +38,6 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     Ok(Recipe { layers: vec![layer; config.num_hidden_layers], ..llama::recipe(&config)? })
 }
 
-/// Its mixture.
 pub(super) fn mixture(experts: i32, chosen: i32, inner: i32) -> Mixture {
     Mixture {
         router: Router {

@@ -25,7 +25,6 @@ pub(super) const FAMILY: Family = Family::decoder(&["nanochat"], |checkpoint| {
 });
 
 keys! {
-    /// The keys that this family reads, with the reference's defaults.
     struct Config {
         hidden_size: i32 = 1280,
         num_hidden_layers: usize = 20,
@@ -57,10 +56,7 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
             qk_norm: QkNorm::PerHeadAfterRope,
             ..attention
         },
-        feed_forward: FeedForward::Plain {
-            activation: Activation::ReluSquared,
-            inner: config.intermediate_size,
-        },
+        feed_forward: FeedForward::plain(Activation::ReluSquared, config.intermediate_size),
         ..llama::layer(&llama)?
     };
     Ok(Recipe {

@@ -5,10 +5,10 @@
 
 use super::{
     feed_forward::FeedForward,
-    hybrid::{Factor, Frame, Half, Hybrid, Mixer, channels_last},
+    hybrid::{Frame, Half, Hybrid, Mixer, channels_last},
     latent_mixture::{self, LatentMixture},
     prelude::*,
-    recipe::{self},
+    recipe,
     state_space::{Gating, Shape, StateSpaceMixer, TimeStepLimit},
 };
 use crate::nn::Precision;
@@ -133,15 +133,9 @@ impl Config {
 
     fn frame(&self) -> Frame {
         Frame {
-            vocabulary: self.vocab_size,
-            width: self.hidden_size,
-            eps: self.layer_norm_epsilon,
-            root: "",
             embedding: "backbone.embeddings",
             norm: "backbone.norm_f",
-            head: Head::Separate,
-            tokens: Factor::One,
-            scores: Factor::One,
+            ..Frame::new(self.vocab_size, self.hidden_size, self.layer_norm_epsilon, Head::Separate)
         }
     }
 
@@ -192,10 +186,8 @@ fn load(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<Hybrid, LoadErro
                 Mixer::StateSpace(StateSpaceMixer::load(&scope.at("mixer"), &shape)?)
             }
             Kind::FeedForward => {
-                let plain = recipe::FeedForward::Plain {
-                    activation: Activation::ReluSquared,
-                    inner: config.intermediate_size,
-                };
+                let plain =
+                    recipe::FeedForward::plain(Activation::ReluSquared, config.intermediate_size);
                 let width = config.hidden_size;
                 Mixer::FeedForward(FeedForward::load(&scope.at("mixer"), width, &plain)?)
             }

@@ -13,7 +13,6 @@ pub(super) const FAMILY: Family = Family::decoder(&["olmo2"], |checkpoint| {
     })
 });
 
-/// One of its blocks.
 pub(super) fn layer(config: &llama::Config) -> Result<Layer, LoadError> {
     Ok(Layer {
         attention: Attention { qk_norm: QkNorm::Whole, ..llama::attention(config)? },

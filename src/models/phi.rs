@@ -15,7 +15,6 @@ pub(super) const FAMILY: Family = Family::decoder(&["phi"], |checkpoint| {
 });
 
 keys! {
-    /// The keys that this family reads, with the reference's defaults.
     struct Config {
         vocab_size: i32 = 51_200,
         hidden_size: i32 = 2560,
@@ -48,10 +47,7 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
             kernel: Kernel::Wide,
             ..attention
         },
-        feed_forward: FeedForward::Plain {
-            activation: Activation::GeluTanh,
-            inner: config.intermediate_size,
-        },
+        feed_forward: FeedForward::plain(Activation::GeluTanh, config.intermediate_size),
         wiring: Wiring::Parallel,
     };
     Ok(Recipe {

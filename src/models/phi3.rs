@@ -9,7 +9,6 @@ pub(super) const FAMILY: Family = Family::decoder(&["phi3"], |checkpoint| {
     recipe(&llama::untied(checkpoint)?, &checkpoint.config()?)
 });
 
-/// The keys that Phi 3 adds.
 #[derive(Deserialize)]
 struct Config {
     partial_rotary_factor: Option<f64>,
@@ -28,10 +27,7 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     });
     let layer = Layer {
         attention: Attention { projections: Projections::Fused, rope, ..attention },
-        feed_forward: FeedForward::GatedFused {
-            activation: Activation::Silu,
-            inner: config.intermediate_size,
-        },
+        feed_forward: FeedForward::gated_fused(Activation::Silu, config.intermediate_size),
         ..llama::layer(&config)?
     };
     Ok(Recipe { layers: vec![layer; config.num_hidden_layers], ..llama::recipe(&config)? })

@@ -14,7 +14,6 @@ pub(super) const FAMILY: Family = Family::decoder(&["phimoe"], |checkpoint| {
 });
 
 keys! {
-    /// The keys that only this family reads, with the reference's defaults.
     struct Config {
         num_local_experts: i32 = 16,
         num_experts_per_tok: i32 = 2,

@@ -6,10 +6,10 @@
 use super::{
     feed_forward::FeedForward,
     gated_delta::{GatedDeltaMixer, Inputs, Shape},
-    hybrid::{Factor, Frame, Hybrid, Mixer, channels_last},
+    hybrid::{Frame, Hybrid, Mixer, channels_last},
     positions::{Scaling, part, scaling},
     prelude::*,
-    recipe::{self},
+    recipe,
 };
 use crate::nn;
 
@@ -100,10 +100,7 @@ pub(super) fn load(
         let feed_forward = if config.num_experts > 0 && is_sparse(index) {
             recipe::FeedForward::Mixture(Box::new(config.mixture(place)))
         } else {
-            recipe::FeedForward::Gated {
-                activation: Activation::Silu,
-                inner: config.intermediate_size,
-            }
+            recipe::FeedForward::gated(Activation::Silu, config.intermediate_size)
         };
         let fed = FeedForward::load(&scope.at("mlp"), config.hidden_size, &feed_forward)?;
         halves.push(frame.half(&scope.at("post_attention_layernorm"), Mixer::FeedForward(fed))?);
@@ -114,15 +111,13 @@ pub(super) fn load(
 impl Config {
     fn frame(&self, root: &'static str) -> Frame {
         Frame {
-            vocabulary: self.vocab_size,
-            width: self.hidden_size,
-            eps: self.rms_norm_eps,
             root,
-            embedding: "model.embed_tokens",
-            norm: "model.norm",
-            head: llama::head(self.tie_word_embeddings),
-            tokens: Factor::One,
-            scores: Factor::One,
+            ..Frame::new(
+                self.vocab_size,
+                self.hidden_size,
+                self.rms_norm_eps,
+                llama::head(self.tie_word_embeddings),
+            )
         }
     }
 

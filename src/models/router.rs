@@ -25,7 +25,6 @@ use crate::{
     nn::{self, Linear, MlxError, scalar},
 };
 
-/// A router with its weights.
 pub(super) struct Routing {
     gate: Linear,
     logits: Precision,

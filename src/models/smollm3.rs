@@ -10,7 +10,6 @@ pub(super) const FAMILY: Family = Family::decoder(&["smollm3"], |checkpoint| {
     recipe(&config, checkpoint.config()?)
 });
 
-/// The keys that SmolLM3 adds.
 #[derive(Deserialize)]
 struct Config {
     no_rope_layer_interval: Option<usize>,

@@ -15,11 +15,8 @@ use crate::{
 /// All that tells one such mixer from another.
 #[derive(Clone, Debug)]
 pub(super) struct Shape {
-    /// Width of the residual stream.
     pub(super) width: i32,
-    /// Heads of the recurrence.
     pub(super) heads: i32,
-    /// Dimensions of a head.
     pub(super) head_dim: i32,
     /// Groups of heads that read and write alike.
     pub(super) groups: i32,
@@ -58,7 +55,6 @@ pub(super) enum Gating {
     BeforeNormOfGroups(f32),
 }
 
-/// The mixer with its weights.
 pub(super) struct StateSpaceMixer {
     shape: Shape,
     input: Linear,

@@ -8,7 +8,7 @@ use crate::{
     checkpoint::LoadError,
     models::{
         keys::{keys, unsupported},
-        lending::{Lending, Source},
+        lending::{Kind, Lending, Source, concrete},
         per_layer::PerLayer,
         positions::{Scaling, scaling},
         recipe::Reach,
@@ -17,7 +17,6 @@ use crate::{
 };
 
 keys! {
-    /// The keys that this family reads.
     pub(super) struct Config {
         pub(super) hidden_size: i32 = 1536,
         num_hidden_layers: usize = 35,
@@ -60,25 +59,6 @@ pub(super) struct ExpertSizes {
     pub(super) inner: i32,
 }
 
-/// What a layer sees.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
-    /// A window.
-    SlidingAttention,
-    /// All that was read.
-    FullAttention,
-}
-
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::SlidingAttention => "sliding_attention",
-            Self::FullAttention => "full_attention",
-        }
-    }
-}
-
 impl Config {
     /// What each layer sees.
     pub(super) fn kinds(&self) -> Result<Vec<Kind>, LoadError> {
@@ -103,21 +83,12 @@ impl Config {
 
     /// How many layers, from the first, have keys and values of their own.
     pub(super) fn concrete(&self) -> Result<usize, LoadError> {
-        let shared = self.num_kv_shared_layers;
-        self.num_hidden_layers.checked_sub(shared).filter(|concrete| *concrete > 0).ok_or_else(
-            || {
-                let layers = self.num_hidden_layers;
-                unsupported(format!("`num_kv_shared_layers` {shared} of {layers}"))
-            },
-        )
+        concrete(self.num_hidden_layers, self.num_kv_shared_layers)
     }
 
     /// How far back a layer sees.
     pub(super) fn reach(&self, kind: Kind) -> Reach {
-        match kind {
-            Kind::SlidingAttention => Reach::Window(self.sliding_window),
-            Kind::FullAttention => Reach::Full,
-        }
+        kind.reach(self.sliding_window)
     }
 
     /// What token vectors are multiplied by.
