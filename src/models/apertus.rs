@@ -2,24 +2,15 @@
 //!
 //! Reference: `mlx_lm.models.apertus`. As there, `qk_norm` and `post_norm` are passed over.
 
-use super::{
-    Architecture, Family, llama,
-    recipe::{Attention, FeedForward, Layer, QkNorm, Recipe},
-};
-use crate::{
-    checkpoint::{Checkpoint, LoadError},
-    ffi::MlxError,
-};
+use super::prelude::*;
+use crate::ffi::MlxError;
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["apertus"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config: llama::Config = checkpoint.config()?;
-        llama::discard_unused(checkpoint, config.tie_word_embeddings);
-        rename(checkpoint)?;
-        recipe(&llama::Config { head_dim: None, layer_types: None, ..config })
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["apertus"], |checkpoint| {
+    let config: llama::Config = checkpoint.config()?;
+    llama::discard_unused(checkpoint, config.tie_word_embeddings);
+    rename(checkpoint)?;
+    recipe(&llama::Config { head_dim: None, layer_types: None, ..config })
+});
 
 /// Gives norms the names of a decoder, and makes numbers of the exporter's one-element slopes.
 fn rename(checkpoint: &Checkpoint<'_>) -> Result<(), LoadError> {

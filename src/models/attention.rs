@@ -14,7 +14,6 @@ use crate::{
     },
 };
 
-/// Self-attention with its weights.
 pub(super) struct SelfAttention {
     projections: Projected,
     o: Linear,

@@ -2,28 +2,19 @@
 //!
 //! Reference: `mlx_lm.models.cohere`. As there, the head is always tied, and every size has to be named.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama,
-    recipe::{Attention, Head, Layer, QkNorm, Recipe, Scores, Wiring},
-};
-use crate::{checkpoint::LoadError, nn::NormKind};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["cohere"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config: Config = checkpoint.config()?;
-        let llama = config.llama(8_000_000.0);
-        let layer = layer(&llama)?;
-        let attention = Attention {
-            qk_norm: if config.use_qk_norm { QkNorm::EachHead } else { QkNorm::None },
-            ..layer.attention
-        };
-        let layer = Layer { attention, ..layer };
-        config.recipe(&llama, vec![layer; config.num_hidden_layers])
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["cohere"], |checkpoint| {
+    let config: Config = checkpoint.config()?;
+    let llama = config.llama(8_000_000.0);
+    let layer = layer(&llama)?;
+    let attention = Attention {
+        qk_norm: if config.use_qk_norm { QkNorm::EachHead } else { QkNorm::None },
+        ..layer.attention
+    };
+    let layer = Layer { attention, ..layer };
+    config.recipe(&llama, vec![layer; config.num_hidden_layers])
+});
 
 /// The keys that Cohere's families read.
 #[derive(Deserialize)]
@@ -75,7 +66,6 @@ impl Config {
     }
 }
 
-/// One of its blocks.
 pub(super) fn layer(config: &llama::Config) -> Result<Layer, LoadError> {
     Ok(Layer { wiring: Wiring::Parallel, ..llama::layer(config)? })
 }

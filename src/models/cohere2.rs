@@ -2,22 +2,12 @@
 //!
 //! Reference: `mlx_lm.models.cohere2`.
 
-use serde::Deserialize;
+use super::{cohere, prelude::*};
 
-use super::{
-    Architecture, Family, cohere, llama,
-    recipe::{Attention, Kernel, Layer, Recipe},
-};
-use crate::checkpoint::LoadError;
+pub(super) const FAMILY: Family = Family::decoder(&["cohere2"], |checkpoint| {
+    recipe(&checkpoint.config()?, &checkpoint.config()?)
+});
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["cohere2"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        recipe(&checkpoint.config()?, &checkpoint.config()?)
-    }),
-};
-
-/// The keys that this family adds.
 #[derive(Deserialize)]
 struct Config {
     head_dim: Option<i32>,

@@ -106,30 +106,35 @@ impl Decoder {
     }
 }
 
-/// The masks of one forward pass: layers with the same reach and kernel share theirs.
+/// The masks of one forward pass: layers that see alike share theirs.
 #[derive(Default)]
-pub(super) struct Masks(Vec<(Reach, Kernel, Mask)>);
+pub(super) struct Masks(Vec<(Reach, bool, Mask)>);
 
 impl Masks {
     /// The mask of `n` new tokens for a layer with this kernel and cache.
     pub(super) fn of(&mut self, kernel: Kernel, cache: &KeysValues, n: i32) -> nn::Result<Mask> {
-        let key = (cache.reach(), kernel);
-        let known = self.0.iter().find(|(reach, of, _)| (*reach, *of) == key);
+        self.shared(matches!(kernel, Kernel::Capped(_)), cache, n)
+    }
+
+    /// The same for one that wants its mask spelled out, or does not.
+    pub(super) fn shared(
+        &mut self,
+        is_spelled_out: bool,
+        cache: &KeysValues,
+        n: i32,
+    ) -> nn::Result<Mask> {
+        let key = (cache.reach(), is_spelled_out);
+        let known = self.0.iter().find(|(reach, form, _)| (*reach, *form) == key);
         if let Some((_, _, mask)) = known {
             return Ok(mask.clone());
         }
-        let mask = match kernel {
-            Kernel::Capped(_) => cache.mask(n)?.spelled_out(n, cache.offset() + n)?,
-            Kernel::Fused | Kernel::FusedWithSinks | Kernel::Wide | Kernel::WideForFloat16 => {
-                cache.mask(n)?
-            }
-        };
-        self.0.push((key.0, kernel, mask.clone()));
+        let mask = cache.mask(n)?;
+        let mask = if is_spelled_out { mask.spelled_out(n, cache.offset() + n)? } else { mask };
+        self.0.push((key.0, key.1, mask.clone()));
         Ok(mask)
     }
 }
 
-/// One block with its weights.
 struct Block {
     attention: SelfAttention,
     feed_forward: FeedForward,

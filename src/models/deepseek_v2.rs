@@ -3,42 +3,25 @@
 //! Reference: `mlx_lm.models.deepseek_v2`. As there, positions are always scaled by YaRN, whatever `rope_scaling` calls
 //! itself, and weights of experts do not add up to one.
 
-use super::{
-    Architecture, Family,
-    deepseek_v3::Config,
-    latent::{Form, LatentDecoder},
-    mixture,
-    recipe::{Choice, ExpertScores, ExpertWeights, Fusion, Groups, Precision, Router},
-};
-use crate::checkpoint::LoadError;
+use super::{deepseek_v3::Config, latent::Form, prelude::*};
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["deepseek_v2"],
-    architecture: Architecture::Other(|checkpoint| {
-        let mut config: Config = checkpoint.config()?;
-        match &mut config.rope_scaling {
-            None => {
-                return Err(LoadError::Unsupported {
-                    what: "a deepseek_v2 without `rope_scaling`".to_owned(),
-                });
-            }
-            Some(scaling) => {
-                scaling.r#type = None;
-                scaling.rope_type = Some("yarn".to_owned());
-            }
+pub(super) const FAMILY: Family = Family::other(&["deepseek_v2"], |checkpoint| {
+    let mut config: Config = checkpoint.config()?;
+    match &mut config.rope_scaling {
+        None => {
+            return Err(unsupported("a deepseek_v2 without `rope_scaling`"));
         }
-        let experts = config.n_routed_experts.unwrap_or(0);
-        mixture::stack_experts(
-            checkpoint,
-            config.num_hidden_layers,
-            experts,
-            mixture::PROJECTIONS,
-        )?;
-        let latent = config.latent(1e-6, Form::Expanded)?;
-        let recipe = config.recipe(latent, router)?;
-        Ok(Box::new(LatentDecoder::load(&recipe, checkpoint)?))
-    }),
-};
+        Some(scaling) => {
+            scaling.r#type = None;
+            scaling.rope_type = Some("yarn".to_owned());
+        }
+    }
+    let experts = config.n_routed_experts.unwrap_or(0);
+    mixture::stack_experts(checkpoint, config.num_hidden_layers, experts, mixture::PROJECTIONS)?;
+    let latent = config.latent(1e-6, Form::Expanded)?;
+    let recipe = config.recipe(latent, router)?;
+    recipe.load(checkpoint)
+});
 
 fn router(config: &Config) -> Result<Router, LoadError> {
     let chosen = config.num_experts_per_tok;
@@ -47,16 +30,12 @@ fn router(config: &Config) -> Result<Router, LoadError> {
             Choice::Grouped(Groups { count, considered })
         }
         (Some("group_limited_greedy"), ..) => {
-            return Err(LoadError::Unsupported {
-                what: "`group_limited_greedy` without `n_group` and `topk_group`".to_owned(),
-            });
+            return Err(unsupported("`group_limited_greedy` without `n_group` and `topk_group`"));
         }
         _ => Choice::Descending,
     };
     Ok(Router {
-        chosen: chosen.ok_or_else(|| LoadError::Unsupported {
-            what: "experts without `num_experts_per_tok`".to_owned(),
-        })?,
+        chosen: chosen.ok_or_else(|| unsupported("experts without `num_experts_per_tok`"))?,
         logits: Precision::Model,
         scores: ExpertScores::Softmax(Precision::Model),
         choice,

@@ -3,26 +3,14 @@
 //! Reference: `mlx_lm.models.deepseek_v3`. As there, `scoring_func` is passed over, and what is named `model.layers.61…`,
 //! the layer that predicts a further token, is dropped.
 
-use serde::Deserialize;
-
 use super::{
-    Architecture, Family,
-    latent::{self, Form, Head, Latent, LatentDecoder, Recipe},
-    mixture,
+    latent::{self, Form, Head, Latent, Recipe},
     positions::{Scaling, scaling},
-    recipe::{
-        Choice, ExpertScores, ExpertWeights, FeedForward, Fusion, Groups, Mixture, Precision,
-        Router, Shared, Weighted,
-    },
-};
-use crate::{
-    checkpoint::{Checkpoint, LoadError},
-    nn::{Activation, Pairs, Rope, single},
+    prelude::*,
 };
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["deepseek_v3", "joyai_llm_flash", "kimi_k2"],
-    architecture: Architecture::Other(|checkpoint| {
+pub(super) const FAMILY: Family =
+    Family::other(&["deepseek_v3", "joyai_llm_flash", "kimi_k2"], |checkpoint| {
         let config: Config = checkpoint.config()?;
         checkpoint.discard(|name| {
             name.starts_with("model.layers.61") || name.contains("rotary_emb.inv_freq")
@@ -32,9 +20,8 @@ pub(super) const FAMILY: Family = Family {
         let latent = config.latent(1e-6, Form::Absorbed)?;
         config.convert(checkpoint, &latent)?;
         let recipe = config.recipe(latent, |config| config.corrected(ExpertWeights::Shares))?;
-        Ok(Box::new(LatentDecoder::load(&recipe, checkpoint)?))
-    }),
-};
+        recipe.load(checkpoint)
+    });
 
 /// The keys that families with latent attention and experts share.
 #[derive(Deserialize)]
@@ -118,8 +105,7 @@ impl Config {
         attention: Latent,
         router: impl Fn(&Self) -> Result<Router, LoadError>,
     ) -> Result<Recipe, LoadError> {
-        let dense =
-            FeedForward::Gated { activation: Activation::Silu, inner: self.intermediate_size };
+        let dense = FeedForward::gated(Activation::Silu, self.intermediate_size);
         let sparse = match self.n_routed_experts {
             None => dense.clone(),
             Some(experts) => {
@@ -162,7 +148,7 @@ impl Config {
     pub(super) fn corrected(&self, shares: ExpertWeights) -> Result<Router, LoadError> {
         let method = self.topk_method.as_deref().unwrap_or("noaux_tc");
         if method != "noaux_tc" {
-            return Err(LoadError::Unsupported { what: format!("`topk_method` `{method}`") });
+            return Err(unsupported(format!("`topk_method` `{method}`")));
         }
         let chosen = self.num_experts_per_tok.unwrap_or(1);
         Ok(Router {

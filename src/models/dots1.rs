@@ -2,42 +2,19 @@
 //!
 //! Reference: `mlx_lm.models.dots1`. As there, `scoring_func` and `attention_bias` are passed over.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, mixtral, mixture,
-    recipe::{
-        Attention, Choice, ExpertScores, ExpertWeights, FeedForward, Fusion, Groups, Layer,
-        Mixture, Precision, QkNorm, Recipe, Router, Shared,
-    },
-};
-use crate::checkpoint::LoadError;
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["dots1"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config: llama::Config = checkpoint.config()?;
-        let own: Config = checkpoint.config()?;
-        let tied: Tied = checkpoint.config()?;
-        llama::discard_unused(checkpoint, tied.tie_word_embeddings);
-        let (layers, experts) = (config.num_hidden_layers, own.n_routed_experts);
-        mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
-        checkpoint.rename(|name| Some(name.replace(".mlp.experts.", ".mlp.switch_mlp.")));
-        let config = llama::Config {
-            layer_types: None,
-            tie_word_embeddings: tied.tie_word_embeddings,
-            ..config
-        };
-        let attention = Attention { qk_norm: QkNorm::PerHead, ..llama::attention(&config)? };
-        recipe(&config, attention, &own)
-    }),
-};
-
-#[derive(Deserialize)]
-struct Tied {
-    #[serde(default)]
-    tie_word_embeddings: bool,
-}
+pub(super) const FAMILY: Family = Family::decoder(&["dots1"], |checkpoint| {
+    let config = llama::untied(checkpoint)?;
+    let own: Config = checkpoint.config()?;
+    llama::discard_unused(checkpoint, config.tie_word_embeddings);
+    let (layers, experts) = (config.num_hidden_layers, own.n_routed_experts);
+    mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
+    checkpoint.rename(|name| Some(name.replace(".mlp.experts.", ".mlp.switch_mlp.")));
+    let config = llama::Config { layer_types: None, ..config };
+    let attention = Attention { qk_norm: QkNorm::PerHead, ..llama::attention(&config)? };
+    recipe(&config, attention, &own)
+});
 
 /// What tells a mixture with corrected choice apart; GLM 4.5 shares it.
 #[derive(Deserialize)]

@@ -3,27 +3,16 @@
 //! Reference: `mlx_lm.models.ernie4_5_moe`. As there, `rope_scaling` and the learned correction of the choice are
 //! passed over.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, mixtral, mixture,
-    recipe::{
-        ExpertScores, ExpertWeights, FeedForward, Layer, Mixture, Precision, Recipe, Router, Shared,
-    },
-};
-use crate::checkpoint::LoadError;
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["ernie4_5_moe"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config: llama::Config = checkpoint.config()?;
-        let own: Config = checkpoint.config()?;
-        checkpoint.discard(|name| UNUSED.iter().any(|unused| name.contains(unused)));
-        let (layers, experts) = (config.num_hidden_layers, own.experts);
-        mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
-        recipe(&config, &own)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["ernie4_5_moe"], |checkpoint| {
+    let config: llama::Config = checkpoint.config()?;
+    let own: Config = checkpoint.config()?;
+    checkpoint.discard(|name| UNUSED.iter().any(|unused| name.contains(unused)));
+    let (layers, experts) = (config.num_hidden_layers, own.experts);
+    mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
+    recipe(&config, &own)
+});
 
 const UNUSED: [&str; 5] = [
     "mtp_block.",

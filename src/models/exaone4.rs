@@ -3,24 +3,14 @@
 //!
 //! Reference: `mlx_lm.models.exaone4`.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama,
-    recipe::{Attention, Layer, QkNorm, Recipe, Wiring},
-};
-use crate::checkpoint::LoadError;
+pub(super) const FAMILY: Family = Family::decoder(&["exaone4"], |checkpoint| {
+    let config =
+        llama::Config { rope_traditional: false, layer_types: None, ..checkpoint.config()? };
+    recipe(&config, &checkpoint.config()?)
+});
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["exaone4"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config =
-            llama::Config { rope_traditional: false, layer_types: None, ..checkpoint.config()? };
-        recipe(&config, &checkpoint.config()?)
-    }),
-};
-
-/// The key that this family adds.
 #[derive(Deserialize)]
 struct Config {
     /// An `L` for a layer that sees a window and a `G` for one that sees all, repeated.

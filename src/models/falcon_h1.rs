@@ -7,110 +7,61 @@ use mlx_rs::{
     Array,
     ops::{broadcast_to, concatenate},
 };
-use serde::Deserialize;
 
 use super::{
-    Architecture, Family,
     feed_forward::FeedForward,
     hybrid::{Factor, Frame, Hybrid, Mixer, channels_last},
-    llama,
-    positions::{Scaling, scaling},
-    recipe::{self, Attention, Head, Kernel, Projections, QkNorm, QueryGrowth, Reach},
+    positions::Scaling,
+    prelude::*,
+    recipe,
     state_space::{Gating, Shape, StateSpaceMixer},
 };
-use crate::{
-    checkpoint::{Checkpoint, LoadError},
-    nn::{self, Activation, Pairs, Precision, Rope, single},
-};
+use crate::nn::{self, Precision};
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["falcon_h1"],
-    architecture: Architecture::Other(|checkpoint| {
-        let config: Config = checkpoint.config()?;
-        fold_multipliers(checkpoint, &config)?;
-        Ok(Box::new(load(checkpoint, &config)?))
-    }),
-};
+pub(super) const FAMILY: Family = Family::other(&["falcon_h1"], |checkpoint| {
+    let config: Config = checkpoint.config()?;
+    fold_multipliers(checkpoint, &config)?;
+    Ok(Box::new(load(checkpoint, &config)?))
+});
 
-/// The keys that this family reads, with the reference's defaults.
-#[derive(Deserialize)]
-#[serde(default)]
-#[expect(clippy::struct_excessive_bools, reason = "these are the keys of the file")]
-struct Config {
-    attention_in_multiplier: f32,
-    attention_out_multiplier: f32,
-    embedding_multiplier: f64,
-    head_dim: i32,
-    hidden_size: i32,
-    intermediate_size: i32,
-    lm_head_multiplier: f64,
-    mamba_d_conv: i32,
-    mamba_d_head: i32,
-    mamba_d_ssm: i32,
-    mamba_d_state: i32,
-    mamba_n_groups: i32,
-    mamba_n_heads: i32,
-    mamba_norm_before_gate: bool,
-    mamba_rms_norm: bool,
-    max_position_embeddings: i32,
-    mlp_multipliers: [f32; 2],
-    num_attention_heads: i32,
-    num_hidden_layers: usize,
-    num_key_value_heads: i32,
-    rms_norm_eps: f32,
-    rope_traditional: bool,
-    rope_scaling: Option<Scaling>,
-    rope_theta: f32,
-    ssm_in_multiplier: f32,
-    ssm_multipliers: [f32; 5],
-    ssm_out_multiplier: f32,
-    vocab_size: i32,
-    tie_word_embeddings: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            attention_in_multiplier: 1.0,
-            attention_out_multiplier: 0.9375,
-            embedding_multiplier: 5.656_854_249_492_381,
-            head_dim: 64,
-            hidden_size: 1024,
-            intermediate_size: 2048,
-            lm_head_multiplier: 0.039_062_5,
-            mamba_d_conv: 4,
-            mamba_d_head: 64,
-            mamba_d_ssm: 1536,
-            mamba_d_state: 128,
-            mamba_n_groups: 1,
-            mamba_n_heads: 24,
-            mamba_norm_before_gate: false,
-            mamba_rms_norm: false,
-            max_position_embeddings: 131_072,
-            mlp_multipliers: [0.883_883_5, 0.585_937_5],
-            num_attention_heads: 8,
-            num_hidden_layers: 36,
-            num_key_value_heads: 2,
-            rms_norm_eps: 1e-5,
-            rope_traditional: false,
-            rope_scaling: None,
-            rope_theta: 1e11,
-            ssm_in_multiplier: 1.25,
-            ssm_multipliers: [0.353_553_4, 0.25, 0.353_553_4, 0.5, 0.353_553_4],
-            ssm_out_multiplier: 0.235_702_26,
-            vocab_size: 32_784,
-            tie_word_embeddings: true,
-        }
+keys! {
+    struct Config {
+        attention_in_multiplier: f32 = 1.0,
+        attention_out_multiplier: f32 = 0.9375,
+        embedding_multiplier: f64 = 5.656_854_249_492_381,
+        head_dim: i32 = 64,
+        hidden_size: i32 = 1024,
+        intermediate_size: i32 = 2048,
+        lm_head_multiplier: f64 = 0.039_062_5,
+        mamba_d_conv: i32 = 4,
+        mamba_d_head: i32 = 64,
+        mamba_d_ssm: i32 = 1536,
+        mamba_d_state: i32 = 128,
+        mamba_n_groups: i32 = 1,
+        mamba_n_heads: i32 = 24,
+        mamba_norm_before_gate: bool = false,
+        mamba_rms_norm: bool = false,
+        max_position_embeddings: i32 = 131_072,
+        mlp_multipliers: [f32; 2] = [0.883_883_5, 0.585_937_5],
+        num_attention_heads: i32 = 8,
+        num_hidden_layers: usize = 36,
+        num_key_value_heads: i32 = 2,
+        rms_norm_eps: f32 = 1e-5,
+        rope_traditional: bool = false,
+        rope_scaling: Option<Scaling> = None,
+        rope_theta: f32 = 1e11,
+        ssm_in_multiplier: f32 = 1.25,
+        ssm_multipliers: [f32; 5] = [0.353_553_4, 0.25, 0.353_553_4, 0.5, 0.353_553_4],
+        ssm_out_multiplier: f32 = 0.235_702_26,
+        vocab_size: i32 = 32_784,
+        tie_word_embeddings: bool = true,
     }
 }
 
 fn load(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<Hybrid, LoadError> {
     let frame = config.frame();
     let (shape, attention) = (config.recurrence(), config.attention()?);
-    let feed_forward = recipe::FeedForward::Gated {
-        activation: Activation::Silu,
-        inner: config.intermediate_size,
-    };
+    let feed_forward = recipe::FeedForward::gated(Activation::Silu, config.intermediate_size);
     let mut halves = Vec::new();
     for index in 0..config.num_hidden_layers {
         let scope = checkpoint.root().at("model.layers").at(index);
@@ -133,15 +84,9 @@ impl Config {
             (Head::Separate, Factor::One)
         };
         Frame {
-            vocabulary: self.vocab_size,
-            width: self.hidden_size,
-            eps: self.rms_norm_eps,
-            root: "",
-            embedding: "model.embed_tokens",
             norm: "model.final_layernorm",
-            head,
-            tokens: Factor::One,
             scores,
+            ..Frame::new(self.vocab_size, self.hidden_size, self.rms_norm_eps, head)
         }
     }
 
@@ -164,26 +109,15 @@ impl Config {
     }
 
     fn attention(&self) -> Result<Attention, LoadError> {
-        Ok(Attention {
-            heads: self.num_attention_heads,
-            kv_heads: self.num_key_value_heads,
-            head_dim: self.head_dim,
-            scale: llama::inverse_root(f64::from(self.head_dim)),
-            projections: Projections::Separate,
-            qk_norm: QkNorm::None,
-            rope: Some(Rope {
-                dims: self.head_dim,
-                theta: self.rope_theta,
-                pairs: if self.rope_traditional { Pairs::Interleaved } else { Pairs::Halves },
-                scaling: scaling(
-                    self.rope_scaling.as_ref(),
-                    self.head_dim,
-                    Some(self.max_position_embeddings),
-                )?,
-            }),
-            reach: Reach::Full,
-            growth: QueryGrowth::None,
-            kernel: Kernel::Fused,
+        llama::attention(&llama::Config {
+            num_attention_heads: self.num_attention_heads,
+            num_key_value_heads: Some(self.num_key_value_heads),
+            head_dim: Some(self.head_dim),
+            rope_theta: Some(self.rope_theta),
+            rope_traditional: self.rope_traditional,
+            rope_scaling: self.rope_scaling.clone(),
+            max_position_embeddings: Some(self.max_position_embeddings),
+            ..llama::Config::default()
         })
     }
 

@@ -2,7 +2,7 @@
 
 use mlx_rs::{Array, ops::concatenate};
 
-use super::cache::State;
+use super::{cache::State, keys::unsupported};
 use crate::{
     checkpoint::{LoadError, Scope},
     nn::{
@@ -14,19 +14,14 @@ use crate::{
 /// All that tells one such mixer from another.
 #[derive(Clone, Debug)]
 pub(super) struct Shape {
-    /// Width of the residual stream.
     pub(super) width: i32,
     /// Heads of queries and keys.
     pub(super) key_heads: i32,
-    /// Heads of values, a multiple of `key_heads`.
     pub(super) heads: i32,
-    /// Dimensions of a query or key.
     pub(super) key_dim: i32,
-    /// Dimensions of a value.
     pub(super) value_dim: i32,
     /// Positions that the convolution sees.
     pub(super) kernel: i32,
-    /// Of the norm before the gate.
     pub(super) eps: f32,
     /// How the inputs are projected.
     pub(super) inputs: Inputs,
@@ -41,7 +36,6 @@ pub(super) enum Inputs {
     Separate,
 }
 
-/// The mixer with its weights.
 pub(super) struct GatedDeltaMixer {
     shape: Shape,
     input: Projections,
@@ -56,7 +50,6 @@ enum Projections {
     Separate { qkv: Linear, z: Linear, b: Linear, a: Linear },
 }
 
-/// The projected inputs.
 struct Projected {
     /// Queries, keys and values behind each other: `[batch, n, channels]`.
     qkv: Array,
@@ -83,12 +76,10 @@ impl GatedDeltaMixer {
     pub(super) fn load(scope: &Scope<'_>, shape: &Shape) -> Result<Self, LoadError> {
         let (keys, values) = (shape.keys(), shape.values());
         if shape.key_heads <= 0 || shape.heads % shape.key_heads != 0 {
-            return Err(LoadError::Unsupported {
-                what: format!(
-                    "`linear_num_value_heads` {} with `linear_num_key_heads` {}",
-                    shape.heads, shape.key_heads
-                ),
-            });
+            return Err(unsupported(format!(
+                "`linear_num_value_heads` {} with `linear_num_key_heads` {}",
+                shape.heads, shape.key_heads
+            )));
         }
         let linear = |name, outputs| Linear::load(&scope.at(name), outputs, shape.width);
         let channels = 2 * keys + values;

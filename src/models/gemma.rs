@@ -2,29 +2,16 @@
 //!
 //! Reference: `mlx_lm.models.gemma`. As there, `rope_scaling` is passed over and the head is always tied.
 
-use super::{
-    Architecture, Family, llama,
-    recipe::{EmbeddingScale, FeedForward, Layer, Recipe},
-};
-use crate::{
-    checkpoint::LoadError,
-    nn::{Activation, NormKind, single},
-};
+use super::prelude::*;
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["gemma"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config = plain(&checkpoint.config()?);
-        let layer = Layer {
-            feed_forward: FeedForward::Gated {
-                activation: Activation::Gelu,
-                inner: config.intermediate_size,
-            },
-            ..llama::layer(&config)?
-        };
-        recipe(&config, layer)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["gemma"], |checkpoint| {
+    let config = plain(&checkpoint.config()?);
+    let layer = Layer {
+        feed_forward: FeedForward::gated(Activation::Gelu, config.intermediate_size),
+        ..llama::layer(&config)?
+    };
+    recipe(&config, layer)
+});
 
 /// What Gemma reads of Llama's configuration.
 pub(super) fn plain(config: &llama::Config) -> llama::Config {

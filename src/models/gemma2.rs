@@ -2,37 +2,17 @@
 //!
 //! Reference: `mlx_lm.models.gemma2`. As there, every layer sees everything, whatever `sliding_window` says.
 
-use serde::Deserialize;
+use super::{gemma, prelude::*};
 
-use super::{
-    Architecture, Family, gemma, llama,
-    recipe::{Attention, FeedForward, Kernel, Layer, Recipe, Scores, Wiring},
-};
-use crate::{checkpoint::LoadError, nn::Activation};
+pub(super) const FAMILY: Family = Family::decoder(&["gemma2"], |checkpoint| {
+    recipe(&gemma::plain(&checkpoint.config()?), &checkpoint.config()?)
+});
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["gemma2"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        recipe(&gemma::plain(&checkpoint.config()?), &checkpoint.config()?)
-    }),
-};
-
-/// The keys that Gemma 2 adds, with the reference's defaults.
-#[derive(Deserialize)]
-#[serde(default)]
-struct Config {
-    attn_logit_softcapping: f32,
-    final_logit_softcapping: f32,
-    query_pre_attn_scalar: f64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            attn_logit_softcapping: 50.0,
-            final_logit_softcapping: 30.0,
-            query_pre_attn_scalar: 144.0,
-        }
+keys! {
+    struct Config {
+        attn_logit_softcapping: f32 = 50.0,
+        final_logit_softcapping: f32 = 30.0,
+        query_pre_attn_scalar: f64 = 144.0,
     }
 }
 
@@ -43,10 +23,7 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
             kernel: Kernel::Capped(own.attn_logit_softcapping),
             ..llama::attention(config)?
         },
-        feed_forward: FeedForward::Gated {
-            activation: Activation::GeluTanh,
-            inner: config.intermediate_size,
-        },
+        feed_forward: FeedForward::gated(Activation::GeluTanh, config.intermediate_size),
         wiring: Wiring::Sandwich,
     };
     Ok(Recipe {

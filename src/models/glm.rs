@@ -3,36 +3,25 @@
 //! Reference: `mlx_lm.models.glm`. As there, every dimension of a head is rotated, whatever
 //! `partial_rotary_factor` says.
 
-use super::{
-    Architecture, Family, llama,
-    recipe::{FeedForward, Layer, Recipe},
-};
-use crate::{checkpoint::LoadError, nn::Activation};
+use super::prelude::*;
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["glm"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config = llama::Config {
-            rope_traditional: true,
-            rope_scaling: None,
-            layer_types: None,
-            ..checkpoint.config()?
-        };
-        llama::discard_unused(checkpoint, config.tie_word_embeddings);
-        Ok(Recipe {
-            layers: vec![layer(&config)?; config.num_hidden_layers],
-            ..llama::recipe(&config)?
-        })
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["glm"], |checkpoint| {
+    let config = llama::Config {
+        rope_traditional: true,
+        rope_scaling: None,
+        layer_types: None,
+        ..checkpoint.config()?
+    };
+    llama::discard_unused(checkpoint, config.tie_word_embeddings);
+    Ok(Recipe {
+        layers: vec![layer(&config)?; config.num_hidden_layers],
+        ..llama::recipe(&config)?
+    })
+});
 
-/// One of its blocks.
 pub(super) fn layer(config: &llama::Config) -> Result<Layer, LoadError> {
     Ok(Layer {
-        feed_forward: FeedForward::GatedFused {
-            activation: Activation::Silu,
-            inner: config.intermediate_size,
-        },
+        feed_forward: FeedForward::gated_fused(Activation::Silu, config.intermediate_size),
         ..llama::layer(config)?
     })
 }

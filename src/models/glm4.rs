@@ -2,23 +2,13 @@
 //!
 //! Reference: `mlx_lm.models.glm4`. As there, the head is never tied.
 
-use serde::Deserialize;
+use super::{glm, prelude::*};
 
-use super::{
-    Architecture, Family, glm, llama, positions,
-    recipe::{Attention, Layer, Recipe, Wiring},
-};
-use crate::{checkpoint::LoadError, nn::Rope};
+pub(super) const FAMILY: Family = Family::decoder(&["glm4"], |checkpoint| {
+    checkpoint.rename(canonical);
+    recipe(&checkpoint.config()?, &checkpoint.config()?)
+});
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["glm4"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        checkpoint.rename(canonical);
-        recipe(&checkpoint.config()?, &checkpoint.config()?)
-    }),
-};
-
-/// The keys that GLM 4 adds.
 #[derive(Deserialize)]
 struct Config {
     partial_rotary_factor: f64,

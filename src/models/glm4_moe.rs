@@ -3,43 +3,34 @@
 //! Reference: `mlx_lm.models.glm4_moe`. As there, the head is never tied, `rope_scaling` is passed over, and the layer
 //! that predicts a further token is dropped.
 
-use serde::Deserialize;
+use super::{dots1, prelude::*};
 
-use super::{
-    Architecture, Family, dots1, llama, mixture, positions,
-    recipe::{Attention, QkNorm},
-};
-use crate::nn::Rope;
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["glm4_moe"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config: llama::Config = checkpoint.config()?;
-        let own: Config = checkpoint.config()?;
-        let mixture: dots1::Config = checkpoint.config()?;
-        let (layers, experts) = (config.num_hidden_layers, mixture.n_routed_experts);
-        // As the reference, by prefix: a further layer 46 would take 460 along.
-        let further = format!("model.layers.{layers}");
-        checkpoint.discard(|name| name.starts_with(&further));
-        mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
-        let config = llama::Config {
-            layer_types: None,
-            rope_scaling: None,
-            tie_word_embeddings: false,
-            ..config
-        };
-        let base = llama::attention(&config)?;
-        let attention = Attention {
-            qk_norm: if own.use_qk_norm { QkNorm::PerHead } else { QkNorm::None },
-            rope: base.rope.map(|rope| Rope {
-                dims: positions::part(base.head_dim, own.partial_rotary_factor),
-                ..rope
-            }),
-            ..base
-        };
-        dots1::recipe(&config, attention, &mixture)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["glm4_moe"], |checkpoint| {
+    let config: llama::Config = checkpoint.config()?;
+    let own: Config = checkpoint.config()?;
+    let mixture: dots1::Config = checkpoint.config()?;
+    let (layers, experts) = (config.num_hidden_layers, mixture.n_routed_experts);
+    // As the reference, by prefix: a further layer 46 would take 460 along.
+    let further = format!("model.layers.{layers}");
+    checkpoint.discard(|name| name.starts_with(&further));
+    mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
+    let config = llama::Config {
+        layer_types: None,
+        rope_scaling: None,
+        tie_word_embeddings: false,
+        ..config
+    };
+    let base = llama::attention(&config)?;
+    let attention = Attention {
+        qk_norm: if own.use_qk_norm { QkNorm::PerHead } else { QkNorm::None },
+        rope: base.rope.map(|rope| Rope {
+            dims: positions::part(base.head_dim, own.partial_rotary_factor),
+            ..rope
+        }),
+        ..base
+    };
+    dots1::recipe(&config, attention, &mixture)
+});
 
 #[derive(Deserialize)]
 struct Config {

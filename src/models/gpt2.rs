@@ -2,27 +2,15 @@
 //!
 //! Reference: `mlx_lm.models.gpt2`. The first exporter stored projections transposed, below no prefix.
 
-use serde::Deserialize;
+use super::prelude::*;
+use crate::ffi::MlxError;
 
-use super::{
-    Architecture, Family, llama,
-    recipe::{Attention, FeedForward, Layer, Places, Projections, Recipe},
-};
-use crate::{
-    checkpoint::{Checkpoint, LoadError},
-    ffi::MlxError,
-    nn::{Activation, NormKind},
-};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["gpt2"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config: Config = checkpoint.config()?;
-        turn(checkpoint, config.n_layer)?;
-        rename(checkpoint);
-        recipe(&config)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["gpt2"], |checkpoint| {
+    let config: Config = checkpoint.config()?;
+    turn(checkpoint, config.n_layer)?;
+    rename(checkpoint);
+    recipe(&config)
+});
 
 #[derive(Deserialize)]
 struct Config {
@@ -80,10 +68,7 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
             rope: None,
             ..llama::attention(&llama)?
         },
-        feed_forward: FeedForward::Plain {
-            activation: Activation::GeluTanh,
-            inner: llama.intermediate_size,
-        },
+        feed_forward: FeedForward::plain(Activation::GeluTanh, llama.intermediate_size),
         ..llama::layer(&llama)?
     };
     Ok(Recipe {

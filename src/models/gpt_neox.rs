@@ -2,24 +2,12 @@
 //!
 //! Reference: `mlx_lm.models.gpt_neox`.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, positions,
-    recipe::{Attention, FeedForward, Layer, Projections, Recipe, Wiring},
-};
-use crate::{
-    checkpoint::{Checkpoint, LoadError},
-    nn::{Activation, NormKind},
-};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["gpt_neox"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        rename(checkpoint);
-        recipe(&checkpoint.config()?)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["gpt_neox"], |checkpoint| {
+    rename(checkpoint);
+    recipe(&checkpoint.config()?)
+});
 
 #[derive(Deserialize)]
 struct Config {
@@ -70,10 +58,7 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
             rope: positions::on_part(attention.rope, config.rotary_pct),
             ..attention
         },
-        feed_forward: FeedForward::Plain {
-            activation: Activation::GeluTanh,
-            inner: llama.intermediate_size,
-        },
+        feed_forward: FeedForward::plain(Activation::GeluTanh, llama.intermediate_size),
         wiring: match config.use_parallel_residual {
             None | Some(true) => Wiring::ParallelTwoNorms,
             Some(false) => Wiring::Pre,

@@ -3,45 +3,22 @@
 //! Reference: `mlx_lm.models.gpt_oss`. As there, the head is never tied and `truncate` of the scaling is passed over.
 
 use mlx_rs::{Array, Dtype, ops::indexing::TryIndexOp};
-use serde::Deserialize;
 
-use super::{
-    Architecture, Family, llama, mixtral,
-    recipe::{Choice, FeedForward, Kernel, Mixture, Recipe, Router},
-};
-use crate::{
-    checkpoint::{Checkpoint, LoadError},
-    nn::{self, Activation},
-};
+use super::prelude::*;
+use crate::nn;
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["gpt_oss"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        adopt(checkpoint)?;
-        recipe(checkpoint.config()?, &checkpoint.config()?)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["gpt_oss"], |checkpoint| {
+    adopt(checkpoint)?;
+    recipe(checkpoint.config()?, &checkpoint.config()?)
+});
 
-/// The keys that only this family reads, with the reference's defaults.
-#[derive(Deserialize)]
-#[serde(default)]
-struct Config {
-    num_local_experts: i32,
-    num_experts_per_tok: i32,
-    head_dim: i32,
-    rope_theta: f32,
-    sliding_window: i32,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            num_local_experts: 128,
-            num_experts_per_tok: 4,
-            head_dim: 64,
-            rope_theta: 150_000.0,
-            sliding_window: 128,
-        }
+keys! {
+    struct Config {
+        num_local_experts: i32 = 128,
+        num_experts_per_tok: i32 = 4,
+        head_dim: i32 = 64,
+        rope_theta: f32 = 150_000.0,
+        sliding_window: i32 = 128,
     }
 }
 

@@ -2,29 +2,19 @@
 //!
 //! Reference: `mlx_lm.models.granite`. As there, `head_dim` is passed over.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama,
-    recipe::{Attention, EmbeddingScale, Layer, Recipe, Residual, Scores},
-};
-use crate::checkpoint::LoadError;
+pub(super) const FAMILY: Family = Family::decoder(&["granite"], |checkpoint| {
+    let config = llama::Config {
+        head_dim: None,
+        rope_traditional: false,
+        layer_types: None,
+        ..checkpoint.config()?
+    };
+    llama::discard_unused(checkpoint, config.tie_word_embeddings);
+    recipe(&config, &checkpoint.config()?)
+});
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["granite"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config = llama::Config {
-            head_dim: None,
-            rope_traditional: false,
-            layer_types: None,
-            ..checkpoint.config()?
-        };
-        llama::discard_unused(checkpoint, config.tie_word_embeddings);
-        recipe(&config, &checkpoint.config()?)
-    }),
-};
-
-/// The multipliers.
 #[derive(Deserialize)]
 struct Config {
     logits_scaling: f32,

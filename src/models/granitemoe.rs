@@ -2,25 +2,13 @@
 //!
 //! Reference: `mlx_lm.models.granitemoe`.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, mixtral,
-    recipe::{
-        Attention, Choice, EmbeddingScale, ExpertWeights, FeedForward, Layer, Mixture, Precision,
-        Recipe, Residual, Router, Scores,
-    },
-};
-use crate::checkpoint::{Checkpoint, LoadError};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["granitemoe"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config: llama::Config = checkpoint.config()?;
-        adopt(checkpoint, &config)?;
-        recipe(config, &checkpoint.config()?)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["granitemoe"], |checkpoint| {
+    let config: llama::Config = checkpoint.config()?;
+    adopt(checkpoint, &config)?;
+    recipe(config, &checkpoint.config()?)
+});
 
 #[derive(Deserialize)]
 struct Config {

@@ -2,32 +2,20 @@
 //!
 //! Reference: `mlx_lm.models.granitemoehybrid`. As there, of `rope_parameters` only `rope_theta` counts.
 
-use serde::Deserialize;
-
 use super::{
-    Architecture, Family,
     feed_forward::FeedForward,
     hybrid::{Factor, Frame, Hybrid, Mixer, channels_last},
-    mixtral,
-    recipe::{
-        self, Attention, Choice, ExpertWeights, Head, Kernel, Mixture, Projections, QkNorm,
-        QueryGrowth, Reach, Router, Shared,
-    },
+    prelude::*,
+    recipe,
     state_space::{Gating, Shape, StateSpaceMixer, TimeStepLimit},
 };
-use crate::{
-    checkpoint::{Checkpoint, LoadError, Scope},
-    nn::{Activation, Pairs, Precision, Rope, RopeScaling},
-};
+use crate::{checkpoint::Scope, nn::Precision};
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["granitemoehybrid"],
-    architecture: Architecture::Other(|checkpoint| {
-        let config: Config = checkpoint.config()?;
-        bring_into_form(checkpoint, &config)?;
-        Ok(Box::new(load(checkpoint, &config)?))
-    }),
-};
+pub(super) const FAMILY: Family = Family::other(&["granitemoehybrid"], |checkpoint| {
+    let config: Config = checkpoint.config()?;
+    bring_into_form(checkpoint, &config)?;
+    Ok(Box::new(load(checkpoint, &config)?))
+});
 
 #[derive(Deserialize)]
 struct Config {
@@ -112,53 +100,38 @@ fn load(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<Hybrid, LoadErro
 impl Config {
     fn frame(&self) -> Frame {
         Frame {
-            vocabulary: self.vocab_size,
-            width: self.hidden_size,
-            eps: self.rms_norm_eps,
-            root: "",
-            embedding: "model.embed_tokens",
-            norm: "model.norm",
-            head: if self.tie_word_embeddings { Head::Tied } else { Head::Separate },
             tokens: Factor::Times(self.embedding_multiplier),
             scores: Factor::Over(self.logits_scaling),
+            ..Frame::new(
+                self.vocab_size,
+                self.hidden_size,
+                self.rms_norm_eps,
+                llama::head(self.tie_word_embeddings),
+            )
         }
     }
 
     fn attention(&self) -> Result<Attention, LoadError> {
-        let heads = self.num_attention_heads;
-        let head_dim = self.hidden_size.checked_div(heads);
-        let head_dim = head_dim.ok_or_else(|| LoadError::Unsupported {
-            what: format!("`num_attention_heads` {heads}"),
-        })?;
         let nested = self.rope_parameters.as_ref();
-        let theta = nested.and_then(|rope| rope.rope_theta).or(self.rope_theta);
-        let rope = Rope {
-            dims: head_dim,
-            theta: theta.unwrap_or(10_000.0),
-            pairs: Pairs::Halves,
-            scaling: RopeScaling::None,
-        };
+        let attention = llama::attention(&llama::Config {
+            hidden_size: self.hidden_size,
+            num_attention_heads: self.num_attention_heads,
+            num_key_value_heads: Some(self.num_key_value_heads),
+            rope_theta: nested.and_then(|rope| rope.rope_theta).or(self.rope_theta),
+            ..llama::Config::default()
+        })?;
+        let knows_positions = self.position_embedding_type != "nope";
         Ok(Attention {
-            heads,
-            kv_heads: self.num_key_value_heads,
-            head_dim,
             scale: self.attention_multiplier,
-            projections: Projections::Separate,
-            qk_norm: QkNorm::None,
-            rope: (self.position_embedding_type != "nope").then_some(rope),
-            reach: Reach::Full,
-            growth: QueryGrowth::None,
-            kernel: Kernel::Fused,
+            rope: attention.rope.filter(|_| knows_positions),
+            ..attention
         })
     }
 
     fn feed_forward(&self, layer: &Scope<'_>) -> Result<FeedForward, LoadError> {
         let half = match self.experts() {
             Some(experts) => recipe::FeedForward::Mixture(Box::new(self.mixture(experts)?)),
-            None => recipe::FeedForward::Gated {
-                activation: Activation::Silu,
-                inner: self.intermediate_size,
-            },
+            None => recipe::FeedForward::gated(Activation::Silu, self.intermediate_size),
         };
         FeedForward::load(&layer.at("mlp"), self.hidden_size, &half)
     }
@@ -172,10 +145,9 @@ impl Config {
         let (Some(chosen), Some(shared)) =
             (self.num_experts_per_tok, self.shared_intermediate_size)
         else {
-            return Err(LoadError::Unsupported {
-                what: "experts without `num_experts_per_tok` or `shared_intermediate_size`"
-                    .to_owned(),
-            });
+            return Err(unsupported(
+                "experts without `num_experts_per_tok` or `shared_intermediate_size`",
+            ));
         };
         let base = mixtral::mixture(experts, chosen, self.intermediate_size);
         Ok(Mixture {

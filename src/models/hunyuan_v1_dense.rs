@@ -2,46 +2,25 @@
 //!
 //! Reference: `mlx_lm.models.hunyuan_v1_dense`. As there, of `rope_scaling` only `alpha` is read.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama,
-    recipe::{Attention, Layer, QkNorm, Recipe},
-};
-use crate::{
-    checkpoint::LoadError,
-    nn::{Rope, RopeScaling},
-};
+pub(super) const FAMILY: Family = Family::decoder(&["hunyuan_v1_dense"], |checkpoint| {
+    let config = llama::untied(checkpoint)?;
+    llama::discard_unused(checkpoint, config.tie_word_embeddings);
+    checkpoint.rename_parts(&[(".query_layernorm.", ".q_norm."), (".key_layernorm.", ".k_norm.")]);
+    recipe(&config, &checkpoint.config()?)
+});
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["hunyuan_v1_dense"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let own: Config = checkpoint.config()?;
-        llama::discard_unused(checkpoint, own.tie_word_embeddings);
-        checkpoint
-            .rename_parts(&[(".query_layernorm.", ".q_norm."), (".key_layernorm.", ".k_norm.")]);
-        recipe(&checkpoint.config()?, &own)
-    }),
-};
-
-/// The keys that this family adds, or whose default differs from Llama's.
 #[derive(Deserialize)]
 struct Config {
     use_qk_norm: Option<bool>,
-    #[serde(default)]
-    tie_word_embeddings: bool,
 }
 
 fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let asked = config.rope_scaling.as_ref();
     let alpha = asked.and_then(|asked| asked.alpha).unwrap_or(1.0);
-    let config = llama::Config {
-        rope_traditional: false,
-        rope_scaling: None,
-        layer_types: None,
-        tie_word_embeddings: own.tie_word_embeddings,
-        ..*config
-    };
+    let config =
+        llama::Config { rope_traditional: false, rope_scaling: None, layer_types: None, ..*config };
     let attention = llama::attention(&config)?;
     let scaling = RopeScaling::Alpha { alpha };
     let rope = attention.rope.map(|rope| Rope { scaling, ..rope });

@@ -7,8 +7,10 @@ use super::{
     Cache, Model,
     attention::{Pass, SelfAttention},
     cache::{LayerCache, State},
+    decoder::Masks,
     feed_forward::FeedForward,
     gated_delta::GatedDeltaMixer,
+    latent::LatentAttention,
     latent_mixture::LatentMixture,
     recipe::{self, EmbeddingScale, Head, Places, Reach, Recipe, Residual, Scores},
     short_convolution::ShortConvolution,
@@ -21,11 +23,8 @@ use crate::{
 
 /// What stands around the halves of such a model.
 pub(super) struct Frame {
-    /// How many tokens it knows.
     pub(super) vocabulary: i32,
-    /// Width of the residual stream.
     pub(super) width: i32,
-    /// Added to the mean square before its root is taken.
     pub(super) eps: f32,
     /// Where the checkpoint has the model, head included; mostly nowhere but at the top.
     pub(super) root: &'static str,
@@ -33,10 +32,11 @@ pub(super) struct Frame {
     pub(super) embedding: &'static str,
     /// Where it has the last norm.
     pub(super) norm: &'static str,
-    /// What scores the last half's output.
     pub(super) head: Head,
     /// What token vectors are scaled by.
     pub(super) tokens: Factor,
+    /// What the head reads is scaled by.
+    pub(super) stream: Factor,
     /// What scores are scaled by.
     pub(super) scores: Factor,
 }
@@ -63,6 +63,22 @@ impl Factor {
 }
 
 impl Frame {
+    /// A frame by its usual names, in which nothing is scaled.
+    pub(super) fn new(vocabulary: i32, width: i32, eps: f32, head: Head) -> Self {
+        Self {
+            vocabulary,
+            width,
+            eps,
+            root: "",
+            embedding: "model.embed_tokens",
+            norm: "model.norm",
+            head,
+            tokens: Factor::One,
+            stream: Factor::One,
+            scores: Factor::One,
+        }
+    }
+
     /// Self-attention of a model with this frame.
     pub(super) fn attention(
         &self,
@@ -112,6 +128,7 @@ pub(super) struct Hybrid {
     halves: Vec<Half>,
     norm: Norm,
     head: Option<Linear>,
+    stream: Factor,
     scores: Factor,
 }
 
@@ -134,6 +151,7 @@ impl Hybrid {
                 Head::Tied => None,
                 Head::Separate => Some(Linear::load(&root.at("lm_head"), vocabulary, width)?),
             },
+            stream: frame.stream,
             scores: frame.scores,
         })
     }
@@ -146,10 +164,11 @@ impl Model for Hybrid {
 
     fn forward(&self, tokens: &Array, cache: &mut Cache) -> nn::Result<Array> {
         let mut x = self.tokens.apply(self.embedding.forward(tokens)?)?;
+        let mut masks = Masks::default();
         for (half, cache) in self.halves.iter().zip(cache.layers_mut()) {
-            x = half.forward(&x, cache)?;
+            x = half.forward(&x, &mut masks, cache)?;
         }
-        let x = self.norm.forward(&x)?;
+        let x = self.stream.apply(self.norm.forward(&x)?)?;
         self.scores.apply(match &self.head {
             Some(head) => head.forward(&x)?,
             None => self.embedding.as_head(&x)?,
@@ -173,6 +192,8 @@ pub(super) struct Half {
 pub(super) enum Mixer {
     /// Self-attention.
     Attention(SelfAttention),
+    /// Self-attention whose keys and values grow from short vectors.
+    Latent(LatentAttention),
     /// Each position by itself.
     FeedForward(FeedForward),
     /// A few of many experts.
@@ -188,10 +209,15 @@ pub(super) enum Mixer {
 }
 
 impl Half {
-    fn forward(&self, x: &Array, cache: &mut LayerCache) -> nn::Result<Array> {
+    fn forward(&self, x: &Array, masks: &mut Masks, cache: &mut LayerCache) -> nn::Result<Array> {
         let read = self.norm.forward(x)?;
         let written = match &self.mixer {
-            Mixer::Attention(attention) => attend(attention, &read, cache)?,
+            Mixer::Attention(attention) => attend(attention, &read, masks, cache)?,
+            Mixer::Latent(attention) => {
+                let cache = cache.keys_values()?;
+                let mask = masks.shared(attention.spells_masks_out(), cache, x.dim(1))?;
+                attention.forward(&read, &mask, cache)?
+            }
             Mixer::FeedForward(feed_forward) => feed_forward.forward(&read)?,
             Mixer::LatentMixture(mixture) => mixture.forward(&read)?,
             Mixer::GatedDelta(mixer) => mixer.forward(&read, cache.recurrence()?)?,
@@ -199,7 +225,7 @@ impl Half {
             Mixer::StateSpace(mixer) => mixer.forward(&read, cache.recurrence()?)?,
             Mixer::Parallel(recurrence, attention) => {
                 let mixed = recurrence.forward(&read, cache.part(0)?.recurrence()?)?;
-                let attended = attend(attention, &read, cache.part(1)?)?;
+                let attended = attend(attention, &read, masks, cache.part(1)?)?;
                 return Ok(x.add(mixed)?.add(attended)?);
             }
         };
@@ -207,9 +233,14 @@ impl Half {
     }
 }
 
-fn attend(attention: &SelfAttention, x: &Array, cache: &mut LayerCache) -> nn::Result<Array> {
+fn attend(
+    attention: &SelfAttention,
+    x: &Array,
+    masks: &mut Masks,
+    cache: &mut LayerCache,
+) -> nn::Result<Array> {
     let cache = cache.keys_values()?;
-    let pass = Pass { mask: cache.mask(x.dim(1))?, growth: None };
+    let pass = Pass { mask: masks.of(attention.kernel, cache, x.dim(1))?, growth: None };
     attention.forward(x, &pass, cache)
 }
 
@@ -217,7 +248,7 @@ impl Mixer {
     fn new_cache(&self) -> LayerCache {
         match self {
             Self::FeedForward(_) | Self::LatentMixture(_) => LayerCache::Nothing,
-            Self::Attention(_) => LayerCache::attention(Reach::Full),
+            Self::Attention(_) | Self::Latent(_) => LayerCache::attention(Reach::Full),
             Self::GatedDelta(_) | Self::ShortConvolution(_) | Self::StateSpace(_) => {
                 LayerCache::State(State::default())
             }

@@ -3,47 +3,26 @@
 //! Reference: `mlx_lm.models.internlm2`. As there, a `head_dim` is passed over, and a missing
 //! `tie_word_embeddings` means untied.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama,
-    recipe::{Attention, Layer, Projections, Recipe},
-};
-use crate::checkpoint::LoadError;
+pub(super) const FAMILY: Family = Family::decoder(&["internlm2"], |checkpoint| {
+    checkpoint.discard(|name| name.contains("attention.rope.inv_freq"));
+    checkpoint.rename_parts(&[
+        ("model.tok_embeddings.", "model.embed_tokens."),
+        (".attention.wqkv.", ".self_attn.qkv_proj."),
+        (".attention.wo.", ".self_attn.o_proj."),
+        (".feed_forward.w1.", ".mlp.gate_proj."),
+        (".feed_forward.w2.", ".mlp.down_proj."),
+        (".feed_forward.w3.", ".mlp.up_proj."),
+        (".attention_norm.", ".input_layernorm."),
+        (".ffn_norm.", ".post_attention_layernorm."),
+    ]);
+    checkpoint.rename(|name| name.strip_prefix("output.").map(|part| format!("lm_head.{part}")));
+    recipe(llama::untied(checkpoint)?)
+});
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["internlm2"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        checkpoint.discard(|name| name.contains("attention.rope.inv_freq"));
-        checkpoint.rename_parts(&[
-            ("model.tok_embeddings.", "model.embed_tokens."),
-            (".attention.wqkv.", ".self_attn.qkv_proj."),
-            (".attention.wo.", ".self_attn.o_proj."),
-            (".feed_forward.w1.", ".mlp.gate_proj."),
-            (".feed_forward.w2.", ".mlp.down_proj."),
-            (".feed_forward.w3.", ".mlp.up_proj."),
-            (".attention_norm.", ".input_layernorm."),
-            (".ffn_norm.", ".post_attention_layernorm."),
-        ]);
-        checkpoint
-            .rename(|name| name.strip_prefix("output.").map(|part| format!("lm_head.{part}")));
-        recipe(checkpoint.config()?, &checkpoint.config()?)
-    }),
-};
-
-#[derive(Deserialize)]
-struct Config {
-    #[serde(default)]
-    tie_word_embeddings: bool,
-}
-
-fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
-    let config = llama::Config {
-        head_dim: None,
-        layer_types: None,
-        tie_word_embeddings: own.tie_word_embeddings,
-        ..config
-    };
+fn recipe(config: llama::Config) -> Result<Recipe, LoadError> {
+    let config = llama::Config { head_dim: None, layer_types: None, ..config };
     let layer = Layer {
         attention: Attention {
             projections: Projections::FusedByGroup,

@@ -2,29 +2,15 @@
 //!
 //! Reference: `mlx_lm.models.internlm3`. As there, `head_dim` is passed over.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{Architecture, Family, llama};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["internlm3"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let Config { tie_word_embeddings } = checkpoint.config()?;
-        let config: llama::Config = checkpoint.config()?;
-        checkpoint.discard(|name| name.contains("attention.rope.inv_freq"));
-        llama::recipe(&llama::Config {
-            head_dim: None,
-            layer_types: None,
-            tie_word_embeddings,
-            max_position_embeddings: config.max_position_embeddings.or(Some(32_768)),
-            ..config
-        })
-    }),
-};
-
-/// The key whose default differs from Llama's.
-#[derive(Deserialize)]
-struct Config {
-    #[serde(default)]
-    tie_word_embeddings: bool,
-}
+pub(super) const FAMILY: Family = Family::decoder(&["internlm3"], |checkpoint| {
+    let config = llama::untied(checkpoint)?;
+    checkpoint.discard(|name| name.contains("attention.rope.inv_freq"));
+    llama::recipe(&llama::Config {
+        head_dim: None,
+        layer_types: None,
+        max_position_embeddings: config.max_position_embeddings.or(Some(32_768)),
+        ..config
+    })
+});

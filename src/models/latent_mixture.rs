@@ -16,11 +16,9 @@ use crate::{
 
 /// All that tells one such mixture from another.
 pub(super) struct Shape {
-    /// Width of the residual stream.
     pub(super) width: i32,
     /// What experts hear, where it is not the stream itself.
     pub(super) latent: Option<i32>,
-    /// How many experts there are.
     pub(super) experts: i32,
     /// Width between the projections of an expert.
     pub(super) inner: i32,
@@ -30,7 +28,6 @@ pub(super) struct Shape {
     pub(super) router: recipe::Router,
 }
 
-/// The mixture with its weights.
 pub(super) struct LatentMixture {
     router: Routing,
     experts: Experts,

@@ -5,8 +5,13 @@
 //! from the position where that layer stood before.
 
 use mlx_rs::Array;
+use serde::Deserialize;
 
-use super::cache::{KeysValues, LayerCache};
+use super::{
+    cache::{KeysValues, LayerCache},
+    keys::unsupported,
+    recipe::Reach,
+};
 use crate::{
     checkpoint::{LoadError, Scope},
     nn::{
@@ -17,19 +22,14 @@ use crate::{
 
 /// Attention that lends or borrows, as data.
 pub(super) struct Lending {
-    /// Width of the residual stream.
     pub(super) width: i32,
-    /// Query heads.
     pub(super) heads: i32,
-    /// Key and value heads.
     pub(super) kv_heads: i32,
-    /// Dimensions of a head.
     pub(super) head_dim: i32,
     /// Where keys and values come from.
     pub(super) source: Source,
     /// How positions are encoded.
     pub(super) rope: Rope,
-    /// Added to the mean square before its root is taken.
     pub(super) eps: f32,
 }
 
@@ -44,7 +44,6 @@ pub(super) enum Source {
     Borrowed,
 }
 
-/// Attention that lends or borrows, with its weights.
 pub(super) struct LendingAttention {
     q: Linear,
     q_norm: Norm,
@@ -127,6 +126,42 @@ impl LendingAttention {
     }
 }
 
+/// What a layer sees.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kind {
+    /// A window.
+    SlidingAttention,
+    /// All that was read.
+    FullAttention,
+}
+
+impl Kind {
+    /// Its name in a configuration.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::SlidingAttention => "sliding_attention",
+            Self::FullAttention => "full_attention",
+        }
+    }
+
+    /// How far back it sees.
+    pub(super) fn reach(self, window: i32) -> Reach {
+        match self {
+            Self::SlidingAttention => Reach::Window(window),
+            Self::FullAttention => Reach::Full,
+        }
+    }
+}
+
+/// How many of `layers`, from the first, have keys and values of their own where `shared` borrow them.
+pub(super) fn concrete(layers: usize, shared: usize) -> Result<usize, LoadError> {
+    layers
+        .checked_sub(shared)
+        .filter(|concrete| *concrete > 0)
+        .ok_or_else(|| unsupported(format!("`num_kv_shared_layers` {shared} of {layers}")))
+}
+
 /// Of each layer, which one's cache it looks into: its own for the first `concrete`, then the last concrete one of the
 /// same kind.
 ///
@@ -136,8 +171,8 @@ impl LendingAttention {
 pub(super) fn owners<K: PartialEq>(kinds: &[K], concrete: usize) -> Result<Vec<usize>, LoadError> {
     let (lenders, borrowers) = kinds.split_at(concrete.min(kinds.len()));
     let borrowed = borrowers.iter().map(|kind| {
-        lenders.iter().rposition(|lender| lender == kind).ok_or_else(|| LoadError::Unsupported {
-            what: "shared keys and values in `layer_types` that no layer makes".to_owned(),
+        lenders.iter().rposition(|lender| lender == kind).ok_or_else(|| {
+            unsupported("shared keys and values in `layer_types` that no layer makes")
         })
     });
     (0..lenders.len()).map(Ok).chain(borrowed).collect()

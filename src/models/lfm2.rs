@@ -2,34 +2,25 @@
 //!
 //! Reference: `mlx_lm.models.lfm2`. As there, the head is always tied.
 
-use serde::Deserialize;
-
 use super::{
-    Architecture, Family,
     feed_forward::FeedForward,
-    hybrid::{Factor, Frame, Half, Hybrid, Mixer},
-    llama,
-    recipe::{self, Attention, Head, Kernel, Projections, QkNorm, QueryGrowth, Reach},
+    hybrid::{Frame, Half, Hybrid, Mixer},
+    prelude::*,
+    recipe,
     short_convolution::ShortConvolution,
 };
-use crate::{
-    checkpoint::{Checkpoint, LoadError, Scope},
-    nn::{Activation, Pairs, Rope, RopeScaling},
-};
+use crate::checkpoint::Scope;
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["lfm2"],
-    architecture: Architecture::Other(|checkpoint| {
-        let config: Config = checkpoint.config()?;
-        let own: FeedForwardConfig = checkpoint.config()?;
-        bring_into_form(checkpoint)?;
-        let feed_forward = own.feed_forward()?;
-        let model = load(checkpoint, &config, |scope, _| {
-            FeedForward::load(scope, config.hidden_size, &feed_forward)
-        })?;
-        Ok(Box::new(model))
-    }),
-};
+pub(super) const FAMILY: Family = Family::other(&["lfm2"], |checkpoint| {
+    let config: Config = checkpoint.config()?;
+    let own: FeedForwardConfig = checkpoint.config()?;
+    bring_into_form(checkpoint)?;
+    let feed_forward = own.feed_forward()?;
+    let model = load(checkpoint, &config, |scope, _| {
+        FeedForward::load(scope, config.hidden_size, &feed_forward)
+    })?;
+    Ok(Box::new(model))
+});
 
 /// The keys that this family shares with its mixtures.
 #[derive(Deserialize)]
@@ -66,13 +57,10 @@ struct FeedForwardConfig {
 impl FeedForwardConfig {
     fn feed_forward(&self) -> Result<recipe::FeedForward, LoadError> {
         let asked = self.block_ff_dim.or(self.intermediate_size);
-        let asked = asked.ok_or_else(|| LoadError::Unsupported {
-            what: "neither `block_ff_dim` nor `intermediate_size`".to_owned(),
-        })?;
-        Ok(recipe::FeedForward::Gated {
-            activation: Activation::Silu,
-            inner: if self.block_auto_adjust_ff_dim { self.adjusted(asked) } else { asked },
-        })
+        let asked =
+            asked.ok_or_else(|| unsupported("neither `block_ff_dim` nor `intermediate_size`"))?;
+        let inner = if self.block_auto_adjust_ff_dim { self.adjusted(asked) } else { asked };
+        Ok(recipe::FeedForward::gated(Activation::Silu, inner))
     }
 
     /// Two thirds of `asked`, times the multiplier, rounded up to a multiple.
@@ -115,15 +103,8 @@ pub(super) fn load(
     feed_forward: impl Fn(&Scope<'_>, usize) -> Result<FeedForward, LoadError>,
 ) -> Result<Hybrid, LoadError> {
     let frame = Frame {
-        vocabulary: config.vocab_size,
-        width: config.hidden_size,
-        eps: config.norm_eps,
-        root: "",
-        embedding: "model.embed_tokens",
         norm: "model.embedding_norm",
-        head: Head::Tied,
-        tokens: Factor::One,
-        scores: Factor::One,
+        ..Frame::new(config.vocab_size, config.hidden_size, config.norm_eps, Head::Tied)
     };
     let attention = config.attention()?;
     let mut halves: Vec<Half> = Vec::new();
@@ -156,29 +137,15 @@ impl Config {
     }
 
     fn attention(&self) -> Result<Attention, LoadError> {
-        let heads = self.num_attention_heads;
-        let head_dim = self.hidden_size.checked_div(heads);
-        let head_dim = head_dim.ok_or_else(|| LoadError::Unsupported {
-            what: format!("`num_attention_heads` {heads}"),
-        })?;
         let nested = self.rope_parameters.as_ref();
         let theta = nested.and_then(|rope| rope.rope_theta).or(self.rope_theta);
-        Ok(Attention {
-            heads,
-            kv_heads: self.num_key_value_heads.unwrap_or(heads),
-            head_dim,
-            scale: llama::inverse_root(f64::from(head_dim)),
-            projections: Projections::Separate,
-            qk_norm: QkNorm::PerHead,
-            rope: Some(Rope {
-                dims: head_dim,
-                theta: theta.unwrap_or(1_000_000.0),
-                pairs: Pairs::Halves,
-                scaling: RopeScaling::None,
-            }),
-            reach: Reach::Full,
-            growth: QueryGrowth::None,
-            kernel: Kernel::Fused,
-        })
+        let attention = llama::attention(&llama::Config {
+            hidden_size: self.hidden_size,
+            num_attention_heads: self.num_attention_heads,
+            num_key_value_heads: self.num_key_value_heads,
+            rope_theta: Some(theta.unwrap_or(1_000_000.0)),
+            ..llama::Config::default()
+        })?;
+        Ok(Attention { qk_norm: QkNorm::PerHead, ..attention })
     }
 }

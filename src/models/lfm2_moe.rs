@@ -2,34 +2,20 @@
 //!
 //! Reference: `mlx_lm.models.lfm2_moe`.
 
-use serde::Deserialize;
+use super::{feed_forward::FeedForward, lfm2, prelude::*, recipe};
 
-use super::{
-    Architecture, Family,
-    feed_forward::FeedForward,
-    lfm2, mixtral, mixture,
-    recipe::{self, Choice, ExpertScores, ExpertWeights, Mixture, Router},
-};
-use crate::{checkpoint::Checkpoint, checkpoint::LoadError, nn::Activation};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["lfm2_moe"],
-    architecture: Architecture::Other(|checkpoint| {
-        let config: lfm2::Config = checkpoint.config()?;
-        let own: Config = checkpoint.config()?;
-        bring_into_form(checkpoint, &config, &own)?;
-        let dense = recipe::FeedForward::Gated {
-            activation: Activation::Silu,
-            inner: own.intermediate_size,
-        };
-        let sparse = recipe::FeedForward::Mixture(Box::new(own.mixture()));
-        let model = lfm2::load(checkpoint, &config, |scope, index| {
-            let half = if index < own.num_dense_layers { &dense } else { &sparse };
-            FeedForward::load(scope, config.hidden_size, half)
-        })?;
-        Ok(Box::new(model))
-    }),
-};
+pub(super) const FAMILY: Family = Family::other(&["lfm2_moe"], |checkpoint| {
+    let config: lfm2::Config = checkpoint.config()?;
+    let own: Config = checkpoint.config()?;
+    bring_into_form(checkpoint, &config, &own)?;
+    let dense = recipe::FeedForward::gated(Activation::Silu, own.intermediate_size);
+    let sparse = recipe::FeedForward::Mixture(Box::new(own.mixture()));
+    let model = lfm2::load(checkpoint, &config, |scope, index| {
+        let half = if index < own.num_dense_layers { &dense } else { &sparse };
+        FeedForward::load(scope, config.hidden_size, half)
+    })?;
+    Ok(Box::new(model))
+});
 
 #[derive(Deserialize)]
 struct Config {

@@ -3,22 +3,13 @@
 //! Reference: `mlx_lm.models.lille-130m`. As there, the head is always tied, and the width of the feed-forward block
 //! follows from that of the stream.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama,
-    recipe::{Attention, Layer, Projections, Recipe},
-};
-use crate::checkpoint::LoadError;
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["lille-130m"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        checkpoint.discard(|name| name.contains("rotary_emb"));
-        checkpoint.rename_parts(NAMES);
-        recipe(&checkpoint.config()?)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["lille-130m"], |checkpoint| {
+    checkpoint.discard(|name| name.contains("rotary_emb"));
+    checkpoint.rename_parts(NAMES);
+    recipe(&checkpoint.config()?)
+});
 
 /// Its names and Llama's.
 const NAMES: &[(&str, &str)] = &[
@@ -31,7 +22,6 @@ const NAMES: &[(&str, &str)] = &[
     (".feed_forward.", ".mlp."),
 ];
 
-/// The keys that this family reads.
 #[derive(Deserialize)]
 struct Config {
     n_embd: i32,

@@ -3,24 +3,10 @@
 //! Reference: `mlx_lm.models.llama`. As there, `sliding_window` counts only where `layer_types` asks for it, and
 //! a missing `tie_word_embeddings` means tied.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, positions,
-    recipe::{
-        Attention, EmbeddingScale, FeedForward, Head, Kernel, Layer, Places, Projections, QkNorm,
-        QueryGrowth, Reach, Recipe, Residual, Scores, Wiring,
-    },
-};
-use crate::{
-    checkpoint::{Checkpoint, LoadError},
-    nn::{Activation, NormKind, Pairs, Rope, single},
-};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["iquestcoder", "llama", "mistral", "xverse"],
-    architecture: Architecture::Decoder(read),
-};
+pub(super) const FAMILY: Family =
+    Family::decoder(&["iquestcoder", "llama", "mistral", "xverse"], read);
 
 /// The recipe of a checkpoint that is a Llama in all but name.
 pub(super) fn read(checkpoint: &Checkpoint<'_>) -> Result<Recipe, LoadError> {
@@ -56,6 +42,17 @@ pub(super) struct Config {
 
 fn yes() -> bool {
     true
+}
+
+/// The configuration of a family in which a missing `tie_word_embeddings` means untied.
+pub(super) fn untied(checkpoint: &Checkpoint<'_>) -> Result<Config, LoadError> {
+    #[derive(Deserialize)]
+    struct Tied {
+        #[serde(default)]
+        tie_word_embeddings: bool,
+    }
+    let Tied { tie_word_embeddings } = checkpoint.config()?;
+    Ok(Config { tie_word_embeddings, ..checkpoint.config()? })
 }
 
 impl Config {
@@ -110,7 +107,7 @@ fn reach(kind: &str, size: Option<i32>) -> Result<Reach, LoadError> {
     match kind {
         "full_attention" => Ok(Reach::Full),
         "sliding_attention" => window(size),
-        _ => Err(LoadError::Unsupported { what: format!("`layer_types` of `{kind}`") }),
+        _ => Err(unsupported(format!("`layer_types` of `{kind}`"))),
     }
 }
 
@@ -118,32 +115,25 @@ fn reach(kind: &str, size: Option<i32>) -> Result<Reach, LoadError> {
 pub(super) fn window(size: Option<i32>) -> Result<Reach, LoadError> {
     match size {
         Some(size) if size > 1 => Ok(Reach::Window(size)),
-        Some(_) | None => {
-            Err(LoadError::Unsupported { what: format!("a layer with `sliding_window` {size:?}") })
-        }
+        Some(_) | None => Err(unsupported(format!("a layer with `sliding_window` {size:?}"))),
     }
 }
 
-/// One of its blocks.
 pub(super) fn layer(config: &Config) -> Result<Layer, LoadError> {
     Ok(Layer {
         attention: attention(config)?,
-        feed_forward: FeedForward::Gated {
-            activation: Activation::Silu,
-            inner: config.intermediate_size,
-        },
+        feed_forward: FeedForward::gated(Activation::Silu, config.intermediate_size),
         wiring: Wiring::Pre,
     })
 }
 
-/// Its attention.
 pub(super) fn attention(config: &Config) -> Result<Attention, LoadError> {
     let heads = config.num_attention_heads;
     let head_dim = match config.head_dim {
         Some(head_dim) if head_dim > 0 => head_dim,
         _ if heads > 0 => config.hidden_size / heads,
         _ => {
-            return Err(LoadError::Unsupported { what: format!("`num_attention_heads` {heads}") });
+            return Err(unsupported(format!("`num_attention_heads` {heads}")));
         }
     };
     Ok(Attention {

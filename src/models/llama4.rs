@@ -3,29 +3,14 @@
 //!
 //! Reference: `mlx_lm.models.llama4`, the text half. As there, a token has one expert, and one more that all share.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, mixtral, mixture,
-    recipe::{
-        Attention, ExpertWeights, FeedForward, Layer, Mixture, QkNorm, QueryGrowth, Reach, Recipe,
-        Router, Shared, Weighted,
-    },
-};
-use crate::{
-    checkpoint::{Checkpoint, LoadError},
-    nn::Activation,
-};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["llama4"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let Text { text_config } = checkpoint.config()?;
-        let own: Text<Config> = checkpoint.config()?;
-        adopt(checkpoint, &text_config)?;
-        recipe(text_config, &own.text_config)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["llama4"], |checkpoint| {
+    let Text { text_config } = checkpoint.config()?;
+    let own: Text<Config> = checkpoint.config()?;
+    adopt(checkpoint, &text_config)?;
+    recipe(text_config, &own.text_config)
+});
 
 #[derive(Deserialize)]
 struct Text<T = llama::Config> {
@@ -78,9 +63,7 @@ fn adopt(checkpoint: &Checkpoint<'_>, config: &llama::Config) -> Result<(), Load
 
 fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     if own.num_experts_per_tok != 1 {
-        return Err(LoadError::Unsupported {
-            what: format!("`num_experts_per_tok` {}", own.num_experts_per_tok),
-        });
+        return Err(unsupported(format!("`num_experts_per_tok` {}", own.num_experts_per_tok)));
     }
     let config = llama::Config {
         layer_types: None,
@@ -113,7 +96,7 @@ fn layer(config: &llama::Config, own: &Config, index: usize) -> Result<Layer, Lo
         feed_forward: if is_sparse {
             FeedForward::Mixture(Box::new(mixture(own, config.intermediate_size)))
         } else {
-            FeedForward::Gated { activation: Activation::Silu, inner: own.intermediate_size_mlp }
+            FeedForward::gated(Activation::Silu, own.intermediate_size_mlp)
         },
         ..base
     })

@@ -3,21 +3,12 @@
 //! Reference: `mlx_lm.models.llama4_text`. As there, all layers see everything, and queries do not grow with their
 //! position.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama,
-    recipe::{Attention, Layer, QkNorm, Recipe},
-};
-use crate::checkpoint::{Checkpoint, LoadError};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["llama4_text"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        adopt(checkpoint);
-        recipe(&checkpoint.config()?, &checkpoint.config()?)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["llama4_text"], |checkpoint| {
+    adopt(checkpoint);
+    recipe(&checkpoint.config()?, &checkpoint.config()?)
+});
 
 #[derive(Deserialize)]
 struct Config {

@@ -2,26 +2,17 @@
 //!
 //! Reference: `mlx_lm.models.mamba2`. As there, `layer_norm_epsilon` counts for all norms but those of the blocks.
 
-use serde::Deserialize;
-
 use super::{
-    Architecture, Family,
-    hybrid::{Factor, Frame, Hybrid, Mixer, channels_last},
-    recipe::Head,
+    hybrid::{Frame, Hybrid, Mixer, channels_last},
+    prelude::*,
     state_space::{Gating, Shape, StateSpaceMixer, TimeStepLimit},
 };
-use crate::{
-    checkpoint::{Checkpoint, LoadError},
-    nn::Precision,
-};
+use crate::nn::Precision;
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["mamba2"],
-    architecture: Architecture::Other(|checkpoint| {
-        channels_last(checkpoint, "conv1d.weight")?;
-        Ok(Box::new(load(checkpoint, &checkpoint.config()?)?))
-    }),
-};
+pub(super) const FAMILY: Family = Family::other(&["mamba2"], |checkpoint| {
+    channels_last(checkpoint, "conv1d.weight")?;
+    Ok(Box::new(load(checkpoint, &checkpoint.config()?)?))
+});
 
 /// Of the norms before the blocks.
 const BLOCK_EPS: f32 = 1e-5;
@@ -44,15 +35,14 @@ struct Config {
 
 fn load(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<Hybrid, LoadError> {
     let frame = Frame {
-        vocabulary: config.vocab_size,
-        width: config.hidden_size,
-        eps: config.layer_norm_epsilon,
-        root: "",
         embedding: "backbone.embeddings",
         norm: "backbone.norm_f",
-        head: if config.tie_word_embeddings { Head::Tied } else { Head::Separate },
-        tokens: Factor::One,
-        scores: Factor::One,
+        ..Frame::new(
+            config.vocab_size,
+            config.hidden_size,
+            config.layer_norm_epsilon,
+            llama::head(config.tie_word_embeddings),
+        )
     };
     let shape = Shape {
         width: config.hidden_size,

@@ -3,30 +3,16 @@
 //! Reference: `mlx_lm.models.mimo`. As there, `head_dim` is passed over, and a head is its own unless it is said to be
 //! tied.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{Architecture, Family, llama};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["mimo"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let Config { tie_word_embeddings } = checkpoint.config()?;
-        let config: llama::Config = checkpoint.config()?;
-        llama::discard_unused(checkpoint, tie_word_embeddings);
-        checkpoint.discard(|name| name.starts_with("model.mtp_layers."));
-        llama::recipe(&llama::Config {
-            head_dim: None,
-            layer_types: None,
-            tie_word_embeddings,
-            max_position_embeddings: config.max_position_embeddings.or(Some(32_768)),
-            ..config
-        })
-    }),
-};
-
-/// The key whose default differs from Llama's.
-#[derive(Deserialize)]
-struct Config {
-    #[serde(default)]
-    tie_word_embeddings: bool,
-}
+pub(super) const FAMILY: Family = Family::decoder(&["mimo"], |checkpoint| {
+    let config = llama::untied(checkpoint)?;
+    llama::discard_unused(checkpoint, config.tie_word_embeddings);
+    checkpoint.discard(|name| name.starts_with("model.mtp_layers."));
+    llama::recipe(&llama::Config {
+        head_dim: None,
+        layer_types: None,
+        max_position_embeddings: config.max_position_embeddings.or(Some(32_768)),
+        ..config
+    })
+});

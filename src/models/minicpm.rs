@@ -3,22 +3,13 @@
 //! Reference: `mlx_lm.models.minicpm`. As there, `head_dim` is passed over; a checkpoint without a head uses the
 //! embedding table.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama,
-    recipe::{EmbeddingScale, Recipe, Residual, Scores},
-};
-use crate::{checkpoint::LoadError, nn::single};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["minicpm"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let own: Config = checkpoint.config()?;
-        let is_tied = own.tie_word_embeddings || !checkpoint.holds("lm_head.weight");
-        recipe(checkpoint.config()?, &own, is_tied)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["minicpm"], |checkpoint| {
+    let own: Config = checkpoint.config()?;
+    let is_tied = own.tie_word_embeddings || !checkpoint.holds("lm_head.weight");
+    recipe(checkpoint.config()?, &own, is_tied)
+});
 
 /// The keys that MiniCPM adds, or whose default differs from Llama's.
 #[derive(Deserialize)]

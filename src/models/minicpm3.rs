@@ -3,26 +3,14 @@
 //! Reference: `mlx_lm.models.minicpm3`. As there, the norms between projections have an epsilon of their own, positions
 //! are always scaled by LongRoPE, and only a separate head has its input divided.
 
-use serde::Deserialize;
-
 use super::{
-    Architecture, Family,
-    latent::{Form, Head, Latent, LatentDecoder, Recipe},
+    latent::{Form, Head, Latent, Recipe},
     positions::Scaling,
-    recipe::FeedForward,
-};
-use crate::{
-    checkpoint::LoadError,
-    nn::{Activation, Pairs, Rope, single},
+    prelude::*,
 };
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["minicpm3"],
-    architecture: Architecture::Other(|checkpoint| {
-        let recipe = recipe(checkpoint.config()?)?;
-        Ok(Box::new(LatentDecoder::load(&recipe, checkpoint)?))
-    }),
-};
+pub(super) const FAMILY: Family =
+    Family::other(&["minicpm3"], |checkpoint| recipe(checkpoint.config()?)?.load(checkpoint));
 
 #[derive(Deserialize)]
 struct Config {
@@ -49,10 +37,9 @@ struct Config {
 fn recipe(config: Config) -> Result<Recipe, LoadError> {
     let heads = config.num_attention_heads;
     if heads < 1 {
-        return Err(LoadError::Unsupported { what: format!("`num_attention_heads` {heads}") });
+        return Err(unsupported(format!("`num_attention_heads` {heads}")));
     }
-    let feed_forward =
-        FeedForward::Gated { activation: Activation::Silu, inner: config.intermediate_size };
+    let feed_forward = FeedForward::gated(Activation::Silu, config.intermediate_size);
     let layers = config.num_hidden_layers;
     Ok(Recipe {
         vocabulary: config.vocab_size,

@@ -2,39 +2,25 @@
 //!
 //! Reference: `mlx_lm.models.minimax`. As there, `scoring_func` is passed over, and so is `rope_scaling`.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, mixtral, mixture,
-    recipe::{
-        Attention, Choice, ExpertScores, ExpertWeights, FeedForward, Groups, Layer, Mixture,
-        Precision, QkNorm, Recipe, Router,
-    },
-};
-use crate::{checkpoint::LoadError, nn::Rope};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["minimax"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config: llama::Config = checkpoint.config()?;
-        let own: Config = checkpoint.config()?;
-        checkpoint.rename(|name| {
-            let name = name.replace(".block_sparse_moe.e_score", ".mlp.gate.e_score");
-            Some(name.replace(".block_sparse_moe.", ".mlp."))
-        });
-        let (layers, experts) = (config.num_hidden_layers, own.num_local_experts);
-        mixture::stack_experts(checkpoint, layers, experts, mixtral::PROJECTIONS)?;
-        recipe(&config, &own)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["minimax"], |checkpoint| {
+    let config = llama::untied(checkpoint)?;
+    let own: Config = checkpoint.config()?;
+    checkpoint.rename(|name| {
+        let name = name.replace(".block_sparse_moe.e_score", ".mlp.gate.e_score");
+        Some(name.replace(".block_sparse_moe.", ".mlp."))
+    });
+    let (layers, experts) = (config.num_hidden_layers, own.num_local_experts);
+    mixture::stack_experts(checkpoint, layers, experts, mixtral::PROJECTIONS)?;
+    recipe(&config, &own)
+});
 
 #[derive(Deserialize)]
 struct Config {
     num_experts_per_tok: i32,
     num_local_experts: i32,
     rotary_dim: i32,
-    #[serde(default)]
-    tie_word_embeddings: bool,
     #[serde(default = "yes")]
     use_qk_norm: bool,
 }
@@ -44,12 +30,7 @@ fn yes() -> bool {
 }
 
 fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
-    let config = llama::Config {
-        layer_types: None,
-        rope_scaling: None,
-        tie_word_embeddings: own.tie_word_embeddings,
-        ..*config
-    };
+    let config = llama::Config { layer_types: None, rope_scaling: None, ..*config };
     let (experts, chosen) = (own.num_local_experts, own.num_experts_per_tok);
     let base = mixtral::mixture(experts, chosen, config.intermediate_size);
     let mixture = Mixture {

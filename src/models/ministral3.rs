@@ -2,16 +2,9 @@
 //!
 //! Reference: `mlx_lm.models.ministral3`. As there, everything about positions is read from `rope_parameters`.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, positions,
-    recipe::{QueryGrowth, Recipe},
-};
-use crate::checkpoint::{Checkpoint, LoadError};
-
-pub(super) const FAMILY: Family =
-    Family { model_types: &["ministral3"], architecture: Architecture::Decoder(recipe) };
+pub(super) const FAMILY: Family = Family::decoder(&["ministral3"], recipe);
 
 #[derive(Deserialize)]
 struct Config {

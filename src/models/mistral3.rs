@@ -3,18 +3,12 @@
 //! Reference: `mlx_lm.models.mistral3`. As there, the caches of sliding layers keep every token, and a missing
 //! `tie_word_embeddings` means untied.
 
-use serde::Deserialize;
+use super::{ministral3, prelude::*};
 
-use super::{Architecture, Family, llama, ministral3, recipe::Recipe, wrapper};
-use crate::checkpoint::{Checkpoint, LoadError};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["llava", "mistral3"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        wrapper::keep_text(checkpoint, &[("tie_word_embeddings", false.into())])?;
-        text(checkpoint).map(wrapper::with_plain_caches)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["llava", "mistral3"], |checkpoint| {
+    wrapper::keep_text(checkpoint, &[("tie_word_embeddings", false.into())])?;
+    text(checkpoint).map(wrapper::with_plain_caches)
+});
 
 #[derive(Deserialize)]
 struct Config {

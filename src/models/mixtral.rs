@@ -2,29 +2,17 @@
 //!
 //! Reference: `mlx_lm.models.mixtral`. As there, `head_dim`, `rope_scaling` and `sliding_window` are passed over.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, mixture,
-    recipe::{
-        Choice, ExpertScores, ExpertWeights, FeedForward, Fusion, Layer, Mixture, Precision,
-        Recipe, Router, Shared, Weighted,
-    },
-};
-use crate::{checkpoint::LoadError, nn::Activation};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["mixtral"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config: llama::Config = checkpoint.config()?;
-        let own: Config = checkpoint.config()?;
-        llama::discard_unused(checkpoint, own.tie_word_embeddings);
-        checkpoint.rename(|name| Some(name.replace(".block_sparse_moe.", ".mlp.")));
-        let (layers, experts) = (config.num_hidden_layers, own.num_local_experts);
-        mixture::stack_experts(checkpoint, layers, experts, PROJECTIONS)?;
-        recipe(&config, &own)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["mixtral"], |checkpoint| {
+    let config = llama::untied(checkpoint)?;
+    let own: Config = checkpoint.config()?;
+    llama::discard_unused(checkpoint, config.tie_word_embeddings);
+    checkpoint.rename(|name| Some(name.replace(".block_sparse_moe.", ".mlp.")));
+    let (layers, experts) = (config.num_hidden_layers, own.num_local_experts);
+    mixture::stack_experts(checkpoint, layers, experts, PROJECTIONS)?;
+    recipe(&config, &own)
+});
 
 /// What the projections are called in the original.
 pub(super) const PROJECTIONS: mixture::Projections =
@@ -34,8 +22,6 @@ pub(super) const PROJECTIONS: mixture::Projections =
 struct Config {
     num_local_experts: i32,
     num_experts_per_tok: i32,
-    #[serde(default)]
-    tie_word_embeddings: bool,
 }
 
 fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
@@ -44,7 +30,6 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
         layer_types: None,
         rope_scaling: None,
         rope_theta: Some(config.rope_theta.unwrap_or(1e6)),
-        tie_word_embeddings: own.tie_word_embeddings,
         ..*config
     };
     let mixture = mixture(own.num_local_experts, own.num_experts_per_tok, config.intermediate_size);
@@ -53,7 +38,6 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     Ok(Recipe { layers: vec![layer; config.num_hidden_layers], ..llama::recipe(&config)? })
 }
 
-/// Its mixture.
 pub(super) fn mixture(experts: i32, chosen: i32, inner: i32) -> Mixture {
     Mixture {
         router: Router {

@@ -15,7 +15,6 @@ use crate::{
     nn::{self, Experts, Linear, MlxError},
 };
 
-/// A mixture of experts, with its weights.
 pub(super) struct Mixture {
     router: Routing,
     experts: Experts,

@@ -37,6 +37,7 @@ mod hunyuan_v1_dense;
 mod hybrid;
 mod internlm2;
 mod internlm3;
+mod keys;
 mod latent;
 mod latent_mixture;
 mod lending;
@@ -67,6 +68,7 @@ mod phi3;
 mod phimoe;
 mod pixtral;
 mod positions;
+mod prelude;
 mod probe;
 mod qwen2;
 mod qwen2_moe;
@@ -127,6 +129,24 @@ pub struct Family {
     pub model_types: &'static [&'static str],
     /// How its models are made.
     pub architecture: Architecture,
+}
+
+impl Family {
+    /// A family of decoders.
+    const fn decoder(
+        model_types: &'static [&'static str],
+        recipe: fn(&Checkpoint<'_>) -> Result<Recipe, LoadError>,
+    ) -> Self {
+        Self { model_types, architecture: Architecture::Decoder(recipe) }
+    }
+
+    /// A family of anything else.
+    const fn other(
+        model_types: &'static [&'static str],
+        build: fn(&Checkpoint<'_>) -> Result<Box<dyn Model>, LoadError>,
+    ) -> Self {
+        Self { model_types, architecture: Architecture::Other(build) }
+    }
 }
 
 /// How the models of a family are made.

@@ -2,16 +2,7 @@
 //!
 //! Reference: `mlx_lm.models.nanochat`.
 
-use serde::Deserialize;
-
-use super::{
-    Architecture, Family, llama,
-    recipe::{Attention, EmbeddingScale, FeedForward, Layer, QkNorm, Recipe, Scores},
-};
-use crate::{
-    checkpoint::LoadError,
-    nn::{Activation, NormKind, Rope, RopeScaling},
-};
+use super::prelude::*;
 
 /// Added to the mean square by every norm.
 const EPS: f32 = 1e-5;
@@ -19,47 +10,29 @@ const EPS: f32 = 1e-5;
 /// What scores are bent below.
 const CAP: f32 = 15.0;
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["nanochat"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        checkpoint.rename_parts(&[
-            ("transformer.wte.", "model.embed_tokens."),
-            ("transformer.h.", "model.layers."),
-            (".attn.c_q.", ".self_attn.q_proj."),
-            (".attn.c_k.", ".self_attn.k_proj."),
-            (".attn.c_v.", ".self_attn.v_proj."),
-            (".attn.c_proj.", ".self_attn.o_proj."),
-            (".mlp.c_fc.", ".mlp.up_proj."),
-            (".mlp.c_proj.", ".mlp.down_proj."),
-        ]);
-        recipe(&checkpoint.config()?)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["nanochat"], |checkpoint| {
+    checkpoint.rename_parts(&[
+        ("transformer.wte.", "model.embed_tokens."),
+        ("transformer.h.", "model.layers."),
+        (".attn.c_q.", ".self_attn.q_proj."),
+        (".attn.c_k.", ".self_attn.k_proj."),
+        (".attn.c_v.", ".self_attn.v_proj."),
+        (".attn.c_proj.", ".self_attn.o_proj."),
+        (".mlp.c_fc.", ".mlp.up_proj."),
+        (".mlp.c_proj.", ".mlp.down_proj."),
+    ]);
+    recipe(&checkpoint.config()?)
+});
 
-/// The keys that this family reads, with the reference's defaults.
-#[derive(Deserialize)]
-#[serde(default)]
-struct Config {
-    hidden_size: i32,
-    num_hidden_layers: usize,
-    num_attention_heads: i32,
-    num_key_value_heads: i32,
-    vocab_size: i32,
-    intermediate_size: i32,
-    rope_theta: f32,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            hidden_size: 1280,
-            num_hidden_layers: 20,
-            num_attention_heads: 10,
-            num_key_value_heads: 10,
-            vocab_size: 65_536,
-            intermediate_size: 5120,
-            rope_theta: 10_000.0,
-        }
+keys! {
+    struct Config {
+        hidden_size: i32 = 1280,
+        num_hidden_layers: usize = 20,
+        num_attention_heads: i32 = 10,
+        num_key_value_heads: i32 = 10,
+        vocab_size: i32 = 65_536,
+        intermediate_size: i32 = 5120,
+        rope_theta: f32 = 10_000.0,
     }
 }
 
@@ -83,10 +56,7 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
             qk_norm: QkNorm::PerHeadAfterRope,
             ..attention
         },
-        feed_forward: FeedForward::Plain {
-            activation: Activation::ReluSquared,
-            inner: config.intermediate_size,
-        },
+        feed_forward: FeedForward::plain(Activation::ReluSquared, config.intermediate_size),
         ..llama::layer(&llama)?
     };
     Ok(Recipe {

@@ -2,21 +2,10 @@
 //!
 //! Reference: `mlx_lm.models.nemotron`. As there, `rope_traditional` is passed over.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, positions,
-    recipe::{Attention, FeedForward, Layer, Recipe},
-};
-use crate::{
-    checkpoint::LoadError,
-    nn::{Activation, NormKind},
-};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["nemotron"],
-    architecture: Architecture::Decoder(|checkpoint| recipe(&checkpoint.config()?)),
-};
+pub(super) const FAMILY: Family =
+    Family::decoder(&["nemotron"], |checkpoint| recipe(&checkpoint.config()?));
 
 #[derive(Deserialize)]
 struct Config {
@@ -56,10 +45,7 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
             rope: positions::on_part(attention.rope, config.partial_rotary_factor.unwrap_or(0.5)),
             ..attention
         },
-        feed_forward: FeedForward::Plain {
-            activation: Activation::ReluSquared,
-            inner: config.intermediate_size,
-        },
+        feed_forward: FeedForward::plain(Activation::ReluSquared, config.intermediate_size),
         ..llama::layer(&llama)?
     };
     Ok(Recipe {

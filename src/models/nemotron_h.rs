@@ -3,33 +3,21 @@
 //!
 //! Reference: `mlx_lm.models.nemotron_h`.
 
-use serde::Deserialize;
-
 use super::{
-    Architecture, Family,
     feed_forward::FeedForward,
-    hybrid::{Factor, Frame, Half, Hybrid, Mixer, channels_last},
+    hybrid::{Frame, Half, Hybrid, Mixer, channels_last},
     latent_mixture::{self, LatentMixture},
-    llama,
-    recipe::{
-        self, Attention, Choice, ExpertScores, ExpertWeights, Fusion, Groups, Head, Kernel,
-        Projections, QkNorm, QueryGrowth, Reach, Router,
-    },
+    prelude::*,
+    recipe,
     state_space::{Gating, Shape, StateSpaceMixer, TimeStepLimit},
 };
-use crate::{
-    checkpoint::{Checkpoint, LoadError},
-    nn::{Activation, Precision},
-};
+use crate::nn::Precision;
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["nemotron_h"],
-    architecture: Architecture::Other(|checkpoint| {
-        checkpoint.discard(|name| name.starts_with("mtp."));
-        channels_last(checkpoint, "conv1d.weight")?;
-        Ok(Box::new(load(checkpoint, &checkpoint.config()?)?))
-    }),
-};
+pub(super) const FAMILY: Family = Family::other(&["nemotron_h"], |checkpoint| {
+    checkpoint.discard(|name| name.starts_with("mtp."));
+    channels_last(checkpoint, "conv1d.weight")?;
+    Ok(Box::new(load(checkpoint, &checkpoint.config()?)?))
+});
 
 #[derive(Deserialize)]
 struct Config {
@@ -121,7 +109,7 @@ impl Kind {
             "M" | "mamba" | "linear_attention" | "conv" => Ok(Self::Recurrence),
             "-" | "mlp" => Ok(Self::FeedForward),
             "E" | "moe" => Ok(Self::Mixture),
-            _ => Err(LoadError::Unsupported { what: format!("a block of type `{word}`") }),
+            _ => Err(unsupported(format!("a block of type `{word}`"))),
         }
     }
 }
@@ -137,44 +125,29 @@ impl Config {
             (Some(Pattern::Letters(kinds)), _) | (None, Some(kinds)) => {
                 kinds.iter().map(|kind| Kind::read(kind)).collect()
             }
-            (None, None) => Err(LoadError::Unsupported {
-                what: "neither `hybrid_override_pattern` nor `layers_block_type`".to_owned(),
-            }),
+            (None, None) => {
+                Err(unsupported("neither `hybrid_override_pattern` nor `layers_block_type`"))
+            }
         }
     }
 
     fn frame(&self) -> Frame {
         Frame {
-            vocabulary: self.vocab_size,
-            width: self.hidden_size,
-            eps: self.layer_norm_epsilon,
-            root: "",
             embedding: "backbone.embeddings",
             norm: "backbone.norm_f",
-            head: Head::Separate,
-            tokens: Factor::One,
-            scores: Factor::One,
+            ..Frame::new(self.vocab_size, self.hidden_size, self.layer_norm_epsilon, Head::Separate)
         }
     }
 
     fn attention(&self) -> Result<Attention, LoadError> {
-        let heads = self.num_attention_heads;
-        let head_dim = self.head_dim.or(self.hidden_size.checked_div(heads));
-        let head_dim = head_dim.ok_or_else(|| LoadError::Unsupported {
-            what: format!("`num_attention_heads` {heads}"),
+        let attention = llama::attention(&llama::Config {
+            hidden_size: self.hidden_size,
+            num_attention_heads: self.num_attention_heads,
+            num_key_value_heads: Some(self.num_key_value_heads),
+            head_dim: self.head_dim,
+            ..llama::Config::default()
         })?;
-        Ok(Attention {
-            heads,
-            kv_heads: self.num_key_value_heads,
-            head_dim,
-            scale: llama::inverse_root(f64::from(head_dim)),
-            projections: Projections::Separate,
-            qk_norm: QkNorm::None,
-            rope: None,
-            reach: Reach::Full,
-            growth: QueryGrowth::None,
-            kernel: Kernel::Fused,
-        })
+        Ok(Attention { rope: None, ..attention })
     }
 
     fn recurrence(&self) -> Shape {
@@ -213,10 +186,8 @@ fn load(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<Hybrid, LoadErro
                 Mixer::StateSpace(StateSpaceMixer::load(&scope.at("mixer"), &shape)?)
             }
             Kind::FeedForward => {
-                let plain = recipe::FeedForward::Plain {
-                    activation: Activation::ReluSquared,
-                    inner: config.intermediate_size,
-                };
+                let plain =
+                    recipe::FeedForward::plain(Activation::ReluSquared, config.intermediate_size);
                 let width = config.hidden_size;
                 Mixer::FeedForward(FeedForward::load(&scope.at("mixer"), width, &plain)?)
             }

@@ -2,25 +2,17 @@
 //!
 //! Reference: `mlx_lm.models.olmo2`.
 
-use super::{
-    Architecture, Family, llama,
-    recipe::{Attention, Layer, QkNorm, Recipe, Wiring},
-};
-use crate::checkpoint::LoadError;
+use super::prelude::*;
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["olmo2"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        llama::discard_unused(checkpoint, false);
-        let config = llama::Config { layer_types: None, ..checkpoint.config()? };
-        Ok(Recipe {
-            layers: vec![layer(&config)?; config.num_hidden_layers],
-            ..llama::recipe(&config)?
-        })
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["olmo2"], |checkpoint| {
+    llama::discard_unused(checkpoint, false);
+    let config = llama::Config { layer_types: None, ..checkpoint.config()? };
+    Ok(Recipe {
+        layers: vec![layer(&config)?; config.num_hidden_layers],
+        ..llama::recipe(&config)?
+    })
+});
 
-/// One of its blocks.
 pub(super) fn layer(config: &llama::Config) -> Result<Layer, LoadError> {
     Ok(Layer {
         attention: Attention { qk_norm: QkNorm::Whole, ..llama::attention(config)? },

@@ -2,39 +2,17 @@
 //!
 //! Reference: `mlx_lm.models.olmo3`.
 
-use serde::Deserialize;
+use super::{olmo2, prelude::*};
 
-use super::{
-    Architecture, Family, llama, olmo2,
-    recipe::{Attention, Layer, Recipe},
-};
-use crate::checkpoint::LoadError;
+pub(super) const FAMILY: Family =
+    Family::decoder(&["olmo3"], |checkpoint| recipe(llama::untied(checkpoint)?));
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["olmo3"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        recipe(checkpoint.config()?, &checkpoint.config()?)
-    }),
-};
-
-/// The key whose default differs from Llama's.
-#[derive(Deserialize)]
-struct Config {
-    #[serde(default)]
-    tie_word_embeddings: bool,
-}
-
-fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
+fn recipe(config: llama::Config) -> Result<Recipe, LoadError> {
     let sees_all: Vec<bool> = match &config.layer_types {
         Some(types) => types.iter().map(|kind| kind == "full_attention").collect(),
         None => (1..=config.num_hidden_layers).map(|number| number.is_multiple_of(4)).collect(),
     };
-    let scaled = llama::Config {
-        layer_types: None,
-        rope_traditional: false,
-        tie_word_embeddings: own.tie_word_embeddings,
-        ..config
-    };
+    let scaled = llama::Config { layer_types: None, rope_traditional: false, ..config };
     let full = olmo2::layer(&scaled)?;
     let reach = llama::window(scaled.sliding_window)?;
     let base = llama::recipe(&scaled)?;

@@ -2,27 +2,15 @@
 //!
 //! Reference: `mlx_lm.models.olmoe`. As there, a missing `tie_word_embeddings` means tied.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, mixtral, mixture,
-    recipe::{
-        Attention, ExpertScores, ExpertWeights, FeedForward, Layer, Mixture, Precision, QkNorm,
-        Recipe, Router,
-    },
-};
-use crate::checkpoint::LoadError;
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["olmoe"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config: llama::Config = checkpoint.config()?;
-        let own: Config = checkpoint.config()?;
-        let (layers, experts) = (config.num_hidden_layers, own.num_experts);
-        mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
-        recipe(config, &own)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["olmoe"], |checkpoint| {
+    let config: llama::Config = checkpoint.config()?;
+    let own: Config = checkpoint.config()?;
+    let (layers, experts) = (config.num_hidden_layers, own.num_experts);
+    mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
+    recipe(config, &own)
+});
 
 #[derive(Deserialize)]
 struct Config {

@@ -12,17 +12,13 @@ use crate::{
 
 /// The shape of per-layer vectors.
 pub(super) struct PerLayer {
-    /// Tokens that the model knows.
     pub(super) vocabulary: i32,
     /// Tokens that have vectors of their own here; any other takes those of token 0.
     pub(super) known: i32,
-    /// Layers.
     pub(super) layers: i32,
     /// Width of a layer's vector.
     pub(super) inner: i32,
-    /// Width of the residual stream.
     pub(super) width: i32,
-    /// Added to the mean square before its root is taken.
     pub(super) eps: f32,
 }
 

@@ -2,58 +2,29 @@
 //!
 //! Reference: `mlx_lm.models.phi`.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, positions,
-    recipe::{Attention, FeedForward, Kernel, Layer, Recipe, Wiring},
-};
-use crate::{
-    checkpoint::LoadError,
-    nn::{Activation, NormKind},
-};
+pub(super) const FAMILY: Family = Family::decoder(&["phi"], |checkpoint| {
+    checkpoint.rename_parts(&[
+        (".dense.", ".o_proj."),
+        (".fc1.", ".up_proj."),
+        (".fc2.", ".down_proj."),
+        (".final_layernorm.", ".norm."),
+    ]);
+    recipe(&checkpoint.config()?)
+});
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["phi"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        checkpoint.rename_parts(&[
-            (".dense.", ".o_proj."),
-            (".fc1.", ".up_proj."),
-            (".fc2.", ".down_proj."),
-            (".final_layernorm.", ".norm."),
-        ]);
-        recipe(&checkpoint.config()?)
-    }),
-};
-
-/// The keys that this family reads, with the reference's defaults.
-#[derive(Deserialize)]
-#[serde(default)]
-struct Config {
-    vocab_size: i32,
-    hidden_size: i32,
-    num_attention_heads: i32,
-    num_hidden_layers: usize,
-    num_key_value_heads: Option<i32>,
-    partial_rotary_factor: f64,
-    intermediate_size: i32,
-    layer_norm_eps: f32,
-    rope_theta: f32,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            vocab_size: 51_200,
-            hidden_size: 2560,
-            num_attention_heads: 32,
-            num_hidden_layers: 32,
-            num_key_value_heads: Some(32),
-            partial_rotary_factor: 0.4,
-            intermediate_size: 10_240,
-            layer_norm_eps: 1e-5,
-            rope_theta: 10_000.0,
-        }
+keys! {
+    struct Config {
+        vocab_size: i32 = 51_200,
+        hidden_size: i32 = 2560,
+        num_attention_heads: i32 = 32,
+        num_hidden_layers: usize = 32,
+        num_key_value_heads: Option<i32> = Some(32),
+        partial_rotary_factor: f64 = 0.4,
+        intermediate_size: i32 = 10_240,
+        layer_norm_eps: f32 = 1e-5,
+        rope_theta: f32 = 10_000.0,
     }
 }
 
@@ -76,10 +47,7 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
             kernel: Kernel::Wide,
             ..attention
         },
-        feed_forward: FeedForward::Plain {
-            activation: Activation::GeluTanh,
-            inner: config.intermediate_size,
-        },
+        feed_forward: FeedForward::plain(Activation::GeluTanh, config.intermediate_size),
         wiring: Wiring::Parallel,
     };
     Ok(Recipe {

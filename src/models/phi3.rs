@@ -3,42 +3,21 @@
 //! Reference: `mlx_lm.models.phi3`. As there, `head_dim` and `sliding_window` are passed over, and so is any scaling
 //! but `linear`, `longrope` and `su`.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, positions,
-    recipe::{Attention, FeedForward, Layer, Projections, Recipe},
-};
-use crate::{
-    checkpoint::LoadError,
-    nn::{Activation, Pairs, Rope, RopeScaling},
-};
+pub(super) const FAMILY: Family = Family::decoder(&["phi3"], |checkpoint| {
+    recipe(&llama::untied(checkpoint)?, &checkpoint.config()?)
+});
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["phi3"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        recipe(&checkpoint.config()?, &checkpoint.config()?)
-    }),
-};
-
-/// The keys that Phi 3 adds.
 #[derive(Deserialize)]
 struct Config {
     partial_rotary_factor: Option<f64>,
     original_max_position_embeddings: Option<f64>,
-    #[serde(default)]
-    tie_word_embeddings: bool,
 }
 
 fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let scaling = scaling(config, own)?;
-    let config = llama::Config {
-        head_dim: None,
-        rope_scaling: None,
-        layer_types: None,
-        tie_word_embeddings: own.tie_word_embeddings,
-        ..*config
-    };
+    let config = llama::Config { head_dim: None, rope_scaling: None, layer_types: None, ..*config };
     let attention = llama::attention(&config)?;
     let rope = attention.rope.as_ref().map(|rope| Rope {
         dims: positions::part(attention.head_dim, own.partial_rotary_factor.unwrap_or(1.0)),
@@ -48,10 +27,7 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     });
     let layer = Layer {
         attention: Attention { projections: Projections::Fused, rope, ..attention },
-        feed_forward: FeedForward::GatedFused {
-            activation: Activation::Silu,
-            inner: config.intermediate_size,
-        },
+        feed_forward: FeedForward::gated_fused(Activation::Silu, config.intermediate_size),
         ..llama::layer(&config)?
     };
     Ok(Recipe { layers: vec![layer; config.num_hidden_layers], ..llama::recipe(&config)? })

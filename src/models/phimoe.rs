@@ -2,57 +2,31 @@
 //!
 //! Reference: `mlx_lm.models.phimoe`. As there, any `rope_scaling` is read as `LongRoPE`, whatever its type.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, mixtral, mixture, positions,
-    recipe::{Attention, Choice, ExpertWeights, FeedForward, Layer, Mixture, Recipe, Router},
-};
-use crate::{
-    checkpoint::LoadError,
-    nn::{NormKind, Rope, RopeScaling, single},
-};
+pub(super) const FAMILY: Family = Family::decoder(&["phimoe"], |checkpoint| {
+    let config: llama::Config = checkpoint.config()?;
+    let own: Config = checkpoint.config()?;
+    checkpoint.rename(|name| Some(name.replace(".block_sparse_moe.", ".mlp.")));
+    let (layers, experts) = (config.num_hidden_layers, own.num_local_experts);
+    mixture::stack_experts(checkpoint, layers, experts, mixtral::PROJECTIONS)?;
+    recipe(&config, &own)
+});
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["phimoe"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config: llama::Config = checkpoint.config()?;
-        let own: Config = checkpoint.config()?;
-        checkpoint.rename(|name| Some(name.replace(".block_sparse_moe.", ".mlp.")));
-        let (layers, experts) = (config.num_hidden_layers, own.num_local_experts);
-        mixture::stack_experts(checkpoint, layers, experts, mixtral::PROJECTIONS)?;
-        recipe(&config, &own)
-    }),
-};
-
-/// The keys that only this family reads, with the reference's defaults.
-#[derive(Deserialize)]
-#[serde(default)]
-struct Config {
-    num_local_experts: i32,
-    num_experts_per_tok: i32,
-    max_position_embeddings: i32,
-    original_max_position_embeddings: f64,
-    router_jitter_noise: f32,
-    rope_scaling: Option<Amplitude>,
+keys! {
+    struct Config {
+        num_local_experts: i32 = 16,
+        num_experts_per_tok: i32 = 2,
+        max_position_embeddings: i32 = 131_072,
+        original_max_position_embeddings: f64 = 4096.0,
+        router_jitter_noise: f32 = 0.01,
+        rope_scaling: Option<Amplitude> = None,
+    }
 }
 
 #[derive(Deserialize)]
 struct Amplitude {
     long_mscale: f64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            num_local_experts: 16,
-            num_experts_per_tok: 2,
-            max_position_embeddings: 131_072,
-            original_max_position_embeddings: 4096.0,
-            router_jitter_noise: 0.01,
-            rope_scaling: None,
-        }
-    }
 }
 
 fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {

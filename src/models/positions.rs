@@ -4,6 +4,7 @@
 
 use serde::Deserialize;
 
+use super::keys::unsupported;
 use crate::{
     checkpoint::LoadError,
     nn::{Rope, RopeScaling, single},
@@ -41,9 +42,7 @@ impl Scaling {
     }
 
     fn lacks(&self, what: &str) -> LoadError {
-        LoadError::Unsupported {
-            what: format!("`rope_scaling` of type `{}` without {what}", self.kind()),
-        }
+        unsupported(format!("`rope_scaling` of type `{}` without {what}", self.kind()))
     }
 
     /// What rotated dimensions are multiplied by under YaRN.
@@ -120,7 +119,7 @@ pub(super) fn scaling(
             rotated: part(dims, asked.partial_rotary_factor.unwrap_or(1.0)),
             factor: single(asked.factor.unwrap_or(1.0)),
         }),
-        kind => Err(LoadError::Unsupported { what: format!("`rope_scaling` of type `{kind}`") }),
+        kind => Err(unsupported(format!("`rope_scaling` of type `{kind}`"))),
     }
 }
 

@@ -2,11 +2,9 @@
 //!
 //! Reference: `mlx_lm.models.qwen2`. As there, `head_dim`, `layer_types` and `sliding_window` are passed over.
 
-use super::{Architecture, Family, llama, recipe::Recipe};
-use crate::checkpoint::{Checkpoint, LoadError};
+use super::prelude::*;
 
-pub(super) const FAMILY: Family =
-    Family { model_types: &["qwen2"], architecture: Architecture::Decoder(recipe) };
+pub(super) const FAMILY: Family = Family::decoder(&["qwen2"], recipe);
 
 pub(super) fn recipe(checkpoint: &Checkpoint<'_>) -> Result<Recipe, LoadError> {
     let config: llama::Config = checkpoint.config()?;

@@ -2,27 +2,16 @@
 //!
 //! Reference: `mlx_lm.models.qwen2_moe`. As there, every layer is a mixture, and weights are not made to add up to one.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, mixtral, mixture,
-    recipe::{
-        ExpertScores, ExpertWeights, FeedForward, Layer, Mixture, Precision, Recipe, Router, Shared,
-    },
-};
-use crate::checkpoint::LoadError;
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["qwen2_moe"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config: llama::Config = checkpoint.config()?;
-        let own: Config = checkpoint.config()?;
-        checkpoint.rename(|name| Some(name.replace(".shared_expert.", ".shared_experts.")));
-        let (layers, experts) = (config.num_hidden_layers, own.num_experts);
-        mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
-        recipe(&config, &own)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["qwen2_moe"], |checkpoint| {
+    let config: llama::Config = checkpoint.config()?;
+    let own: Config = checkpoint.config()?;
+    checkpoint.rename(|name| Some(name.replace(".shared_expert.", ".shared_experts.")));
+    let (layers, experts) = (config.num_hidden_layers, own.num_experts);
+    mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
+    recipe(&config, &own)
+});
 
 #[derive(Deserialize)]
 struct Config {

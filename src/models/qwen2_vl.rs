@@ -2,12 +2,9 @@
 //!
 //! Reference: `mlx_lm.models.qwen2_vl`. Text moves along one axis only, so that `mrope` is plain rotation.
 
-use super::{Architecture, Family, qwen2, wrapper};
+use super::{prelude::*, qwen2};
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["qwen2_5_vl", "qwen2_vl"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        wrapper::keep_text(checkpoint, &[])?;
-        qwen2::recipe(checkpoint)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["qwen2_5_vl", "qwen2_vl"], |checkpoint| {
+    wrapper::keep_text(checkpoint, &[])?;
+    qwen2::recipe(checkpoint)
+});

@@ -2,16 +2,9 @@
 //!
 //! Reference: `mlx_lm.models.qwen3`. Newer exporters nest `rope_theta` in `rope_parameters`.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, positions,
-    recipe::{Attention, Layer, QkNorm, Recipe},
-};
-use crate::checkpoint::{Checkpoint, LoadError};
-
-pub(super) const FAMILY: Family =
-    Family { model_types: &["qwen3"], architecture: Architecture::Decoder(recipe) };
+pub(super) const FAMILY: Family = Family::decoder(&["qwen3"], recipe);
 
 #[derive(Deserialize)]
 struct Config {
@@ -30,7 +23,7 @@ pub(super) fn recipe(checkpoint: &Checkpoint<'_>) -> Result<Recipe, LoadError> {
         ..config
     };
     if config.rope_theta.is_none() {
-        return Err(LoadError::Unsupported { what: "a qwen3 without `rope_theta`".to_owned() });
+        return Err(unsupported("a qwen3 without `rope_theta`"));
     }
     let attention = Attention { qk_norm: QkNorm::PerHead, ..llama::attention(&config)? };
     let layer = Layer { attention, ..llama::layer(&config)? };

@@ -2,25 +2,19 @@
 //!
 //! Reference: `mlx_lm.models.qwen3_5`. As there, `layer_types` is passed over for the interval, and vision is dropped.
 
-use serde::Deserialize;
-
 use super::{
-    Architecture, Family, Model,
+    Model,
     gated_delta::Inputs,
     hybrid::channels_last,
     positions::Scaling,
+    prelude::*,
     qwen3_next::{self, Config, Place},
-    recipe::ExpertWeights,
 };
-use crate::checkpoint::{Checkpoint, LoadError};
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["qwen3_5"],
-    architecture: Architecture::Other(|checkpoint| {
-        bring_names_into_form(checkpoint);
-        load(checkpoint)
-    }),
-};
+pub(super) const FAMILY: Family = Family::other(&["qwen3_5"], |checkpoint| {
+    bring_names_into_form(checkpoint);
+    load(checkpoint)
+});
 
 /// Where the language model lies.
 pub(super) const ROOT: &str = "language_model";

@@ -3,28 +3,25 @@
 //! Reference: `mlx_lm.models.qwen3_5_moe`, which only splits what other exporters have fused.
 
 use super::{
-    Architecture, Family,
+    prelude::*,
     qwen3_5::{ROOT, bring_names_into_form, load, text_config},
     qwen3_next::Config,
 };
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["qwen3_5_moe"],
-    architecture: Architecture::Other(|checkpoint| {
-        bring_names_into_form(checkpoint);
-        let config: Config = text_config(checkpoint)?;
-        checkpoint.rename(|name| {
-            let mixture = name.strip_suffix(".experts.down_proj")?;
-            Some(format!("{mixture}.switch_mlp.down_proj.weight"))
+pub(super) const FAMILY: Family = Family::other(&["qwen3_5_moe"], |checkpoint| {
+    bring_names_into_form(checkpoint);
+    let config: Config = text_config(checkpoint)?;
+    checkpoint.rename(|name| {
+        let mixture = name.strip_suffix(".experts.down_proj")?;
+        Some(format!("{mixture}.switch_mlp.down_proj.weight"))
+    });
+    for index in 0..config.num_hidden_layers {
+        let mixture = format!("{ROOT}.model.layers.{index}.mlp");
+        let into = ["gate_proj", "up_proj"].map(|name| {
+            let path = format!("{mixture}.switch_mlp.{name}.weight");
+            (path, config.moe_intermediate_size)
         });
-        for index in 0..config.num_hidden_layers {
-            let mixture = format!("{ROOT}.model.layers.{index}.mlp");
-            let into = ["gate_proj", "up_proj"].map(|name| {
-                let path = format!("{mixture}.switch_mlp.{name}.weight");
-                (path, config.moe_intermediate_size)
-            });
-            checkpoint.split(&format!("{mixture}.experts.gate_up_proj"), 1, &into)?;
-        }
-        load(checkpoint)
-    }),
-};
+        checkpoint.split(&format!("{mixture}.experts.gate_up_proj"), 1, &into)?;
+    }
+    load(checkpoint)
+});

@@ -2,28 +2,16 @@
 //!
 //! Reference: `mlx_lm.models.qwen3_moe`. As there, `rope_scaling` and `sliding_window` are passed over.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, mixtral, mixture,
-    recipe::{
-        Attention, Choice, ExpertScores, ExpertWeights, FeedForward, Layer, Mixture, Precision,
-        QkNorm, Recipe, Router,
-    },
-};
-use crate::checkpoint::LoadError;
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["qwen3_moe"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config: llama::Config = checkpoint.config()?;
-        let own: Config = checkpoint.config()?;
-        llama::discard_unused(checkpoint, config.tie_word_embeddings);
-        let (layers, experts) = (config.num_hidden_layers, own.num_experts);
-        mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
-        recipe(&config, &own)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["qwen3_moe"], |checkpoint| {
+    let config: llama::Config = checkpoint.config()?;
+    let own: Config = checkpoint.config()?;
+    llama::discard_unused(checkpoint, config.tie_word_embeddings);
+    let (layers, experts) = (config.num_hidden_layers, own.num_experts);
+    mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
+    recipe(&config, &own)
+});
 
 #[derive(Deserialize)]
 pub(super) struct Config {

@@ -3,95 +3,54 @@
 //! Reference: `mlx_lm.models.qwen3_next`. As there, `layer_types` is passed over for the interval, and what a checkpoint
 //! holds is only brought into form where its experts lie one by one.
 
-use serde::Deserialize;
-
 use super::{
-    Architecture, Family,
     feed_forward::FeedForward,
     gated_delta::{GatedDeltaMixer, Inputs, Shape},
-    hybrid::{Factor, Frame, Hybrid, Mixer, channels_last},
-    llama, mixtral, mixture,
+    hybrid::{Frame, Hybrid, Mixer, channels_last},
     positions::{Scaling, part, scaling},
-    recipe::{
-        self, Attention, Choice, ExpertScores, ExpertWeights, Head, Kernel, Mixture, Precision,
-        Projections, QkNorm, QueryGrowth, Reach, Router, Shared,
-    },
+    prelude::*,
+    recipe,
 };
-use crate::{
-    checkpoint::{Checkpoint, LoadError},
-    nn::{self, Activation, Pairs, Rope},
-};
+use crate::nn;
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["qwen3_next"],
-    architecture: Architecture::Other(|checkpoint| {
-        let config: Config = checkpoint.config()?;
-        let own: Layout = checkpoint.config()?;
-        let rope: Positions = checkpoint.config()?;
-        bring_into_form(checkpoint, &config)?;
-        let is_sparse = |index: usize| {
-            !own.mlp_only_layers.contains(&index)
-                && (index + 1).is_multiple_of(own.decoder_sparse_step)
-        };
-        let rope =
-            config.rope(rope.rope_theta, rope.partial_rotary_factor, rope.rope_scaling.as_ref())?;
-        let place = Place { root: "", inputs: Inputs::ByHead, weights: ExpertWeights::Scores };
-        Ok(Box::new(load(checkpoint, &config, place, &rope, is_sparse)?))
-    }),
-};
+pub(super) const FAMILY: Family = Family::other(&["qwen3_next"], |checkpoint| {
+    let config: Config = checkpoint.config()?;
+    let own: Layout = checkpoint.config()?;
+    let rope: Positions = checkpoint.config()?;
+    bring_into_form(checkpoint, &config)?;
+    let is_sparse = |index: usize| {
+        !own.mlp_only_layers.contains(&index) && (index + 1).is_multiple_of(own.decoder_sparse_step)
+    };
+    let rope =
+        config.rope(rope.rope_theta, rope.partial_rotary_factor, rope.rope_scaling.as_ref())?;
+    let place = Place { root: "", inputs: Inputs::ByHead, weights: ExpertWeights::Scores };
+    Ok(Box::new(load(checkpoint, &config, place, &rope, is_sparse)?))
+});
 
-/// The keys that this family shares with Qwen 3.5, with that one's defaults.
-#[derive(Deserialize)]
-#[serde(default)]
-pub(super) struct Config {
-    hidden_size: i32,
-    pub(super) num_hidden_layers: usize,
-    intermediate_size: i32,
-    num_attention_heads: i32,
-    num_key_value_heads: i32,
-    head_dim: Option<i32>,
-    linear_num_value_heads: i32,
-    linear_num_key_heads: i32,
-    linear_key_head_dim: i32,
-    linear_value_head_dim: i32,
-    linear_conv_kernel_dim: i32,
-    num_experts: i32,
-    num_experts_per_tok: i32,
-    shared_expert_intermediate_size: i32,
-    pub(super) moe_intermediate_size: i32,
-    norm_topk_prob: Option<bool>,
-    rms_norm_eps: f32,
-    vocab_size: i32,
-    max_position_embeddings: i32,
-    tie_word_embeddings: bool,
-    full_attention_interval: usize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            hidden_size: 4096,
-            num_hidden_layers: 32,
-            intermediate_size: 14_336,
-            num_attention_heads: 32,
-            num_key_value_heads: 8,
-            head_dim: None,
-            linear_num_value_heads: 64,
-            linear_num_key_heads: 16,
-            linear_key_head_dim: 192,
-            linear_value_head_dim: 128,
-            linear_conv_kernel_dim: 4,
-            num_experts: 0,
-            num_experts_per_tok: 0,
-            shared_expert_intermediate_size: 0,
-            moe_intermediate_size: 0,
-            norm_topk_prob: None,
-            rms_norm_eps: 1e-6,
-            vocab_size: 151_936,
-            max_position_embeddings: 131_072,
-            tie_word_embeddings: false,
-            full_attention_interval: 4,
-        }
+keys! {
+    /// The keys that this family shares with Qwen 3.5, with that one's defaults.
+    pub(super) struct Config {
+        hidden_size: i32 = 4096,
+        pub(super) num_hidden_layers: usize = 32,
+        intermediate_size: i32 = 14_336,
+        num_attention_heads: i32 = 32,
+        num_key_value_heads: i32 = 8,
+        head_dim: Option<i32> = None,
+        linear_num_value_heads: i32 = 64,
+        linear_num_key_heads: i32 = 16,
+        linear_key_head_dim: i32 = 192,
+        linear_value_head_dim: i32 = 128,
+        linear_conv_kernel_dim: i32 = 4,
+        num_experts: i32 = 0,
+        num_experts_per_tok: i32 = 0,
+        shared_expert_intermediate_size: i32 = 0,
+        pub(super) moe_intermediate_size: i32 = 0,
+        norm_topk_prob: Option<bool> = None,
+        rms_norm_eps: f32 = 1e-6,
+        vocab_size: i32 = 151_936,
+        max_position_embeddings: i32 = 131_072,
+        tie_word_embeddings: bool = false,
+        full_attention_interval: usize = 4,
     }
 }
 
@@ -128,7 +87,7 @@ pub(super) fn load(
     is_sparse: impl Fn(usize) -> bool,
 ) -> Result<Hybrid, LoadError> {
     let frame = config.frame(place.root);
-    let (shape, attention) = (config.recurrence(place.inputs), config.attention(rope));
+    let (shape, attention) = (config.recurrence(place.inputs), config.attention(rope)?);
     let mut halves = Vec::new();
     for index in 0..config.num_hidden_layers {
         let scope = checkpoint.root().at(place.root).at("model.layers").at(index);
@@ -141,10 +100,7 @@ pub(super) fn load(
         let feed_forward = if config.num_experts > 0 && is_sparse(index) {
             recipe::FeedForward::Mixture(Box::new(config.mixture(place)))
         } else {
-            recipe::FeedForward::Gated {
-                activation: Activation::Silu,
-                inner: config.intermediate_size,
-            }
+            recipe::FeedForward::gated(Activation::Silu, config.intermediate_size)
         };
         let fed = FeedForward::load(&scope.at("mlp"), config.hidden_size, &feed_forward)?;
         halves.push(frame.half(&scope.at("post_attention_layernorm"), Mixer::FeedForward(fed))?);
@@ -155,15 +111,13 @@ pub(super) fn load(
 impl Config {
     fn frame(&self, root: &'static str) -> Frame {
         Frame {
-            vocabulary: self.vocab_size,
-            width: self.hidden_size,
-            eps: self.rms_norm_eps,
             root,
-            embedding: "model.embed_tokens",
-            norm: "model.norm",
-            head: if self.tie_word_embeddings { Head::Tied } else { Head::Separate },
-            tokens: Factor::One,
-            scores: Factor::One,
+            ..Frame::new(
+                self.vocab_size,
+                self.hidden_size,
+                self.rms_norm_eps,
+                llama::head(self.tie_word_embeddings),
+            )
         }
     }
 
@@ -187,19 +141,19 @@ impl Config {
         })
     }
 
-    fn attention(&self, rope: &Rope) -> Attention {
-        Attention {
-            heads: self.num_attention_heads,
-            kv_heads: self.num_key_value_heads,
-            head_dim: self.head_dim(),
-            scale: llama::inverse_root(f64::from(self.head_dim())),
+    fn attention(&self, rope: &Rope) -> Result<Attention, LoadError> {
+        let attention = llama::attention(&llama::Config {
+            num_attention_heads: self.num_attention_heads,
+            num_key_value_heads: Some(self.num_key_value_heads),
+            head_dim: Some(self.head_dim()),
+            ..llama::Config::default()
+        })?;
+        Ok(Attention {
             projections: Projections::Gated,
             qk_norm: QkNorm::PerHead,
             rope: Some(rope.clone()),
-            reach: Reach::Full,
-            growth: QueryGrowth::None,
-            kernel: Kernel::Fused,
-        }
+            ..attention
+        })
     }
 
     fn recurrence(&self, inputs: Inputs) -> Shape {

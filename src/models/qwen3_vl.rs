@@ -2,12 +2,9 @@
 //!
 //! Reference: `mlx_lm.models.qwen3_vl`. Text moves along one axis only, so that `mrope` is plain rotation.
 
-use super::{Architecture, Family, qwen3, wrapper};
+use super::{prelude::*, qwen3};
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["qwen3_vl"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        wrapper::keep_text(checkpoint, &[])?;
-        qwen3::recipe(checkpoint)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["qwen3_vl"], |checkpoint| {
+    wrapper::keep_text(checkpoint, &[])?;
+    qwen3::recipe(checkpoint)
+});

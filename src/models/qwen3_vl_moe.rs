@@ -2,20 +2,14 @@
 //!
 //! Reference: `mlx_lm.models.qwen3_vl_moe`. Text moves along one axis only, so that `mrope` is plain rotation.
 
-use serde::Deserialize;
+use super::{prelude::*, qwen3_moe};
 
-use super::{Architecture, Family, llama, mixture, qwen3_moe};
-use crate::checkpoint::{Checkpoint, LoadError};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["qwen3_vl_moe"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let Text { text_config } = checkpoint.config()?;
-        let own: Text<qwen3_moe::Config> = checkpoint.config()?;
-        adopt(checkpoint, &text_config)?;
-        qwen3_moe::recipe(&text_config, &own.text_config)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["qwen3_vl_moe"], |checkpoint| {
+    let Text { text_config } = checkpoint.config()?;
+    let own: Text<qwen3_moe::Config> = checkpoint.config()?;
+    adopt(checkpoint, &text_config)?;
+    qwen3_moe::recipe(&text_config, &own.text_config)
+});
 
 #[derive(Deserialize)]
 struct Text<T = llama::Config> {

@@ -135,6 +135,23 @@ pub enum FeedForward {
     },
 }
 
+impl FeedForward {
+    /// See [`Self::Gated`].
+    pub fn gated(activation: Activation, inner: i32) -> Self {
+        Self::Gated { activation, inner }
+    }
+
+    /// See [`Self::GatedFused`].
+    pub fn gated_fused(activation: Activation, inner: i32) -> Self {
+        Self::GatedFused { activation, inner }
+    }
+
+    /// See [`Self::Plain`].
+    pub fn plain(activation: Activation, inner: i32) -> Self {
+        Self::Plain { activation, inner }
+    }
+}
+
 /// Where a block normalizes, and in which order its halves run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wiring {

@@ -2,13 +2,10 @@
 //!
 //! Reference: `mlx_lm.models.seed_oss`.
 
-use super::{Architecture, Family, llama};
+use super::prelude::*;
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["seed_oss"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config = llama::Config { layer_types: None, ..checkpoint.config()? };
-        llama::discard_unused(checkpoint, config.tie_word_embeddings);
-        llama::recipe(&config)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["seed_oss"], |checkpoint| {
+    let config = llama::Config { layer_types: None, ..checkpoint.config()? };
+    llama::discard_unused(checkpoint, config.tie_word_embeddings);
+    llama::recipe(&config)
+});

@@ -8,7 +8,6 @@ use crate::{
     nn::{self, CausalConvolution, Linear, MlxError, Tail},
 };
 
-/// The mixer with its weights.
 pub(super) struct ShortConvolution {
     input: Linear,
     convolution: CausalConvolution,

@@ -2,24 +2,14 @@
 //!
 //! Reference: `mlx_lm.models.smollm3`.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama,
-    recipe::{Attention, Layer, Reach, Recipe},
-};
-use crate::checkpoint::LoadError;
+pub(super) const FAMILY: Family = Family::decoder(&["smollm3"], |checkpoint| {
+    let config: llama::Config = checkpoint.config()?;
+    llama::discard_unused(checkpoint, config.tie_word_embeddings);
+    recipe(&config, checkpoint.config()?)
+});
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["smollm3"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config: llama::Config = checkpoint.config()?;
-        llama::discard_unused(checkpoint, config.tie_word_embeddings);
-        recipe(&config, checkpoint.config()?)
-    }),
-};
-
-/// The keys that SmolLM3 adds.
 #[derive(Deserialize)]
 struct Config {
     no_rope_layer_interval: Option<usize>,
@@ -34,14 +24,12 @@ fn recipe(config: &llama::Config, own: Config) -> Result<Recipe, LoadError> {
         (0..config.num_hidden_layers).map(regular).collect()
     });
     if encodes.len() != config.num_hidden_layers {
-        return Err(LoadError::Unsupported {
-            what: format!("`no_rope_layers` of {} layers", encodes.len()),
-        });
+        return Err(unsupported(format!("`no_rope_layers` of {} layers", encodes.len())));
     }
     let recipe = llama::recipe(config)?;
     let mut reaches = recipe.layers.iter().map(|layer| layer.attention.reach);
     if reaches.any(|reach| reach != Reach::Full) {
-        return Err(LoadError::Unsupported { what: "a smollm3 with windows".to_owned() });
+        return Err(unsupported("a smollm3 with windows"));
     }
     let layers = recipe.layers.into_iter().zip(encodes);
     let layers = layers.map(|(layer, encodes)| Layer {

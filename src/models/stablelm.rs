@@ -2,25 +2,13 @@
 //!
 //! Reference: `mlx_lm.models.stablelm`. Where halves lie side by side, they are added one after the other.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama, positions,
-    recipe::{Attention, Kernel, Layer, QkNorm, Recipe, Wiring},
-};
-use crate::{
-    checkpoint::{Checkpoint, LoadError},
-    nn::NormKind,
-};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["stablelm"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let config: Config = checkpoint.config()?;
-        stack_norms(checkpoint, &config)?;
-        recipe(&config)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["stablelm"], |checkpoint| {
+    let config: Config = checkpoint.config()?;
+    stack_norms(checkpoint, &config)?;
+    recipe(&config)
+});
 
 #[derive(Deserialize)]
 struct Config {

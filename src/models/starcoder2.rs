@@ -2,24 +2,12 @@
 //!
 //! Reference: `mlx_lm.models.starcoder2`. As there, `sliding_window` is passed over.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{
-    Architecture, Family, llama,
-    recipe::{FeedForward, Layer, Recipe},
-};
-use crate::{
-    checkpoint::LoadError,
-    nn::{Activation, NormKind},
-};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["starcoder2"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        checkpoint.rename_parts(&[(".c_fc.", ".up_proj."), (".c_proj.", ".down_proj.")]);
-        recipe(&checkpoint.config()?)
-    }),
-};
+pub(super) const FAMILY: Family = Family::decoder(&["starcoder2"], |checkpoint| {
+    checkpoint.rename_parts(&[(".c_fc.", ".up_proj."), (".c_proj.", ".down_proj.")]);
+    recipe(&checkpoint.config()?)
+});
 
 #[derive(Deserialize)]
 struct Config {
@@ -48,10 +36,7 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
         ..llama::Config::default()
     };
     let layer = Layer {
-        feed_forward: FeedForward::Plain {
-            activation: Activation::Gelu,
-            inner: llama.intermediate_size,
-        },
+        feed_forward: FeedForward::plain(Activation::Gelu, llama.intermediate_size),
         ..llama::layer(&llama)?
     };
     Ok(Recipe {

@@ -3,7 +3,7 @@
 use mlx_rs::{Array, fast};
 use serde::Deserialize;
 
-use super::cache::State;
+use super::{cache::State, keys::unsupported};
 use crate::{
     checkpoint::{LoadError, Scope},
     nn::{
@@ -15,11 +15,8 @@ use crate::{
 /// All that tells one such mixer from another.
 #[derive(Clone, Debug)]
 pub(super) struct Shape {
-    /// Width of the residual stream.
     pub(super) width: i32,
-    /// Heads of the recurrence.
     pub(super) heads: i32,
-    /// Dimensions of a head.
     pub(super) head_dim: i32,
     /// Groups of heads that read and write alike.
     pub(super) groups: i32,
@@ -58,7 +55,6 @@ pub(super) enum Gating {
     BeforeNormOfGroups(f32),
 }
 
-/// The mixer with its weights.
 pub(super) struct StateSpaceMixer {
     shape: Shape,
     input: Linear,
@@ -91,9 +87,10 @@ impl StateSpaceMixer {
     /// Takes every tensor below `scope` that `shape` asks for.
     pub(super) fn load(scope: &Scope<'_>, shape: &Shape) -> Result<Self, LoadError> {
         if shape.groups <= 0 || shape.heads % shape.groups != 0 {
-            return Err(LoadError::Unsupported {
-                what: format!("a recurrence of {} heads in {} groups", shape.heads, shape.groups),
-            });
+            return Err(unsupported(format!(
+                "a recurrence of {} heads in {} groups",
+                shape.heads, shape.groups
+            )));
         }
         let (inner, channels) = (shape.inner(), shape.channels());
         let norm = |eps| Norm::load(&scope.at("norm"), NormKind::Rms, inner, eps);

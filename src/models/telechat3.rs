@@ -2,26 +2,12 @@
 //!
 //! Reference: `mlx_lm.models.telechat3`.
 
-use serde::Deserialize;
+use super::prelude::*;
 
-use super::{Architecture, Family, llama};
-
-pub(super) const FAMILY: Family = Family {
-    model_types: &["telechat3"],
-    architecture: Architecture::Decoder(|checkpoint| {
-        let Config { tie_word_embeddings } = checkpoint.config()?;
-        llama::recipe(&llama::Config {
-            rope_traditional: false,
-            layer_types: None,
-            tie_word_embeddings,
-            ..checkpoint.config()?
-        })
-    }),
-};
-
-/// The key whose default differs from Llama's.
-#[derive(Deserialize)]
-struct Config {
-    #[serde(default)]
-    tie_word_embeddings: bool,
-}
+pub(super) const FAMILY: Family = Family::decoder(&["telechat3"], |checkpoint| {
+    llama::recipe(&llama::Config {
+        rope_traditional: false,
+        layer_types: None,
+        ..llama::untied(checkpoint)?
+    })
+});

@@ -5,17 +5,17 @@ use mlx_rs::{
     ops::{concatenate, indexing::TryIndexOp},
 };
 
-use super::{
-    config::{Config, Kind},
-    streams::AlternatingUpdates,
-};
+use super::{config::Config, streams::AlternatingUpdates};
 use crate::{
     checkpoint::{LoadError, Scope},
-    models::{cache::KeysValues, lending::LendingAttention, per_layer::PerLayerGate},
+    models::{
+        cache::KeysValues,
+        lending::{Kind, LendingAttention},
+        per_layer::PerLayerGate,
+    },
     nn::{self, Activation, Linear, Mask, Norm, NormKind, SparseGelu},
 };
 
-/// One block with its weights.
 pub(super) struct Block {
     updates: AlternatingUpdates,
     attention: LendingAttention,

@@ -5,7 +5,8 @@ use serde::Deserialize;
 use crate::{
     checkpoint::LoadError,
     models::{
-        lending::{Lending, Source},
+        keys::unsupported,
+        lending::{Kind, Lending, Source, concrete},
         per_layer::PerLayer,
         recipe::Reach,
     },
@@ -49,16 +50,6 @@ enum Widths {
     Each(Vec<i32>),
 }
 
-/// What a layer sees.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
-    /// A window.
-    SlidingAttention,
-    /// All that was read.
-    FullAttention,
-}
-
 impl Config {
     /// What each layer sees.
     pub(super) fn kinds(&self) -> Result<&[Kind], LoadError> {
@@ -70,11 +61,7 @@ impl Config {
 
     /// How many layers, from the first, have keys and values of their own.
     pub(super) fn concrete(&self) -> Result<usize, LoadError> {
-        let (shared, layers) = (self.num_kv_shared_layers, self.num_hidden_layers);
-        layers
-            .checked_sub(shared)
-            .filter(|concrete| *concrete > 0)
-            .ok_or_else(|| unsupported(format!("`num_kv_shared_layers` {shared} of {layers}")))
+        concrete(self.num_hidden_layers, self.num_kv_shared_layers)
     }
 
     /// Whether a layer has keys and values of its own.
@@ -84,10 +71,7 @@ impl Config {
 
     /// How far back a layer sees.
     pub(super) fn reach(&self, kind: Kind) -> Reach {
-        match kind {
-            Kind::SlidingAttention => Reach::Window(self.sliding_window),
-            Kind::FullAttention => Reach::Full,
-        }
+        kind.reach(self.sliding_window)
     }
 
     /// What token vectors are multiplied by.
@@ -149,8 +133,4 @@ impl Config {
             eps: self.rms_norm_eps,
         }
     }
-}
-
-fn unsupported(what: String) -> LoadError {
-    LoadError::Unsupported { what }
 }

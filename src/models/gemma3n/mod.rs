@@ -58,7 +58,6 @@ fn discard_unused(checkpoint: &Checkpoint<'_>, config: &Config) {
     });
 }
 
-/// A Gemma 3n with its weights.
 struct Gemma3n {
     vocabulary: u32,
     embedding: Embedding,

@@ -2,20 +2,19 @@
 
 use mlx_rs::Array;
 
-use super::{
-    config::{Config, Kind},
-    mixture::Mixture,
-};
+use super::{config::Config, mixture::Mixture};
 use crate::{
     checkpoint::{LoadError, Scope},
     models::{
-        cache::KeysValues, feed_forward::FeedForward, lending::LendingAttention,
-        per_layer::PerLayerGate, recipe,
+        cache::KeysValues,
+        feed_forward::FeedForward,
+        lending::{Kind, LendingAttention},
+        per_layer::PerLayerGate,
+        recipe,
     },
     nn::{self, Activation, Mask, Norm, NormKind},
 };
 
-/// One block with its weights.
 pub(super) struct Block {
     attention: LendingAttention,
     feed_forward: FeedForward,
@@ -40,10 +39,7 @@ impl Block {
         let (width, eps) = (config.hidden_size, config.rms_norm_eps);
         let norm = |name| Norm::load(&scope.at(name), NormKind::Rms, width, eps);
         let attention = config.attention(index, kind)?;
-        let feed_forward = recipe::FeedForward::Gated {
-            activation: Activation::GegluTanh,
-            inner: config.inner(index),
-        };
+        let feed_forward = recipe::FeedForward::gated(Activation::GegluTanh, config.inner(index));
         let scalar = scope.take_shaped("layer_scalar", &[1])?;
         scope.record(&scalar, 1);
         Ok(Self {

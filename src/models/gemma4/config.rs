@@ -7,7 +7,8 @@ use serde::Deserialize;
 use crate::{
     checkpoint::LoadError,
     models::{
-        lending::{Lending, Source},
+        keys::{keys, unsupported},
+        lending::{Kind, Lending, Source, concrete},
         per_layer::PerLayer,
         positions::{Scaling, scaling},
         recipe::Reach,
@@ -15,38 +16,36 @@ use crate::{
     nn::{Pairs, Rope, single},
 };
 
-/// The keys that this family reads.
-#[derive(Deserialize)]
-#[serde(default)]
-#[expect(clippy::struct_excessive_bools, reason = "so many keys are switches")]
-pub(super) struct Config {
-    pub(super) hidden_size: i32,
-    num_hidden_layers: usize,
-    intermediate_size: i32,
-    num_attention_heads: i32,
-    head_dim: i32,
-    global_head_dim: Option<i32>,
-    pub(super) rms_norm_eps: f32,
-    pub(super) vocab_size: i32,
-    vocab_size_per_layer_input: i32,
-    num_key_value_heads: i32,
-    num_global_key_value_heads: Option<i32>,
-    num_kv_shared_layers: usize,
-    hidden_size_per_layer_input: Option<i32>,
-    rope_traditional: bool,
-    rope_parameters: Option<BTreeMap<String, Scaling>>,
-    max_position_embeddings: i32,
-    sliding_window: i32,
-    sliding_window_pattern: usize,
-    attention_k_eq_v: bool,
-    pub(super) final_logit_softcapping: Option<f32>,
-    use_double_wide_mlp: bool,
-    layer_types: Option<Vec<Kind>>,
-    enable_moe_block: bool,
-    num_experts: Option<i32>,
-    top_k_experts: Option<i32>,
-    moe_intermediate_size: Option<i32>,
-    pub(super) tie_word_embeddings: bool,
+keys! {
+    pub(super) struct Config {
+        pub(super) hidden_size: i32 = 1536,
+        num_hidden_layers: usize = 35,
+        intermediate_size: i32 = 6144,
+        num_attention_heads: i32 = 8,
+        head_dim: i32 = 256,
+        global_head_dim: Option<i32> = Some(512),
+        pub(super) rms_norm_eps: f32 = 1e-6,
+        pub(super) vocab_size: i32 = 262_144,
+        vocab_size_per_layer_input: i32 = 262_144,
+        num_key_value_heads: i32 = 1,
+        num_global_key_value_heads: Option<i32> = None,
+        num_kv_shared_layers: usize = 20,
+        hidden_size_per_layer_input: Option<i32> = Some(256),
+        rope_traditional: bool = false,
+        rope_parameters: Option<BTreeMap<String, Scaling>> = None,
+        max_position_embeddings: i32 = 131_072,
+        sliding_window: i32 = 512,
+        sliding_window_pattern: usize = 5,
+        attention_k_eq_v: bool = false,
+        pub(super) final_logit_softcapping: Option<f32> = Some(30.0),
+        use_double_wide_mlp: bool = true,
+        layer_types: Option<Vec<Kind>> = None,
+        enable_moe_block: bool = false,
+        num_experts: Option<i32> = None,
+        top_k_experts: Option<i32> = None,
+        moe_intermediate_size: Option<i32> = None,
+        pub(super) tie_word_embeddings: bool = true,
+    }
 }
 
 /// The experts of a block.
@@ -58,59 +57,6 @@ pub(super) struct ExpertSizes {
     pub(super) chosen: i32,
     /// Width between the projections of each.
     pub(super) inner: i32,
-}
-
-/// What a layer sees.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
-    /// A window.
-    SlidingAttention,
-    /// All that was read.
-    FullAttention,
-}
-
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::SlidingAttention => "sliding_attention",
-            Self::FullAttention => "full_attention",
-        }
-    }
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            hidden_size: 1536,
-            num_hidden_layers: 35,
-            intermediate_size: 6144,
-            num_attention_heads: 8,
-            head_dim: 256,
-            global_head_dim: Some(512),
-            rms_norm_eps: 1e-6,
-            vocab_size: 262_144,
-            vocab_size_per_layer_input: 262_144,
-            num_key_value_heads: 1,
-            num_global_key_value_heads: None,
-            num_kv_shared_layers: 20,
-            hidden_size_per_layer_input: Some(256),
-            rope_traditional: false,
-            rope_parameters: None,
-            max_position_embeddings: 131_072,
-            sliding_window: 512,
-            sliding_window_pattern: 5,
-            attention_k_eq_v: false,
-            final_logit_softcapping: Some(30.0),
-            use_double_wide_mlp: true,
-            layer_types: None,
-            enable_moe_block: false,
-            num_experts: None,
-            top_k_experts: None,
-            moe_intermediate_size: None,
-            tie_word_embeddings: true,
-        }
-    }
 }
 
 impl Config {
@@ -137,21 +83,12 @@ impl Config {
 
     /// How many layers, from the first, have keys and values of their own.
     pub(super) fn concrete(&self) -> Result<usize, LoadError> {
-        let shared = self.num_kv_shared_layers;
-        self.num_hidden_layers.checked_sub(shared).filter(|concrete| *concrete > 0).ok_or_else(
-            || {
-                let layers = self.num_hidden_layers;
-                unsupported(format!("`num_kv_shared_layers` {shared} of {layers}"))
-            },
-        )
+        concrete(self.num_hidden_layers, self.num_kv_shared_layers)
     }
 
     /// How far back a layer sees.
     pub(super) fn reach(&self, kind: Kind) -> Reach {
-        match kind {
-            Kind::SlidingAttention => Reach::Window(self.sliding_window),
-            Kind::FullAttention => Reach::Full,
-        }
+        kind.reach(self.sliding_window)
     }
 
     /// What token vectors are multiplied by.
@@ -257,8 +194,4 @@ fn default_rope(kind: Kind) -> Scaling {
     scaling.rope_type = Some(rope_type.to_owned());
     scaling.partial_rotary_factor = Some(share);
     scaling
-}
-
-fn unsupported(what: String) -> LoadError {
-    LoadError::Unsupported { what }
 }

@@ -69,7 +69,6 @@ fn split(checkpoint: &Checkpoint<'_>, experts: &str) -> Result<(), LoadError> {
     checkpoint.split(&fused, 1, &[part("gate_proj"), part("up_proj")])
 }
 
-/// The layer that a tensor belongs to.
 fn layer(name: &str) -> Option<usize> {
     let (_, rest) = name.split_once("layers.")?;
     rest.split('.').next()?.parse().ok()

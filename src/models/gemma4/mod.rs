@@ -52,7 +52,6 @@ fn load(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<Box<dyn Model>, 
     Ok(Box::new(Gemma4::load(checkpoint, config)?))
 }
 
-/// A Gemma 4 with its weights.
 struct Gemma4 {
     vocabulary: u32,
     embedding: Embedding,

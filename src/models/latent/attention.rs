@@ -18,7 +18,6 @@ use crate::{
     },
 };
 
-/// Latent attention with its weights.
 pub(in crate::models) struct LatentAttention {
     queries: Queries,
     compress: Linear,
@@ -84,6 +83,11 @@ impl LatentAttention {
             plain_dim: recipe.plain_dim,
             scale: recipe.scale,
         })
+    }
+
+    /// Whether it adds its mask itself: with short vectors the reference never leaves it to the kernel.
+    pub(in crate::models) fn spells_masks_out(&self) -> bool {
+        matches!(self.growth, Growth::Absorbed { .. })
     }
 
     /// Mixes `x` (`[batch, n, width]`) with what `cache` holds and leaves the new tokens' part there.

@@ -6,26 +6,22 @@ mod absorb;
 mod attention;
 
 pub(super) use absorb::absorb;
-
-use mlx_rs::Array;
+pub(super) use attention::LatentAttention;
 
 use super::{
-    Cache, Model,
-    cache::KeysValues,
+    Model,
     feed_forward::FeedForward,
-    recipe::{self, Reach},
+    hybrid::{Factor, Frame, Hybrid, Mixer},
+    recipe,
 };
 use crate::{
-    checkpoint::{Checkpoint, LoadError, Scope},
-    nn::{self, Embedding, Linear, Mask, Norm, NormKind, Rope},
+    checkpoint::{Checkpoint, LoadError},
+    nn::Rope,
 };
-use attention::LatentAttention;
 
 /// All that tells one decoder with latent attention from another.
 pub(super) struct Recipe {
-    /// How many tokens it knows.
     pub(super) vocabulary: i32,
-    /// Width of the residual stream.
     pub(super) width: i32,
     /// What token vectors are multiplied by, if by anything.
     pub(super) embedding_scale: Option<f32>,
@@ -35,28 +31,22 @@ pub(super) struct Recipe {
     pub(super) feed_forward: Vec<recipe::FeedForward>,
     /// What each half is multiplied by before it is added to the residual stream, if by anything.
     pub(super) residual_scale: Option<f32>,
-    /// Added to the mean square before its root is taken.
     pub(super) eps: f32,
-    /// What scores the last block's output.
     pub(super) head: Head,
 }
 
 /// Latent attention.
 #[derive(Clone)]
 pub(super) struct Latent {
-    /// Heads, of queries, keys and values alike.
     pub(super) heads: i32,
     /// Width of the vector that queries grow from; none where they grow from the residual stream.
     pub(super) query_rank: Option<i32>,
-    /// Width of the vector that keys and values grow from.
     pub(super) rank: i32,
     /// Dimensions of a head's queries and keys that know no position.
     pub(super) plain_dim: i32,
-    /// Dimensions of a head's values.
     pub(super) value_dim: i32,
     /// How positions are encoded, in further dimensions that all heads' keys share.
     pub(super) rope: Rope,
-    /// Added to the mean square before its root is taken, in the norms between projections.
     pub(super) eps: f32,
     /// What scores are multiplied by.
     pub(super) scale: f32,
@@ -84,122 +74,36 @@ pub(super) enum Head {
     Divided(f32),
 }
 
-/// A recipe with its weights.
-pub(super) struct LatentDecoder {
-    vocabulary: u32,
-    embedding: Embedding,
-    embedding_scale: Option<f32>,
-    form: Form,
-    blocks: Vec<Block>,
-    norm: Norm,
-    head: Option<Linear>,
-    head_divisor: Option<f32>,
-}
+impl Recipe {
+    /// The model, with every tensor that the recipe asks for.
+    pub(super) fn load(&self, checkpoint: &Checkpoint<'_>) -> Result<Box<dyn Model>, LoadError> {
+        let frame = self.frame();
+        let mut halves = Vec::new();
+        for (index, feed_forward) in self.feed_forward.iter().enumerate() {
+            let scope = checkpoint.root().at("model.layers").at(index);
+            let attention =
+                LatentAttention::load(&scope.at("self_attn"), self.width, &self.attention)?;
+            halves.push(frame.half(&scope.at("input_layernorm"), Mixer::Latent(attention))?);
+            let fed = FeedForward::load(&scope.at("mlp"), self.width, feed_forward)?;
+            let norm = scope.at("post_attention_layernorm");
+            halves.push(frame.half(&norm, Mixer::FeedForward(fed))?);
+        }
+        for half in &mut halves {
+            half.factor = self.residual_scale.map_or(Factor::One, Factor::Times);
+        }
+        Ok(Box::new(Hybrid::load(&frame, halves, checkpoint)?))
+    }
 
-impl LatentDecoder {
-    /// Takes every tensor that `recipe` asks for.
-    pub(super) fn load(recipe: &Recipe, checkpoint: &Checkpoint<'_>) -> Result<Self, LoadError> {
-        let (root, model) = (checkpoint.root(), checkpoint.root().at("model"));
-        let layers = model.at("layers");
-        let blocks = recipe.feed_forward.iter().enumerate();
-        let (vocabulary, width) = (recipe.vocabulary, recipe.width);
-        let head = || Linear::load(&root.at("lm_head"), vocabulary, width);
-        let (head, head_divisor) = match recipe.head {
-            Head::Tied => (None, None),
-            Head::Separate => (Some(head()?), None),
-            Head::Divided(divisor) => (Some(head()?), Some(divisor)),
+    fn frame(&self) -> Frame {
+        let (head, stream) = match self.head {
+            Head::Tied => (recipe::Head::Tied, Factor::One),
+            Head::Separate => (recipe::Head::Separate, Factor::One),
+            Head::Divided(divisor) => (recipe::Head::Separate, Factor::Over(divisor)),
         };
-        Ok(Self {
-            vocabulary: u32::try_from(vocabulary).unwrap_or(0),
-            embedding: Embedding::load(&model.at("embed_tokens"), vocabulary, width)?,
-            embedding_scale: recipe.embedding_scale,
-            form: recipe.attention.form,
-            blocks: blocks
-                .map(|(index, feed_forward)| Block::load(&layers.at(index), recipe, feed_forward))
-                .collect::<Result<_, _>>()?,
-            norm: Norm::load(&model.at("norm"), NormKind::Rms, width, recipe.eps)?,
-            head,
-            head_divisor,
-        })
-    }
-
-    /// The mask of a forward pass of `n` tokens. With short vectors the reference never leaves it to the kernel.
-    fn mask(&self, cache: &KeysValues, n: i32) -> nn::Result<Mask> {
-        match self.form {
-            Form::Absorbed => cache.mask(n)?.spelled_out(n, cache.offset() + n),
-            Form::Expanded => cache.mask(n),
+        Frame {
+            tokens: self.embedding_scale.map_or(Factor::One, Factor::Times),
+            stream,
+            ..Frame::new(self.vocabulary, self.width, self.eps, head)
         }
-    }
-}
-
-impl Model for LatentDecoder {
-    fn new_cache(&self) -> Cache {
-        Cache::new(self.blocks.iter().map(|_| Reach::Full))
-    }
-
-    fn forward(&self, tokens: &Array, cache: &mut Cache) -> nn::Result<Array> {
-        let mut x = scaled(self.embedding.forward(tokens)?, self.embedding_scale)?;
-        let caches = cache.layers_mut();
-        let mask = match caches.first_mut() {
-            Some(first) => self.mask(first.keys_values()?, tokens.dim(1))?,
-            None => Mask::All,
-        };
-        for (block, cache) in self.blocks.iter().zip(caches) {
-            x = block.forward(&x, &mask, cache.keys_values()?)?;
-        }
-        let x = self.norm.forward(&x)?;
-        match (&self.head, self.head_divisor) {
-            (None, _) => self.embedding.as_head(&x),
-            (Some(head), None) => head.forward(&x),
-            (Some(head), Some(divisor)) => head.forward(&x.divide(nn::scalar(divisor, &x))?),
-        }
-    }
-
-    fn vocabulary(&self) -> u32 {
-        self.vocabulary
-    }
-}
-
-/// One block with its weights.
-struct Block {
-    attention: LatentAttention,
-    feed_forward: FeedForward,
-    before_attention: Norm,
-    before_feed_forward: Norm,
-    residual_scale: Option<f32>,
-}
-
-impl Block {
-    fn load(
-        scope: &Scope<'_>,
-        recipe: &Recipe,
-        feed_forward: &recipe::FeedForward,
-    ) -> Result<Self, LoadError> {
-        let norm = |name| Norm::load(&scope.at(name), NormKind::Rms, recipe.width, recipe.eps);
-        let attention = scope.at("self_attn");
-        Ok(Self {
-            attention: LatentAttention::load(&attention, recipe.width, &recipe.attention)?,
-            feed_forward: FeedForward::load(&scope.at("mlp"), recipe.width, feed_forward)?,
-            before_attention: norm("input_layernorm")?,
-            before_feed_forward: norm("post_attention_layernorm")?,
-            residual_scale: recipe.residual_scale,
-        })
-    }
-
-    fn forward(&self, x: &Array, mask: &Mask, cache: &mut KeysValues) -> nn::Result<Array> {
-        let normed = self.before_attention.forward(x)?;
-        let attended = self.attention.forward(&normed, mask, cache)?;
-        let x = x.add(scaled(attended, self.residual_scale)?)?;
-        let normed = self.before_feed_forward.forward(&x)?;
-        let fed = self.feed_forward.forward(&normed)?;
-        Ok(x.add(scaled(fed, self.residual_scale)?)?)
-    }
-}
-
-/// `x`, multiplied where there is something to multiply by.
-fn scaled(x: Array, scale: Option<f32>) -> nn::Result<Array> {
-    match scale {
-        None => Ok(x),
-        Some(scale) => Ok(x.multiply(nn::scalar(scale, &x))?),
     }
 }

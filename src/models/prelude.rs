@@ -1,0 +1,19 @@
+//! What nearly every family names.
+
+pub(super) use serde::Deserialize;
+
+pub(super) use super::{
+    Family,
+    keys::{keys, unsupported},
+    llama, mixtral, mixture, positions,
+    recipe::{
+        Attention, Choice, EmbeddingScale, ExpertScores, ExpertWeights, FeedForward, Fusion,
+        Groups, Head, Kernel, Layer, Mixture, Places, Precision, Projections, QkNorm, QueryGrowth,
+        Reach, Recipe, Residual, Router, Scores, Shared, Weighted, Wiring,
+    },
+    wrapper,
+};
+pub(super) use crate::{
+    checkpoint::{Checkpoint, LoadError},
+    nn::{Activation, NormKind, Pairs, Rope, RopeScaling, single},
+};
