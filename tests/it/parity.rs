@@ -69,7 +69,11 @@ pub(crate) fn try_load(
 ) -> Result<Box<dyn Model>, LoadError> {
     let folder = tempfile::tempdir().unwrap();
     weights::write(fixture, variant, folder.path(), tweak);
-    let location = Location::find(folder.path().to_str().unwrap(), None).unwrap();
+    open(folder.path())
+}
+
+fn open(folder: &Path) -> Result<Box<dyn Model>, LoadError> {
+    let location = Location::find(folder.to_str().unwrap(), None).unwrap();
     let description = Description::read(location)?;
     let checkpoint = Checkpoint::open(&description, LoadOptions::default())?;
     let (model, parameters) = models::load(checkpoint)?;
@@ -121,12 +125,12 @@ pub(crate) fn gap(ours: &Array, theirs: &Array) -> f32 {
     largest(ours.subtract(&theirs).unwrap()) / largest(theirs)
 }
 
-/// 64 greedy tokens after the longest prompt.
-fn greedy(model: &dyn Model) -> Vec<u32> {
+/// Greedy tokens after a prompt of `length`.
+fn greedy(model: &dyn Model, length: u32, count: u32) -> Vec<u32> {
     let sampling = Sampling::default();
     let request = Request {
-        prompt: &prompt(LENGTHS[4], model.vocabulary()),
-        max_tokens: 64,
+        prompt: &prompt(length, model.vocabulary()),
+        max_tokens: count,
         stop: &BTreeSet::new(),
         sampling: &sampling,
         prefill_chunk: CHUNK,
@@ -153,7 +157,7 @@ fn compare(
 ) -> (String, bool) {
     let of = |what: &str| &expected[&format!("{}.{what}", variant.name)];
     let gap = gap(&scores(model), of("scores"));
-    let (ours, theirs) = (greedy(model), of("ids").try_as_slice::<u32>().unwrap());
+    let (ours, theirs) = (greedy(model, LENGTHS[4], 64), of("ids").try_as_slice::<u32>().unwrap());
     let split = ours.iter().zip(theirs).position(|(ours, theirs)| ours != theirs);
     let top = split.map(|at| of("gaps").try_as_slice::<f32>().unwrap()[at]);
     let is_near = variant.name != "float32" || gap <= TOLERANCE;
@@ -185,6 +189,49 @@ fn scores_and_tokens_equal_the_reference() {
         }
     }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// How far a checkpoint in the layout of Hugging Face's own files goes astray, and whether its greedy tokens differ.
+fn hugging_face(fixture: &Path, rename: fn(&str) -> String) -> (f32, bool) {
+    let folder = tempfile::tempdir().unwrap();
+    weights::write_hugging_face(fixture, folder.path(), rename);
+    let model = open(folder.path()).unwrap();
+    let expected = Array::load_safetensors(fixture.join("expected-hf.safetensors")).unwrap();
+    let mut cache = model.new_cache();
+    let tokens = prompt(10, model.vocabulary());
+    let rows = [&tokens[..9], &tokens[9..]].map(|part| read(model.as_ref(), part, &mut cache));
+    let ours = mlx_rs::ops::stack(&rows, 0).unwrap();
+    let ids = expected["ids"].try_as_slice::<u32>().unwrap();
+    (gap(&ours, &expected["scores"]), greedy(model.as_ref(), 9, 8) == ids)
+}
+
+#[test]
+fn layouts_of_hugging_face_equal_the_reference() {
+    let mut wrong = Vec::new();
+    for fixture in fixtures().iter().filter(|path| path.join("tensors-hf.txt").exists()) {
+        let name = fixture.file_name().unwrap().to_str().unwrap();
+        let (gap, is_same) = hugging_face(fixture, str::to_owned);
+        let ids = if is_same { "equal" } else { "differ" };
+        let line = format!("{name:<24} {:<14} {gap:.1e}  ids {ids}", "hf");
+        println!("{line}");
+        let is_right = gap <= TOLERANCE && is_same;
+        wrong.extend((!is_right).then_some(line));
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// A control: two experts, and two parts of an expert, that changed places.
+#[test]
+fn swapped_parts_of_a_layout_are_noticed() {
+    fn swap(name: &str, one: &str, other: &str) -> String {
+        let swapped = name.replace(one, ".X.").replace(other, one);
+        swapped.replace(".X.", other)
+    }
+    let experts = |name: &str| swap(name, ".experts.0.", ".experts.1.");
+    let (gap, _) = hugging_face(&fixture("qwen3_moe"), experts);
+    assert!(gap > 100.0 * TOLERANCE, "{gap:e}");
+    let (gap, _) = hugging_face(&fixture("mixtral"), |name| swap(name, ".w1.", ".w3."));
+    assert!(gap > 100.0 * TOLERANCE, "{gap:e}");
 }
 
 /// How far the scores of a fixture go astray when something is wrong with it.

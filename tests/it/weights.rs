@@ -138,3 +138,18 @@ pub(crate) fn write(fixture: &Path, variant: Variant, folder: &Path, tweak: Twea
     (tweak.config)(&mut config);
     fs::write(folder.join("config.json"), config.to_string()).unwrap();
 }
+
+/// Writes the checkpoint of a parity fixture in the layout of Hugging Face's own files to `folder`.
+pub(crate) fn write_hugging_face(fixture: &Path, folder: &Path, rename: fn(&str) -> String) {
+    let list = fs::read_to_string(fixture.join("tensors-hf.txt")).unwrap();
+    let tensor = |line: &str| {
+        let mut words = line.split(' ');
+        let name = words.next().unwrap();
+        let shape: Vec<i32> = words.map(|word| word.parse().unwrap()).collect();
+        (rename(name), numbers(name, &shape))
+    };
+    let tensors: Vec<(String, Array)> = list.lines().map(tensor).collect();
+    let tensors = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    Array::save_safetensors(tensors, None, folder.join("model.safetensors")).unwrap();
+    fs::copy(fixture.join("config.json"), folder.join("config.json")).unwrap();
+}

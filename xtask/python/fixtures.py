@@ -23,6 +23,8 @@ from mlx_lm.models.cache import make_prompt_cache
 from mlx_lm.models.switch_layers import SwitchLinear
 from mlx_lm.utils import _get_classes, load_model
 
+from layouts import HUGGING_FACE
+
 # Prompt lengths: one token, two, a chunk, one more, past a window of 8, and up to where a cache grows a step.
 LENGTHS = [1, 2, 8, 9, 20]
 CHUNK = 8
@@ -255,6 +257,32 @@ def tiny(folder, names):
         (target / "tensors.txt").write_text("\n".join(lines) + "\n")
         size = (target / "expected.safetensors").stat().st_size
         print(target.name, len(tensors), "tensors", size, "bytes")
+        if target.name in HUGGING_FACE:
+            hugging_face(target, config, {name: shape for name, shape, _ in tensors})
+
+
+def hugging_face(target, config, tensors):
+    """Records what mlx-lm says of the same model in the layout of Hugging Face's own files."""
+    for step in HUGGING_FACE[target.name]:
+        tensors = step(tensors)
+    with tempfile.TemporaryDirectory() as temporary:
+        temporary = pathlib.Path(temporary)
+        (temporary / "config.json").write_text(json.dumps(config))
+        made = {name: weights(name, shape) for name, shape in tensors.items()}
+        mx.save_safetensors(str(temporary / "model.safetensors"), made)
+        model, _ = load_model(temporary)
+    vocabulary = config.get("vocab_size") or config["text_config"]["vocab_size"]
+    cache = make_prompt_cache(model)
+    scores = [
+        model(mx.array([tokens]), cache=cache)[0, -1]
+        for tokens in (prompt(9, vocabulary), prompt(10, vocabulary)[9:])
+    ]
+    steps = generate_step(mx.array(prompt(9, vocabulary)), model, max_tokens=8)
+    ids = [int(token) for (token, _), _ in zip(steps, range(8))]
+    recorded = {"scores": mx.stack(scores), "ids": mx.array(ids, dtype=mx.uint32)}
+    mx.save_safetensors(str(target / "expected-hf.safetensors"), recorded)
+    lines = [" ".join([name, *map(str, shape)]) for name, shape in sorted(tensors.items())]
+    (target / "tensors-hf.txt").write_text("\n".join(lines) + "\n")
 
 
 QUESTIONS = [
