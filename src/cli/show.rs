@@ -3,16 +3,17 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{Exit, printer::Printer};
+use super::{Exit, downloads, printer::Printer};
 use crate::{
-    checkpoint::{Description, LoadError, Location, locate::LocateError},
+    checkpoint::{Description, LoadError, Location},
     footprint::{CacheKind, Footprint, Prediction, Weights},
+    hub::Network,
 };
 
 /// Which model is shown, and how.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Arguments {
-    /// A model folder, a GGUF file, or the id of a cached hub model
+    /// A model folder, a GGUF file, or the id of a hub model
     model: String,
     /// A branch, tag or commit of a hub model
     #[arg(long)]
@@ -39,10 +40,15 @@ struct Shown {
 }
 
 /// Shows what the headers of a model tell.
-pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
-    let location = match Location::find(&arguments.model, arguments.revision.as_deref()) {
+pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) -> Exit {
+    let location = match downloads::locate(
+        &arguments.model,
+        arguments.revision.as_deref(),
+        printer,
+        network,
+    ) {
         Ok(location) => location,
-        Err(error) => return unfound(&error, printer),
+        Err(exit) => return exit,
     };
     let shown = match read(location, arguments.context) {
         Ok(shown) => shown,
@@ -57,11 +63,6 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
         printer.data(&text(&shown));
     }
     Exit::Ok
-}
-
-fn unfound(error: &LocateError, printer: &Printer) -> Exit {
-    printer.failure(error, error.hint().as_deref());
-    Exit::No
 }
 
 fn read(location: Location, context: Option<u64>) -> Result<Shown, LoadError> {

@@ -12,6 +12,8 @@ use serde_json::Value;
 
 use super::reference::is_inside;
 
+/// The list of shards.
+const INDEX: &str = "model.safetensors.index.json";
 /// The longest header that safetensors allows, in bytes.
 const LONGEST_HEADER: u64 = 100_000_000;
 /// Bytes that a configuration or an index may have.
@@ -37,10 +39,24 @@ pub fn check(folder: &Path) -> Result<(), String> {
     if names.contains("tokenizer_config.json") && !has_tokenizer(&names) {
         return Err("`tokenizer.json` is missing".to_owned());
     }
-    let shards = if names.contains("model.safetensors.index.json") {
+    if !names.contains(INDEX) {
+        loose(&names)?;
+    }
+    check_shards(folder)
+}
+
+/// What is wrong with the weights of the snapshot at `folder`: with each shard that the index names, or without one with
+/// each file of weights.
+///
+/// # Errors
+///
+/// The first flaw, for people.
+pub fn check_shards(folder: &Path) -> Result<(), String> {
+    let names = names(folder);
+    let shards = if names.contains(INDEX) {
         indexed(folder)?
     } else {
-        loose(&names)?
+        names.into_iter().filter(|name| is_weights(name)).collect()
     };
     shards.iter().try_for_each(|name| check_weights(&folder.join(name), name))
 }
@@ -104,7 +120,7 @@ fn has_tokenizer(names: &BTreeSet<String>) -> bool {
 
 /// The shards that the index names.
 fn indexed(folder: &Path) -> Result<BTreeSet<String>, String> {
-    let index = json(&folder.join("model.safetensors.index.json"))?;
+    let index = json(&folder.join(INDEX))?;
     let map = index.get("weight_map").and_then(Value::as_object);
     let map = map.ok_or("`model.safetensors.index.json` has no `weight_map`")?;
     let shards: Option<BTreeSet<_>> =
@@ -117,18 +133,20 @@ fn indexed(folder: &Path) -> Result<BTreeSet<String>, String> {
     }
 }
 
-/// The weights of a folder without an index.
-fn loose(names: &BTreeSet<String>) -> Result<BTreeSet<String>, String> {
-    let endings = [".safetensors", ".bin", ".gguf"];
-    let is_weights = |name: &&String| endings.iter().any(|ending| name.ends_with(ending));
-    let weights: BTreeSet<_> = names.iter().filter(is_weights).cloned().collect();
-    if weights.is_empty() {
+/// Refuses a folder without an index that needs one.
+fn loose(names: &BTreeSet<String>) -> Result<(), String> {
+    let mut weights = names.iter().filter(|name| is_weights(name)).peekable();
+    if weights.peek().is_none() {
         return Err("there are no weights".to_owned());
     }
-    match weights.iter().find(|name| is_part(name)) {
+    match weights.find(|name| is_part(name)) {
         Some(part) => Err(format!("`{part}` is one of several, and there is no index")),
-        None => Ok(weights),
+        None => Ok(()),
     }
+}
+
+fn is_weights(name: &str) -> bool {
+    [".safetensors", ".bin", ".gguf"].iter().any(|ending| name.ends_with(ending))
 }
 
 /// Whether a name reads `model-00001-of-00002.safetensors`.

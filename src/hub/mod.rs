@@ -77,25 +77,31 @@ pub struct Preview {
     pub available: Option<u64>,
 }
 
-/// The model in the cache; nothing where it is not, or not whole. Nobody is asked.
-///
-/// # Errors
-///
-/// When there can be no cache.
-pub fn cached(model: &Reference) -> Result<Option<Provided>, HubError> {
+/// What the cache has of a model.
+struct Cached {
+    provided: Provided,
+    /// What is wrong with it.
+    flaw: Option<String>,
+}
+
+/// What the cache has of `model`; nobody is asked.
+fn cached(model: &Reference) -> Result<Option<Cached>, HubError> {
     let cache = cache::folder().ok_or(HubError::NoCacheFolder)?;
     let found = Repository::new(&cache, &model.id).find(model.revision.as_deref());
-    let Some((snapshot, commit)) = found else {
-        return Ok(None);
-    };
-    let path = path_in(&snapshot, model);
-    let is_whole = check(&path, model).is_ok();
-    Ok(is_whole.then_some(Provided { commit, path, fetched: None }))
+    let found = found.map(|(snapshot, commit)| (path_in(&snapshot, model), commit));
+    Ok(found.filter(|(path, _)| path.exists()).map(|(path, commit)| {
+        let flaw = match &model.file {
+            Some(file) => integrity::check_weights(&path, file).err(),
+            None => integrity::check(&path).err(),
+        };
+        Cached { provided: Provided { commit, path, fetched: None }, flaw }
+    }))
 }
 
 /// The model, from the cache where it is whole, else from the hub.
 ///
-/// A model in the cache is taken as it is: whether its branch has moved on is not asked.
+/// A whole model in the cache is taken as it is: whether its branch has moved on is not asked. Without the network, so is
+/// one with flaws.
 ///
 /// # Errors
 ///
@@ -106,8 +112,9 @@ pub fn provide(
     watch: &dyn Watch,
 ) -> Result<Provided, HubError> {
     match (cached(model)?, network) {
-        (Some(provided), _) => Ok(provided),
-        (None, Network::Allowed) => pull(model, watch),
+        (Some(Cached { provided, .. }), Network::Forbidden)
+        | (Some(Cached { provided, flaw: None }), Network::Allowed) => Ok(provided),
+        (None | Some(_), Network::Allowed) => pull(model, watch),
         (None, Network::Forbidden) => {
             Err(HubError::NotCached { model: model.to_string(), near: cache::near(&model.id) })
         }
@@ -127,7 +134,11 @@ pub fn pull(model: &Reference, watch: &dyn Watch) -> Result<Provided, HubError> 
         watch.planned(download.files.iter().map(|file| file.size).sum(), missing);
         let bytes = download.run()?;
         let path = path_in(&download.repository.snapshot(download.commit), model);
-        check(&path, model).map_err(|reason| HubError::Damaged { id: model.id.clone(), reason })?;
+        let checked = match &model.file {
+            Some(file) => integrity::check_weights(&path, file),
+            None => integrity::check_shards(&path),
+        };
+        checked.map_err(|reason| HubError::Damaged { id: model.id.clone(), reason })?;
         let fetched = Fetched { bytes, time: began.elapsed() };
         let fetched = (bytes > 0).then_some(fetched);
         Ok(Provided { commit: download.commit.to_owned(), path, fetched })
@@ -174,11 +185,4 @@ fn with_download<T>(
 
 fn path_in(snapshot: &Path, model: &Reference) -> PathBuf {
     model.file.as_ref().map_or_else(|| snapshot.to_owned(), |file| snapshot.join(file))
-}
-
-fn check(path: &Path, model: &Reference) -> Result<(), String> {
-    match &model.file {
-        Some(file) => integrity::check_weights(path, file),
-        None => integrity::check(path),
-    }
 }

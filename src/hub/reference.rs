@@ -89,18 +89,18 @@ pub fn is_id(text: &str) -> bool {
 }
 
 /// Whether `text` can be a branch, tag or commit: it becomes a part of paths and addresses.
-pub fn is_revision(text: &str) -> bool {
+pub(super) fn is_revision(text: &str) -> bool {
     let is_known = |c: char| c.is_ascii_alphanumeric() || "-_./+".contains(c);
     text.chars().all(is_known) && is_inside(text)
 }
 
 /// Whether `text` is a full commit, which never changes its meaning.
-pub fn is_commit(text: &str) -> bool {
+pub(super) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Whether the relative path `text` stays inside of the folder that it starts from, on every system.
-pub fn is_inside(text: &str) -> bool {
+pub(super) fn is_inside(text: &str) -> bool {
     let is_plain = |part: &str| {
         !part.is_empty()
             && part != "."

@@ -2,16 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::hub::Reference;
+
 /// Where a model comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A model of the hub.
-    Hub {
-        /// Its id, such as `mlx-community/Qwen3-0.6B-4bit`.
-        id: String,
-        /// A branch, tag or commit; the default branch where absent.
-        revision: Option<String>,
-    },
+    Hub(Reference),
     /// A folder or a file; it need not exist.
     Path(PathBuf),
 }
@@ -21,33 +18,16 @@ impl Source {
     ///
     /// A name without an organization is one of `mlx-community`.
     pub fn from_argument(argument: &str) -> Self {
-        let community = format!("mlx-community/{argument}");
-        let id = [argument, &community].into_iter().find(|id| Self::is_id(id));
-        match id {
-            Some(id) if !Path::new(argument).exists() => {
-                Self::Hub { id: id.to_owned(), revision: None }
-            }
+        match Reference::parse(argument) {
+            Some(model) if !Path::new(argument).exists() => Self::Hub(model),
             _ => Self::Path(PathBuf::from(argument)),
         }
-    }
-
-    /// Whether `text` can be the id of a hub model, an organization and a name.
-    pub fn is_id(text: &str) -> bool {
-        let is_part = |part: &str| {
-            !part.is_empty()
-                && !part.starts_with(['.', '-'])
-                && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-        };
-        let is_file = Path::new(text)
-            .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
-        text.split('/').count() == 2 && text.split('/').all(is_part) && !is_file
     }
 
     /// What the model is called in reports and tables: its id or base name, never a path.
     pub fn label(&self) -> String {
         match self {
-            Self::Hub { id, .. } => id.clone(),
+            Self::Hub(model) => model.label(),
             Self::Path(path) => {
                 let named = path.file_name().is_some();
                 // `.` and `..` have a name only once they are resolved.
@@ -64,7 +44,7 @@ impl Source {
     /// How the child process is told; a path always begins with `/` or `.`, which no id does.
     pub fn to_argument(&self) -> String {
         match self {
-            Self::Hub { id, .. } => id.clone(),
+            Self::Hub(model) => model.label(),
             Self::Path(path)
                 if path.is_absolute() || path.starts_with(".") || path.starts_with("..") =>
             {
@@ -77,7 +57,7 @@ impl Source {
     /// The revision that is wanted of a hub model.
     pub fn revision(&self) -> Option<&str> {
         match self {
-            Self::Hub { revision, .. } => revision.as_deref(),
+            Self::Hub(model) => model.revision.as_deref(),
             Self::Path(_) => None,
         }
     }
@@ -94,8 +74,7 @@ mod tests {
 
     #[track_caller]
     fn hub(argument: &str, id: &str) {
-        let id = id.to_owned();
-        assert_eq!(Source::from_argument(argument), Source::Hub { id, revision: None });
+        assert_eq!(Source::from_argument(argument), Source::Hub(Reference::new(id)));
     }
 
     #[test]

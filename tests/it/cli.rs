@@ -280,6 +280,6 @@ fn our_own_manifest_begins_with_the_demo() {
     let demo = demo.plan().unwrap().models;
     assert_eq!(demo, all[..1]);
     assert_eq!(demo[0].label, "SmolLM2-135M-Instruct.Q4_1.gguf");
-    let is_hub = |model: &_| matches!(model, Source::Hub { .. });
+    let is_hub = |model: &_| matches!(model, Source::Hub(_));
     assert!(all[1..].iter().all(|model| is_hub(&model.source)));
 }
