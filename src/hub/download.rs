@@ -148,8 +148,12 @@ impl Transfer<'_> {
                 Ok(()) if partial.have() > before => failures = 0,
                 // The answer was whole and had nothing for us: the file is shorter than was promised.
                 Ok(()) => return Ok(()),
+                // What moves on may go on at once.
+                Err(Setback::Passing { pause: None, .. }) if partial.have() > before => {
+                    failures = 0
+                }
                 Err(setback) => {
-                    failures = if partial.have() > before { 1 } else { failures + 1 };
+                    failures += 1;
                     pause(setback, failures, self.all.watch)?;
                 }
             }
