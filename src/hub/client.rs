@@ -3,45 +3,27 @@
 //! `hf_hub` is asked for the commit of a revision. It resumes nothing, verifies nothing and ignores `Retry-After`, so
 //! files, and their list, are fetched here, with the client that it is built on.
 
-use std::{
-    error::Error,
-    io::Read,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{error::Error, io::Read, time::Duration};
 
 use hf_hub::{HFClient, HFError};
 use reqwest::{
     StatusCode, Url,
     blocking::{Client, RequestBuilder, Response},
-    header::{ACCEPT_ENCODING, CONTENT_RANGE, HeaderMap, LINK, RANGE, RETRY_AFTER},
+    header::{ACCEPT_ENCODING, CONTENT_RANGE, HeaderMap, LINK, RANGE},
 };
 
 use super::{
     HubError, Watch, cache,
     listing::Entry,
     reference::{Reference, is_commit},
+    retry::{Setback, persist, retry_after},
     settings::Settings,
 };
 
-/// How often a question is asked before its answer counts, unless bytes came in between.
-pub(super) const ATTEMPTS: u32 = 5;
-/// The pause after the first attempt; each later one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// The longest that a hub may ask to be left alone.
-const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 /// Bytes that a page of a list may have.
 const LONGEST_PAGE: u64 = 64 << 20;
 /// Pages that a list may have.
 const MOST_PAGES: usize = 100;
-
-/// Why one attempt failed.
-pub(super) enum Setback {
-    /// Asking again would not help.
-    Final(HubError),
-    /// It may work next time, at the earliest after a pause.
-    Passing { error: HubError, pause: Option<Duration> },
-}
 
 /// What is sent from a certain byte on.
 pub(super) struct Stretch {
@@ -232,6 +214,7 @@ impl Hub {
     }
 
     /// What `hf_hub` says, in our words: its own tell addresses.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is open: more may come")]
     fn hf_setback(&self, error: HFError, model: &Reference, what: &str) -> Setback {
         let question = Question { model, what };
         let (context, pause) = match error {
@@ -296,55 +279,6 @@ struct Question<'a> {
     what: &'a str,
 }
 
-/// Asks until there is an answer that counts.
-fn persist<T>(
-    watch: &dyn Watch,
-    mut attempt: impl FnMut() -> Result<T, Setback>,
-) -> Result<T, HubError> {
-    let mut failures = 0;
-    loop {
-        match attempt() {
-            Ok(answer) => return Ok(answer),
-            Err(setback) => {
-                failures += 1;
-                pause(setback, failures, watch)?;
-            }
-        }
-    }
-}
-
-/// Waits before the next attempt, or gives the error where there is to be none.
-pub(super) fn pause(setback: Setback, failures: u32, watch: &dyn Watch) -> Result<(), HubError> {
-    let (error, asked) = match setback {
-        Setback::Final(error) => return Err(error),
-        Setback::Passing { error, pause } => (error, pause),
-    };
-    let own = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
-    let pause = asked.map_or(own, |asked| asked.max(own));
-    if failures >= ATTEMPTS || pause > LONGEST_PAUSE {
-        return Err(error);
-    }
-    watch.said(&format!("{error}; trying again in {:.1} s", pause.as_secs_f64()));
-    let until = Instant::now() + pause;
-    while let Some(left) = until.checked_duration_since(Instant::now()) {
-        if watch.is_stopped() {
-            return Err(HubError::Interrupted);
-        }
-        thread::sleep(left.min(Duration::from_millis(100)));
-    }
-    Ok(())
-}
-
-/// Seconds or a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    Duration::try_from(date.duration_since(jiff::Timestamp::now())).ok()
-}
-
 /// The first byte of a part, and `bytes 5-9/10` begins with 5.
 fn range_start(headers: &HeaderMap) -> Option<u64> {
     let text = headers.get(CONTENT_RANGE)?.to_str().ok()?.strip_prefix("bytes ")?;
@@ -381,16 +315,6 @@ mod tests {
 
     fn headers(name: reqwest::header::HeaderName, text: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(name, HeaderValue::from_static(text))])
-    }
-
-    #[test]
-    fn a_hub_says_how_long_it_wants_to_be_left_alone() {
-        let after = |text| retry_after(&headers(RETRY_AFTER, text));
-        assert_eq!(after("7"), Some(Duration::from_secs(7)));
-        assert_eq!(after("soon"), None);
-        assert_eq!(after("Wed, 21 Oct 2015 07:28:00 GMT"), None, "that is over");
-        let later = after("Sun, 21 Oct 2125 07:28:00 GMT").unwrap();
-        assert!(later > Duration::from_hours(24));
     }
 
     #[test]

@@ -15,11 +15,12 @@ use std::{
 use super::{
     HubError, Watch,
     cache::Repository,
-    client::{Hub, Setback, pause},
+    client::Hub,
     listing::Listed,
     lock::Lock,
     partial::{BUFFER, Finished, Partial},
     reference::Reference,
+    retry::{Setback, pause},
 };
 
 /// Files that are fetched at once.
@@ -150,7 +151,7 @@ impl Transfer<'_> {
                 Ok(()) => return Ok(()),
                 // What moves on may go on at once.
                 Err(Setback::Passing { pause: None, .. }) if partial.have() > before => {
-                    failures = 0
+                    failures = 0;
                 }
                 Err(setback) => {
                     failures += 1;

@@ -29,7 +29,7 @@ const LONGEST_JSON: u64 = 256 << 20;
 /// The first flaw, for people.
 pub fn check(folder: &Path) -> Result<(), String> {
     let config = json(&folder.join("config.json"))?;
-    if !config.as_object().is_some_and(|config| !config.is_empty()) {
+    if config.as_object().is_none_or(serde_json::Map::is_empty) {
         return Err("`config.json` holds nothing".to_owned());
     }
     let names = names(folder);
@@ -85,7 +85,7 @@ pub fn check_weights(path: &Path, name: &str) -> Result<(), String> {
     if !name.ends_with(".safetensors") {
         return Ok(());
     }
-    let header = <[u8; 8]>::try_from(start).map(u64::from_le_bytes).unwrap_or(u64::MAX);
+    let header = <[u8; 8]>::try_from(start).map_or(u64::MAX, u64::from_le_bytes);
     if header > LONGEST_HEADER || header > length.saturating_sub(8) {
         return Err(format!("`{name}` has a header that does not fit into it"));
     }
@@ -108,7 +108,7 @@ fn names(folder: &Path) -> BTreeSet<String> {
 
 fn is_half(name: &str) -> bool {
     let name = name.to_lowercase();
-    name.ends_with(".partial") || name.ends_with(".tmp") || name.contains("partial")
+    name.contains("partial") || name.rsplit_once('.').is_some_and(|(_, ending)| ending == "tmp")
 }
 
 fn has_tokenizer(names: &BTreeSet<String>) -> bool {

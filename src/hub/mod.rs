@@ -9,6 +9,7 @@ mod listing;
 mod lock;
 mod partial;
 mod reference;
+mod retry;
 mod settings;
 mod sizes;
 

@@ -84,7 +84,7 @@ pub fn is_id(text: &str) -> bool {
         && text.split('/').all(is_part)
         && !text.contains("..")
         && !text.contains("--")
-        && !text.ends_with(".git")
+        && text.rsplit_once('.').is_none_or(|(_, ending)| ending != "git")
         && !is_gguf(text)
 }
 

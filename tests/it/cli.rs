@@ -23,6 +23,7 @@ Commands:
   run       Measures models and appends a line for each cell to a report
   generate  Lets a model answer, to see what it says
   convert   Writes a model as a folder that MLX's programs load, packed if asked
+  pull      Downloads models from the Hugging Face hub into the local cache
   list      Lists the architectures that can be run, and the models in the local cache
   show      Shows what a model is and what it will take, before any weight is read
   check     Checks that every line of a report fits its schema
@@ -31,6 +32,7 @@ Commands:
 
 Options:
   -q, --quiet    Says nothing but data and errors
+      --offline  Downloads nothing: only what is cached is used, as with `HF_HUB_OFFLINE=1`
   -h, --help     Print help
   -V, --version  Print version
 ";
@@ -140,7 +142,7 @@ org/name
 
 failed   a.gguf (throughput, chat) while finding the model: `./a.gguf` does not exist
 failed   org/name (throughput, chat) while finding the model: `org/name` is not in the local Hugging Face cache
-         hint: run `hf download org/name`
+         hint: leave out `--offline` and `HF_HUB_OFFLINE` to have it downloaded
 
 0 passed, 4 failed, 0 skipped
 ";
@@ -252,6 +254,24 @@ fn models_of_the_cache_are_listed_with_size_and_revision() {
         models,
         "models in the local Hugging Face cache:\n  org/name     0.00 GiB  01234567\n"
     );
+}
+
+#[test]
+fn cached_models_are_listed_with_health_and_whether_they_run() {
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let file = |harness: Harness, model: &str, name: &str, text: &[u8]| {
+        harness.file(&format!("cache/hub/models--org--{model}/snapshots/{commit}/{name}"), text)
+    };
+    let header = br#"{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#;
+    let weights = [&[53, 0, 0, 0, 0, 0, 0, 0][..], header, &[0]].concat();
+    let mut harness = file(Harness::new(), "bare", "config.json", br#"{"model_type":"llama"}"#);
+    harness = file(harness, "odd", "config.json", br#"{"model_type":"oddity"}"#);
+    harness = file(harness, "odd", "model.safetensors", &weights);
+    let stdout = "\
+org/bare     0.00 GiB  01234567  unhealthy: there are no weights
+org/odd      0.00 GiB  01234567  healthy, cannot run: no family reads `model_type` `oddity`
+";
+    harness.args(["list", "--cached"]).stdout(stdout).exit(Exit::Ok);
 }
 
 #[test]

@@ -23,8 +23,8 @@ fn recovers(faults: &[Fault], said: &str) {
 
 /// A pull ends with `message`, `hint` and an exit code.
 #[track_caller]
-fn ends(hub: Hub, message: &str, hint: &str, exit: Exit) {
-    let harness = pull(&hub).variable("HF_HUB_DOWNLOAD_TIMEOUT", "0.3");
+fn ends(hub: &Hub, message: &str, hint: &str, exit: Exit) {
+    let harness = pull(hub).variable("HF_HUB_DOWNLOAD_TIMEOUT", "0.3");
     let answer = harness.answer();
     expect(&answer, exit);
     let expected = if hint.is_empty() {
@@ -92,15 +92,15 @@ fn bytes_that_are_wrong_twice_are_an_error_and_leave_nothing() {
 fn what_does_not_pass_is_told() {
     let again = "run it again: what has arrived is kept";
     let failing = always(hub(1000), "model.safetensors", Fault::Status(500, ""));
-    ends(failing, "the hub answers 500 for `model.safetensors`", again, Exit::Io);
+    ends(&failing, "the hub answers 500 for `model.safetensors`", again, Exit::Io);
     let silent = always(hub(1000), "model.safetensors", Fault::Stall(0));
     let message = "`127.0.0.1` sent nothing for 0.3 s while `model.safetensors` was fetched";
-    ends(silent, message, again, Exit::Io);
+    ends(&silent, message, again, Exit::Io);
     let limited = always(hub(1000), "revision", Fault::Status(429, ""));
     let message =
         "the hub allows no more requests for now (429), asked for revision `main` of `org/name`";
     let hint = "wait some minutes, or set `HF_TOKEN`: what has arrived is kept";
-    ends(limited, message, hint, Exit::Io);
+    ends(&limited, message, hint, Exit::Io);
 }
 
 #[test]
@@ -111,11 +111,11 @@ fn a_gated_model_tells_where_its_licence_is_accepted() {
         let hub = hub(1000).fault(text, Fault::Status(status, "X-Error-Code: GatedRepo\r\n"));
         let page = format!("{}/org/name", hub.endpoint());
         let hint = format!("accept it at {page}, then set `HF_TOKEN` or run `hf auth login`");
-        ends(hub, "`org/name` is gated: its licence has to be accepted first", &hint, Exit::No);
+        ends(&hub, "`org/name` is gated: its licence has to be accepted first", &hint, Exit::No);
     }
     let hub = hub(1000).fault("revision", Fault::Status(403, ""));
     let hint = "see that the token in `HF_TOKEN` or of `hf auth login` may read it";
-    ends(hub, "the hub refuses `org/name` (403)", hint, Exit::No);
+    ends(&hub, "the hub refuses `org/name` (403)", hint, Exit::No);
 }
 
 #[test]
@@ -172,6 +172,31 @@ fn there_must_be_room_before_anything_is_fetched() {
 }
 
 #[test]
+fn a_disk_that_fills_up_is_told_and_what_arrived_is_kept() {
+    let hub = hub(300_000);
+    let harness = pull(&hub);
+    let folder = harness.path("cache");
+    std::fs::create_dir(&folder).unwrap();
+    let script = "mount -t tmpfs -o size=200k none \"$HF_HOME\" && exec \"$0\" pull org/name";
+    let output = std::process::Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
+        .arg(env!("CARGO_BIN_EXE_mlxk-harness"))
+        .env("HF_HOME", &folder)
+        .env("HF_ENDPOINT", hub.endpoint())
+        .env("NO_PROXY", "127.0.0.1")
+        .env_remove("HF_HUB_CACHE")
+        .env_remove("HF_HUB_OFFLINE")
+        .output();
+    // Not every system lets its users mount.
+    let Some(output) = output.ok().filter(|_| !hub.take_seen().is_empty()) else {
+        return;
+    };
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(Exit::Io as i32), "{said}");
+    assert!(said.contains("error: no room for `org/name`: "), "{said}");
+}
+
+#[test]
 fn names_that_lead_out_of_the_cache_are_refused_before_anything_is_fetched() {
     for name in ["../../../../evil.json", "/evil.json", "a/../../evil.json"] {
         let hub = hub(10).file(name, "{}");
@@ -191,7 +216,7 @@ fn names_that_lead_out_of_the_cache_are_refused_before_anything_is_fetched() {
 fn a_shard_that_the_index_names_must_be_there() {
     let index = r#"{"weight_map":{"w":"model.safetensors","v":"model-2.safetensors"}}"#;
     let hub = hub(1000).file("model.safetensors.index.json", index);
-    ends(hub, "`org/name` is damaged on the hub: `model-2.safetensors` is missing", "", Exit::No);
+    ends(&hub, "`org/name` is damaged on the hub: `model-2.safetensors` is missing", "", Exit::No);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Models are fetched from a hub on loopback: resumed, checked, and never twice.
 
 mod faults;
+mod interop;
 mod processes;
 pub(crate) mod server;
 

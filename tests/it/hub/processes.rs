@@ -15,7 +15,7 @@ use crate::harness::Harness;
 
 const LENGTH: usize = 400_000;
 
-fn start(harness: &Harness, hub: &Hub) -> std::process::Child {
+pub(super) fn start(harness: &Harness, hub: &Hub) -> std::process::Child {
     Command::new(env!("CARGO_BIN_EXE_mlxk-harness"))
         .args(["pull", "org/name"])
         .env("HF_HOME", harness.path("cache"))

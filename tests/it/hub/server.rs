@@ -1,6 +1,7 @@
 //! A hub on loopback: the calls that the program makes, a second host for large files, and faults on demand.
 
 use std::{
+    fmt::Write as _,
     io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex},
@@ -53,7 +54,7 @@ struct File {
 impl File {
     /// Large files are kept by their SHA-256 on the second host.
     fn is_large(&self) -> bool {
-        self.name.ends_with(".safetensors") || self.name.ends_with(".gguf")
+        [".safetensors", ".gguf"].iter().any(|ending| self.name.ends_with(ending))
     }
 
     fn etag(&self) -> String {
@@ -63,7 +64,10 @@ impl File {
             let header = format!("blob {}\0", self.bytes.len());
             Sha1::new_with_prefix(header).chain_update(&self.bytes).finalize().to_vec()
         };
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        digest.iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").unwrap();
+            text
+        })
     }
 }
 
@@ -123,6 +127,11 @@ impl Hub {
     /// The branch goes on to another commit.
     pub(crate) fn advance(&self, commit: &str) {
         self.state.lock().unwrap().commit = Some(commit.to_owned());
+    }
+
+    /// Whether there was a request to a path with `text` in it.
+    pub(crate) fn is_asked(&self, text: &str) -> bool {
+        self.state.lock().unwrap().seen.iter().any(|seen| seen.path.contains(text))
     }
 
     /// All requests so far, which are forgotten.
