@@ -9,7 +9,8 @@ use std::{
 const LONGEST: usize = 400;
 
 /// Modules whose code runs on MLX; of the others only [`MLX_SEAM`] may reach them, or MLX itself.
-const ON_MLX: [&str; 7] = ["convert", "generate", "text", "models", "nn", "checkpoint", "ffi"];
+const ON_MLX: [&str; 8] =
+    ["convert", "generate", "text", "footprint", "models", "nn", "checkpoint", "ffi"];
 
 /// The engine of `measure` that runs a model, and the command line, which stands above all.
 const MLX_SEAM: [&str; 2] = ["src/measure/mlx", "src/cli"];

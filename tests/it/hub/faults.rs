@@ -171,29 +171,45 @@ fn there_must_be_room_before_anything_is_fetched() {
     assert!(!harness.path("cache").exists());
 }
 
-#[test]
-fn a_disk_that_fills_up_is_told_and_what_arrived_is_kept() {
-    let hub = hub(300_000);
-    let harness = pull(&hub);
-    let folder = harness.path("cache");
-    std::fs::create_dir(&folder).unwrap();
+/// What a pull onto a disk of 200 KiB says; nothing where this system lets nobody mount one.
+fn pull_onto_small_disk(hub: &Hub) -> Option<String> {
+    let folder = tempfile::tempdir().unwrap();
     let script = "mount -t tmpfs -o size=200k none \"$HF_HOME\" && exec \"$0\" pull org/name";
     let output = std::process::Command::new("unshare")
         .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
         .arg(env!("CARGO_BIN_EXE_mlxk-harness"))
-        .env("HF_HOME", &folder)
+        .env("HF_HOME", folder.path())
         .env("HF_ENDPOINT", hub.endpoint())
         .env("NO_PROXY", "127.0.0.1")
+        .env("NO_COLOR", "1")
         .env_remove("HF_HUB_CACHE")
         .env_remove("HF_HUB_OFFLINE")
         .output();
-    // Not every system lets its users mount.
-    let Some(output) = output.ok().filter(|_| !hub.take_seen().is_empty()) else {
-        return;
-    };
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(Exit::Io as i32), "{said}");
-    assert!(said.contains("error: no room for `org/name`: "), "{said}");
+    let output = output.ok().filter(|_| hub.is_asked("revision"))?;
+    assert_eq!(output.status.code(), Some(Exit::Io as i32));
+    Some(String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_disk_without_room_is_told_before_anything_is_fetched() {
+    let hub = hub(300_000);
+    if let Some(said) = pull_onto_small_disk(&hub) {
+        assert!(said.starts_with("error: no room for `org/name`: 3000"), "{said}");
+        assert!(said.contains(" and 204800 bytes (200.00 KiB) are free, 95"), "{said}");
+        assert!(!hub.is_asked("resolve"));
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up_on_the_way_is_told() {
+    // Both files are smaller than the disk together, but not counted in pages of 4096 bytes.
+    let hub = hub(203_900);
+    if let Some(said) = pull_onto_small_disk(&hub) {
+        assert!(said.contains("error: cannot use `"), "{said}");
+        let expected = "` of the Hugging Face cache: No space left on device (os error 28)\n\n  \
+                        hint: free some room and run it again: what has arrived is kept\n";
+        assert!(said.ends_with(expected), "{said}");
+    }
 }
 
 #[test]

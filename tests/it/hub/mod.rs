@@ -119,6 +119,37 @@ fn a_model_is_fetched_measured_and_not_fetched_again() {
 }
 
 #[test]
+fn every_model_of_a_run_is_fetched_before_the_first_is_measured() {
+    let hub = hub(1000).file("a.gguf", "GGUF1").file("b.gguf", "GGUF2");
+    let harness = harness(&hub).args(["run", "org/name:a.gguf", "org/name:b.gguf"]);
+    let answer = harness.answer();
+    // Neither is a model, but both have arrived when the first line is written.
+    expect(&answer, Exit::No);
+    let at = |text: &str| answer.stderr.find(text).expect(text);
+    assert!(at("org/name:b.gguf: fetching") < at("[1/2] org/name:a.gguf"), "{}", answer.stderr);
+    assert!(answer.stdout.contains("org/name:b.gguf"), "{}", answer.stdout);
+}
+
+#[test]
+fn show_fetches_what_is_not_here_and_takes_what_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity/llama");
+    weights::write(&fixture, weights::FLOAT32, folder.path(), weights::Tweak::default());
+    let hub = ["config.json", "model.safetensors"]
+        .into_iter()
+        .fold(Hub::new(), |hub, name| hub.file(name, fs::read(folder.path().join(name)).unwrap()));
+    let harness = harness(&hub).args(["show", "org/name@v1", "--json"]);
+    for requests_wanted in [true, false] {
+        let answer = harness.answer();
+        expect(&answer, Exit::Ok);
+        let shown: Value = serde_json::from_str(&answer.stdout).unwrap();
+        assert_eq!(shown["id"], "org/name");
+        assert_eq!(shown["revision"], COMMIT);
+        assert_eq!(!hub.take_seen().is_empty(), requests_wanted);
+    }
+}
+
+#[test]
 fn a_pulled_model_lies_where_every_tool_looks_for_it() {
     let hub = hub(1000).file("sub/more.json", "{}");
     let harness = pull(&hub);
