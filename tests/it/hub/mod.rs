@@ -220,3 +220,20 @@ fn a_token_goes_to_the_hub_and_nowhere_else() {
     }
     assert!(!format!("{}{}", answer.stdout, answer.stderr).contains("secret"));
 }
+
+#[test]
+fn a_token_may_lie_in_a_file_and_a_refusal_does_not_tell_it() {
+    let hub = hub(1000).fault("revision", server::Fault::Status(401, ""));
+    let harness = harness(&hub).file("cache/token", "hf_secret\n").args([
+        "run",
+        "org/name",
+        "--report-output",
+        "report.jsonl",
+    ]);
+    let answer = harness.answer();
+    expect(&answer, Exit::No);
+    assert_eq!(hub.take_seen()[0].token.as_deref(), Some("Bearer hf_secret"));
+    let report = harness.read("report.jsonl");
+    assert!(report.contains("hub_refused"), "{report}");
+    assert!(!format!("{}{}{report}", answer.stdout, answer.stderr).contains("secret"));
+}
