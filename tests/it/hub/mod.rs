@@ -222,6 +222,19 @@ fn a_token_goes_to_the_hub_and_nowhere_else() {
 }
 
 #[test]
+fn a_proxy_is_asked_where_one_is_set() {
+    let hub = hub(1000);
+    let harness =
+        pull(&hub).variable("HF_ENDPOINT", server::PROXIED).variable("http_proxy", &hub.endpoint());
+    expect(&harness.answer(), Exit::Ok);
+    let seen = hub.take_seen();
+    for part in ["/revision/", "/tree/", "/resolve/"] {
+        let is_proxied = |seen: &Seen| seen.path.starts_with(server::PROXIED);
+        assert!(seen.iter().any(|seen| seen.path.contains(part) && is_proxied(seen)), "{part}");
+    }
+}
+
+#[test]
 fn a_token_may_lie_in_a_file_and_a_refusal_does_not_tell_it() {
     let hub = hub(1000).fault("revision", server::Fault::Status(401, ""));
     let harness = harness(&hub).file("cache/token", "hf_secret\n").args([

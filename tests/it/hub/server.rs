@@ -16,6 +16,9 @@ use sha2::{Digest, Sha256};
 /// The commit that every branch is at, to begin with.
 pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
+/// A hub that can only be reached by proxy.
+pub(crate) const PROXIED: &str = "http://hub.invalid";
+
 /// What goes wrong with one answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
@@ -273,6 +276,8 @@ fn send(stream: &mut TcpStream, request: &Request, reply: Reply, fault: Option<F
 fn reply(state: &State, host: &str, request: &Request) -> Reply {
     let commit = state.commit.as_deref().unwrap_or(COMMIT);
     let path = request.path.split('?').next().unwrap_or_default();
+    // As a proxy is asked.
+    let path = path.strip_prefix(PROXIED).unwrap_or(path);
     let ok = |body: Vec<u8>, headers: String| Reply { status: 200, headers, body, from: 0 };
     let missing = |code: &str| Reply {
         status: 404,
