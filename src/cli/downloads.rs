@@ -13,7 +13,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use super::{Exit, printer::Printer};
 use crate::{
     checkpoint::Location,
-    hub::{self, HubError, Network, Reference, Watch, size},
+    hub::{self, HubError, Network, Watch, size},
     plan::Source,
 };
 
@@ -99,23 +99,32 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// Sees to it that the model of the hub that `argument` names is in the cache, and gives its commit; of what is on the
-/// disk, nothing.
+/// A model that is on this machine, as [`Location::find`] finds it.
+pub(super) struct Here {
+    pub(super) argument: String,
+    pub(super) revision: Option<String>,
+}
+
+/// Sees to it that the model that `argument` names is here, and fetches it where it is one of the hub and is not.
 pub(super) fn ensure(
     argument: &str,
     revision: Option<&str>,
     printer: &Printer,
     network: Network,
-) -> Result<Option<String>, Exit> {
-    let Source::Hub(model) = Source::from_argument(argument) else {
-        return Ok(None);
+) -> Result<Here, Exit> {
+    let source = Source::from_argument(argument);
+    let Source::Hub(model) = source else {
+        let revision = revision.map(str::to_owned);
+        let argument = source.to_argument();
+        return Ok(Here { argument, revision });
     };
     let model = model.at(revision);
     let bars = Bars::new(printer, &model.label(), None);
     let provided = hub::provide(&model, network, &bars);
     drop(bars);
     match provided {
-        Ok(provided) => Ok(Some(provided.commit)),
+        // A revision in the name gives way to the commit that it is at.
+        Ok(provided) => Ok(Here { argument: model.label(), revision: Some(provided.commit) }),
         Err(error) => Err(fail(&error, printer)),
     }
 }
@@ -127,11 +136,8 @@ pub(super) fn locate(
     printer: &Printer,
     network: Network,
 ) -> Result<Location, Exit> {
-    let commit = ensure(argument, revision, printer, network)?;
-    // A revision in the name gives way to the commit that it is at.
-    let label = Reference::parse(argument).filter(|_| commit.is_some()).map(|model| model.label());
-    let argument = label.as_deref().unwrap_or(argument);
-    Location::find(argument, commit.as_deref().or(revision)).map_err(|error| {
+    let here = ensure(argument, revision, printer, network)?;
+    Location::find(&here.argument, here.revision.as_deref()).map_err(|error| {
         printer.failure(&error, error.hint().as_deref());
         Exit::No
     })

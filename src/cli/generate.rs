@@ -6,7 +6,12 @@ use clap::Args;
 use jiff::ZonedDateTime;
 use serde::Serialize;
 
-use super::{Exit, downloads, printer::Printer, shared::Shared};
+use super::{
+    Exit,
+    downloads::{self, Here},
+    printer::Printer,
+    shared::Shared,
+};
 use crate::{
     generate::{self, End, GenerateError, Request, Scores, Step},
     hub::Network,
@@ -79,12 +84,11 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
     }
     let settings = choices.settings();
     let revision = arguments.revision.as_deref();
-    let commit = match downloads::ensure(&arguments.model, revision, printer, network) {
-        Ok(commit) => commit,
+    let here = match downloads::ensure(&arguments.model, revision, printer, network) {
+        Ok(here) => here,
         Err(exit) => return exit,
     };
-    let revision = commit.as_deref().or(revision);
-    let opened = match open(&arguments.model, revision, &settings, printer) {
+    let opened = match open(&here, &settings, printer) {
         Ok(opened) => opened,
         Err(failure) => {
             printer.error(&failure.message, failure.hint.as_deref());
@@ -113,16 +117,11 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
     }
 }
 
-fn open(
-    model: &str,
-    revision: Option<&str>,
-    settings: &Settings,
-    printer: &Printer,
-) -> Result<Opened, Failure> {
+fn open(here: &Here, settings: &Settings, printer: &Printer) -> Result<Opened, Failure> {
     mlx::use_device(settings.device)?;
     printer.begin(1);
-    printer.flicker(format!("loading {model}"));
-    let opened = mlx::open(model, revision, settings);
+    printer.flicker(format!("loading {}", here.argument));
+    let opened = mlx::open(&here.argument, here.revision.as_deref(), settings);
     printer.end();
     Ok(opened?)
 }

@@ -1,6 +1,9 @@
 //! Where a model comes from, and what it is called.
 
-use std::path::{Path, PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
 use crate::hub::Reference;
 
@@ -16,11 +19,16 @@ pub enum Source {
 impl Source {
     /// What an argument of the command line means: what exists or looks like a path is a path.
     ///
-    /// A name without an organization is one of `mlx-community`.
+    /// A name without an organization is a workspace of mlx-knife where there is one of that name below
+    /// `MLXK_WORKSPACE_HOME`, else one of `mlx-community`.
     pub fn from_argument(argument: &str) -> Self {
-        match Reference::parse(argument) {
-            Some(model) if !Path::new(argument).exists() => Self::Hub(model),
-            _ => Self::Path(PathBuf::from(argument)),
+        if Path::new(argument).exists() {
+            return Self::Path(PathBuf::from(argument));
+        }
+        match (workspace(argument), Reference::parse(argument)) {
+            (Some(path), _) => Self::Path(path),
+            (None, Some(model)) => Self::Hub(model),
+            (None, None) => Self::Path(PathBuf::from(argument)),
         }
     }
 
@@ -61,6 +69,14 @@ impl Source {
             Self::Path(_) => None,
         }
     }
+}
+
+/// The workspace of mlx-knife with this very name; unlike mlx-knife, no other with a name like it will do.
+fn workspace(name: &str) -> Option<PathBuf> {
+    let home = env::var_os("MLXK_WORKSPACE_HOME").filter(|home| !home.is_empty())?;
+    let is_name = !name.contains('/') && !name.starts_with('.');
+    let path = Path::new(&home).join(name);
+    (is_name && path.join(".mlxk_workspace.json").is_file()).then_some(path)
 }
 
 #[cfg(test)]

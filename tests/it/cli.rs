@@ -7,7 +7,7 @@ use mlxk_harness::{
     plan::{Selection, Source},
 };
 
-use super::harness::Harness;
+use super::{harness::Harness, weights};
 
 /// A line that fits its schema.
 const GOOD: &str = r#"{"schema_version": "0.2.0", "timestamp": "2026-01-30T10:00:00+00:00", "mlx_knife_version": "2.0.8", "test": "a::b", "outcome": "passed"}"#;
@@ -272,6 +272,25 @@ org/bare     0.00 GiB  01234567  unhealthy: there are no weights
 org/odd      0.00 GiB  01234567  healthy, cannot run: no family reads `model_type` `oddity`
 ";
     harness.args(["list", "--cached"]).stdout(stdout).exit(Exit::Ok);
+}
+
+#[test]
+fn a_workspace_of_mlx_knife_is_found_by_its_name_and_told_by_it() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity/llama");
+    let harness = Harness::new()
+        .file("home/tiny/.mlxk_workspace.json", r#"{"managed": true}"#)
+        .args(["show", "tiny", "--json"]);
+    weights::write(
+        &fixture,
+        weights::FLOAT32,
+        &harness.path("home/tiny"),
+        weights::Tweak::default(),
+    );
+    let home = harness.path("home");
+    let answer = harness.variable("MLXK_WORKSPACE_HOME", home.to_str().unwrap()).answer();
+    assert_eq!(answer.code, Some(Exit::Ok as i32), "{}", answer.stderr);
+    let shown: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+    assert_eq!(shown["id"], "tiny");
 }
 
 #[test]

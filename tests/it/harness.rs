@@ -92,6 +92,7 @@ impl Harness {
             .current_dir(self.folder.path())
             .env("HF_HOME", self.path("cache"))
             .env_remove("HF_HUB_CACHE")
+            .env_remove("MLXK_WORKSPACE_HOME")
             .env_remove("HF_TOKEN")
             .env_remove("HF_TOKEN_PATH")
             .env_remove("HF_ENDPOINT")
