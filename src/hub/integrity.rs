@@ -28,10 +28,7 @@ const LONGEST_JSON: u64 = 256 << 20;
 ///
 /// The first flaw, for people.
 pub fn check(folder: &Path) -> Result<(), String> {
-    let config = json(&folder.join("config.json"))?;
-    if config.as_object().is_none_or(serde_json::Map::is_empty) {
-        return Err("`config.json` holds nothing".to_owned());
-    }
+    check_loadable(folder)?;
     let names = names(folder);
     if let Some(name) = names.iter().find(|name| is_half(name)) {
         return Err(format!("`{name}` is not whole"));
@@ -39,6 +36,20 @@ pub fn check(folder: &Path) -> Result<(), String> {
     if names.contains("tokenizer_config.json") && !has_tokenizer(&names) {
         return Err("`tokenizer.json` is missing".to_owned());
     }
+    Ok(())
+}
+
+/// What keeps the snapshot at `folder` from being loaded: its configuration or its weights.
+///
+/// # Errors
+///
+/// The first flaw, for people.
+pub fn check_loadable(folder: &Path) -> Result<(), String> {
+    let config = json(&folder.join("config.json"))?;
+    if config.as_object().is_none_or(serde_json::Map::is_empty) {
+        return Err("`config.json` holds nothing".to_owned());
+    }
+    let names = names(folder);
     if !names.contains(INDEX) {
         loose(&names)?;
     }

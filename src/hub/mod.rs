@@ -115,7 +115,19 @@ pub fn provide(
     match (cached(model)?, network) {
         (Some(Cached { provided, .. }), Network::Forbidden)
         | (Some(Cached { provided, flaw: None }), Network::Allowed) => Ok(provided),
-        (None | Some(_), Network::Allowed) => pull(model, watch),
+        (None, Network::Allowed) => pull(model, watch),
+        (Some(Cached { provided, flaw: Some(flaw) }), Network::Allowed) => {
+            pull(model, watch).or_else(|error| {
+                // What can be loaded is better than nothing.
+                let is_loadable =
+                    model.file.is_none() && integrity::check_loadable(&provided.path).is_ok();
+                if !is_loadable || !error.is_io() {
+                    return Err(error);
+                }
+                watch.said(&format!("{error}; what is cached is taken, though {flaw}"));
+                Ok(provided)
+            })
+        }
         (None, Network::Forbidden) => {
             Err(HubError::NotCached { model: model.to_string(), near: cache::near(&model.id) })
         }

@@ -150,6 +150,30 @@ fn show_fetches_what_is_not_here_and_takes_what_is() {
 }
 
 #[test]
+fn without_the_hub_a_cached_model_that_can_be_loaded_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity/llama");
+    weights::write(&fixture, weights::FLOAT32, folder.path(), weights::Tweak::default());
+    let mut harness = harness(&Hub::new()).variable("HF_ENDPOINT", "http://127.0.0.1:9").file(
+        &format!("cache/hub/models--org--name/snapshots/{COMMIT}/tokenizer_config.json"),
+        "{}",
+    );
+    for name in ["config.json", "model.safetensors"] {
+        let bytes = fs::read(folder.path().join(name)).unwrap();
+        harness =
+            harness.file(&format!("cache/hub/models--org--name/snapshots/{COMMIT}/{name}"), bytes);
+    }
+    let harness = harness.args(["show", "org/name"]);
+    let answer = harness.answer();
+    expect(&answer, Exit::Ok);
+    let expected = "; what is cached is taken, though `tokenizer.json` is missing\n";
+    assert!(answer.stderr.ends_with(expected), "{}", answer.stderr);
+    // Without weights there is nothing to take.
+    fs::remove_file(snapshot(&harness).join("model.safetensors")).unwrap();
+    expect(&harness.answer(), Exit::Io);
+}
+
+#[test]
 fn a_pulled_model_lies_where_every_tool_looks_for_it() {
     let hub = hub(1000).file("sub/more.json", "{}");
     let harness = pull(&hub);
