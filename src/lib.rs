@@ -14,9 +14,10 @@
 //! ffi        the few calls that `mlx-rs` does not wrap
 //! host       which machine this is, and how it is doing
 //! plan       what will be measured: a manifest becomes a plan of cells
+//! hub        models of the Hugging Face hub, brought into the local cache
 //! ```
 //!
-//! Arrows point downwards in this list. `plan`, `host`, `report` and all of `measure` but its
+//! Arrows point downwards in this list. `hub`, `plan`, `host`, `report` and all of `measure` but its
 //! `mlx` file know nothing of MLX.
 
 pub mod checkpoint;
@@ -26,6 +27,7 @@ pub mod ffi;
 pub mod footprint;
 pub mod generate;
 pub mod host;
+pub mod hub;
 pub mod measure;
 pub mod models;
 pub mod nn;

@@ -4,18 +4,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{
     Exit,
+    downloads::Bars,
     printer::Printer,
     progress::{self, Progress},
     table::{self, Row},
 };
 use crate::{
     host::{self, Health, Host},
+    hub::{self, HubError, Network, Provided},
     measure::{
         message::{Job, Message},
-        outcome::{Outcome, Verdict},
+        mlx::sentence,
+        outcome::{Failure, Outcome, Stage, Verdict},
         supervise::{self, Observer, Request},
     },
-    plan::{Plan, PlannedModel, Settings},
+    plan::{Plan, PlannedModel, Settings, Source},
     report::{
         self, Context, Journal, JournalError, MlxKnifeVersion, ModelHint, Record, SchemaVersion,
         TestNames,
@@ -82,26 +85,59 @@ impl<'a> Campaign<'a> {
         }
     }
 
-    /// Measures model after model, until all are done or somebody wants an end.
-    pub(super) fn measure(&mut self, plan: &Plan) {
+    /// Fetches what is not here, then measures model after model, until all are done or somebody wants an end.
+    ///
+    /// Nothing is fetched while a clock runs.
+    pub(super) fn measure(&mut self, plan: &Plan, network: Network) {
+        let models: Vec<_> =
+            plan.models.iter().map(|model| (model, self.provide(model, network))).collect();
         self.printer.begin(progress::steps(&plan.models));
         let all = plan.models.len();
-        for (done, model) in plan.models.iter().enumerate() {
+        for (done, (model, provided)) in models.into_iter().enumerate() {
             if self.stop.load(Ordering::SeqCst) {
                 self.printer.note(format!("{} of {all} models were not run", all - done));
                 break;
             }
             let heading = format!("[{}/{all}] {}", done + 1, model.label);
-            self.measure_model(heading, model);
+            self.measure_model(heading, model, provided);
         }
         self.printer.end();
     }
 
-    fn measure_model(&mut self, heading: String, model: &PlannedModel) {
+    /// The model in the cache, of a model of the hub; why it is not there is told as its cells' failure.
+    fn provide(
+        &self,
+        model: &PlannedModel,
+        network: Network,
+    ) -> Result<Option<Provided>, HubError> {
+        let Source::Hub(reference) = &model.source else {
+            return Ok(None);
+        };
+        if self.stop.load(Ordering::SeqCst) {
+            return Err(HubError::Interrupted);
+        }
+        let bars = Bars::new(self.printer, &model.label, Some(self.stop));
+        hub::provide(reference, network, &bars).map(Some)
+    }
+
+    fn measure_model(
+        &mut self,
+        heading: String,
+        model: &PlannedModel,
+        provided: Result<Option<Provided>, HubError>,
+    ) {
+        let provided = match provided {
+            Ok(provided) => provided,
+            Err(error) => {
+                self.fail(heading, model, &error);
+                return;
+            }
+        };
+        let commit = provided.as_ref().map(|provided| provided.commit.clone());
         let request = Request {
             model: &model.source.to_argument(),
             job: Job {
-                revision: model.source.revision().map(str::to_owned),
+                revision: commit.or_else(|| model.source.revision().map(str::to_owned)),
                 settings: model.settings.clone(),
                 cells: model.cells.clone(),
             },
@@ -111,13 +147,36 @@ impl<'a> Campaign<'a> {
             progress: Progress::new(self.printer, heading, &model.cells),
             // Once a model, before its child lives: a look between two cells would disturb the next.
             health: Health::now(),
+            provided,
             model,
             campaign: self,
         };
         supervise::run_model(&request, &mut watch);
     }
 
-    fn context(&self, model: &PlannedModel, health: &Health) -> Context {
+    /// Ends every cell of a model that could not be fetched.
+    fn fail(&mut self, heading: String, model: &PlannedModel, error: &HubError) {
+        let mut failure = Failure::new(Stage::Resolve, error.kind(), sentence(error));
+        failure.hint = error.hint();
+        let mut watch = Watch {
+            progress: Progress::new(self.printer, heading, &model.cells),
+            health: Health::now(),
+            provided: None,
+            model,
+            campaign: self,
+        };
+        for cell in 0..model.cells.len() {
+            watch.finished(cell, &Outcome::failed(failure.clone()));
+        }
+    }
+
+    fn context(
+        &self,
+        model: &PlannedModel,
+        provided: Option<&Provided>,
+        health: &Health,
+    ) -> Context {
+        let commit = provided.map(|provided| provided.commit.clone());
         Context {
             schema: self.format.schema,
             mlx_knife_version: self.format.mlx_knife_version.clone(),
@@ -125,8 +184,9 @@ impl<'a> Campaign<'a> {
             health: health.clone(),
             model: ModelHint {
                 id: model.label.clone(),
-                revision: model.source.revision().map(str::to_owned),
+                revision: commit.or_else(|| model.source.revision().map(str::to_owned)),
                 size_bytes: model.size_bytes(),
+                fetched: provided.and_then(|provided| provided.fetched),
             },
             defaults: Settings::default(),
         }
@@ -183,6 +243,8 @@ impl<'a> Campaign<'a> {
 struct Watch<'a, 'campaign> {
     progress: Progress<'a>,
     health: Health,
+    /// Where the model came from, where that was the hub.
+    provided: Option<Provided>,
     model: &'a PlannedModel,
     campaign: &'a mut Campaign<'campaign>,
 }
@@ -197,7 +259,7 @@ impl Observer for Watch<'_, '_> {
         let Some(cell) = self.model.cells.get(cell) else {
             return;
         };
-        let context = self.campaign.context(self.model, &self.health);
+        let context = self.campaign.context(self.model, self.provided.as_ref(), &self.health);
         let mut line = report::record(&context, cell, &self.model.settings, outcome);
         line.test = self.campaign.names.take(line.test);
         self.campaign.append(&line);

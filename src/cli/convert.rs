@@ -4,17 +4,18 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{Exit, printer::Printer};
+use super::{Exit, downloads, printer::Printer};
 use crate::{
-    checkpoint::{Description, Location, Mode},
+    checkpoint::{Description, Mode},
     convert::{self, Conversion, ConvertError, Packing, Recipe},
+    hub::Network,
     plan::ElementType,
 };
 
 /// What is converted, and how.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Arguments {
-    /// A model folder, a GGUF file, or the id of a cached hub model
+    /// A model folder, a GGUF file, or the id of a hub model
     source: String,
     /// The folder to be; it may be there only if it is empty
     target: PathBuf,
@@ -123,7 +124,7 @@ impl Arguments {
 }
 
 /// Converts, and says what was written.
-pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
+pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) -> Exit {
     let packing = match arguments.packing() {
         Ok(packing) => packing,
         Err(message) => {
@@ -131,13 +132,12 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
             return Exit::Usage;
         }
     };
-    let location = match Location::find(&arguments.source, arguments.revision.as_deref()) {
-        Ok(location) => location,
-        Err(error) => {
-            printer.failure(&error, error.hint().as_deref());
-            return Exit::No;
-        }
-    };
+    let location =
+        match downloads::locate(&arguments.source, arguments.revision.as_deref(), printer, network)
+        {
+            Ok(location) => location,
+            Err(exit) => return exit,
+        };
     let conversion =
         Conversion { dtype: arguments.dtype, dequantize: arguments.dequantize, packing };
     printer.begin(1);

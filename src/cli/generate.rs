@@ -6,9 +6,15 @@ use clap::Args;
 use jiff::ZonedDateTime;
 use serde::Serialize;
 
-use super::{Exit, printer::Printer, shared::Shared};
+use super::{
+    Exit,
+    downloads::{self, Here},
+    printer::Printer,
+    shared::Shared,
+};
 use crate::{
     generate::{self, End, GenerateError, Request, Scores, Step},
+    hub::Network,
     measure::{
         mlx::{self, Opened, sentence},
         outcome::Failure,
@@ -23,7 +29,7 @@ const MAX_TOKENS: u32 = 100;
 /// What is to be answered.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Arguments {
-    /// A model folder, a GGUF file, or the id of a cached hub model
+    /// A model folder, a GGUF file, or the id of a hub model
     model: String,
     /// A branch, tag or commit of a hub model
     #[arg(long)]
@@ -70,14 +76,19 @@ struct Timings {
 }
 
 /// Loads the model, answers, and says how fast that was.
-pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
+pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) -> Exit {
     let choices = arguments.shared.choices();
     if let Err(OutOfRange { name, rule }) = choices.check() {
         printer.error(format!("`--{}` must be {rule}", name.replace('_', "-")), None);
         return Exit::Usage;
     }
     let settings = choices.settings();
-    let opened = match open(arguments, &settings, printer) {
+    let revision = arguments.revision.as_deref();
+    let here = match downloads::ensure(&arguments.model, revision, printer, network) {
+        Ok(here) => here,
+        Err(exit) => return exit,
+    };
+    let opened = match open(&here, &settings, printer) {
         Ok(opened) => opened,
         Err(failure) => {
             printer.error(&failure.message, failure.hint.as_deref());
@@ -106,11 +117,11 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
     }
 }
 
-fn open(arguments: &Arguments, settings: &Settings, printer: &Printer) -> Result<Opened, Failure> {
+fn open(here: &Here, settings: &Settings, printer: &Printer) -> Result<Opened, Failure> {
     mlx::use_device(settings.device)?;
     printer.begin(1);
-    printer.flicker(format!("loading {}", arguments.model));
-    let opened = mlx::open(&arguments.model, arguments.revision.as_deref(), settings);
+    printer.flicker(format!("loading {}", here.argument));
+    let opened = mlx::open(&here.argument, here.revision.as_deref(), settings);
     printer.end();
     Ok(opened?)
 }

@@ -3,12 +3,14 @@
 mod campaign;
 mod check;
 mod convert;
+mod downloads;
 mod generate;
 mod interrupt;
 mod list;
 mod notes;
 mod printer;
 mod progress;
+mod pull;
 mod run;
 mod shared;
 mod show;
@@ -20,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::measure::mlx;
+use crate::{hub::Network, measure::mlx};
 use printer::{Printer, Quiet};
 
 /// How a command ended, as the system sees it.
@@ -53,6 +55,9 @@ struct Arguments {
     /// Says nothing but data and errors
     #[arg(long, short, global = true)]
     quiet: bool,
+    /// Downloads nothing: only what is cached is used, as with `HF_HUB_OFFLINE=1`
+    #[arg(long, global = true)]
+    offline: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -63,6 +68,8 @@ enum Command {
     Generate(generate::Arguments),
     /// Writes a model as a folder that MLX's programs load, packed if asked
     Convert(convert::Arguments),
+    /// Downloads models from the Hugging Face hub into the local cache
+    Pull(pull::Arguments),
     /// Lists the architectures that can be run, and the models in the local cache
     List(list::Arguments),
     /// Shows what a model is and what it will take, before any weight is read
@@ -88,12 +95,14 @@ pub fn run() -> Exit {
     }
     let quiet = if arguments.quiet { Quiet::Yes } else { Quiet::No };
     let printer = Printer::new(quiet);
+    let network = if arguments.offline { Network::Forbidden } else { Network::from_environment() };
     match arguments.command {
-        Command::Run(arguments) => run::run(&arguments, &printer),
-        Command::Generate(arguments) => generate::run(&arguments, &printer),
-        Command::Convert(arguments) => convert::run(&arguments, &printer),
+        Command::Run(arguments) => run::run(&arguments, &printer, network),
+        Command::Generate(arguments) => generate::run(&arguments, &printer, network),
+        Command::Convert(arguments) => convert::run(&arguments, &printer, network),
+        Command::Pull(arguments) => pull::run(&arguments, &printer, network),
         Command::List(arguments) => list::run(&arguments, &printer),
-        Command::Show(arguments) => show::run(&arguments, &printer),
+        Command::Show(arguments) => show::run(&arguments, &printer, network),
         Command::Check(arguments) => check::run(&arguments, &printer),
         Command::System(arguments) => system::run(&arguments, &printer),
         Command::Worker(arguments) => worker::run(&arguments, &printer),

@@ -1,16 +1,16 @@
 //! The only door to the terminal: data goes to standard output, all else to standard error.
 
 use std::{
-    cell::Cell,
     env,
     error::Error,
     fmt::Display,
     io::{self, IsTerminal, Write},
     iter,
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Exit;
 
@@ -31,14 +31,8 @@ pub(super) struct Printer {
     detail: Detail,
     ink: Ink,
     bar: ProgressBar,
-    reader: Cell<Reader>,
-}
-
-/// Whether somebody still reads standard output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reader {
-    Listening,
-    Gone,
+    /// Whether nobody reads standard output any more.
+    is_deaf: AtomicBool,
 }
 
 /// Whether errors and warnings are coloured; the words say the same without.
@@ -60,14 +54,14 @@ impl Printer {
             (Quiet::No, false) => Detail::Plain,
         };
         let ink = if is_terminal && !is_plain && !no_colour { Ink::Colour } else { Ink::None };
-        Self { detail, ink, bar: ProgressBar::hidden(), reader: Cell::new(Reader::Listening) }
+        Self { detail, ink, bar: ProgressBar::hidden(), is_deaf: AtomicBool::new(false) }
     }
 
     /// Writes `text` to standard output as it is, at once.
     ///
     /// A reader that has gone away, as `head` does, has had enough: what follows is dropped.
     pub(super) fn data(&self, text: &str) {
-        if self.reader.get() == Reader::Gone {
+        if self.is_deaf.load(Ordering::SeqCst) {
             return;
         }
         let written = self.bar.suspend(|| {
@@ -75,7 +69,7 @@ impl Printer {
             out.write_all(text.as_bytes()).and_then(|()| out.flush())
         });
         if written.is_err() {
-            self.reader.set(Reader::Gone);
+            self.is_deaf.store(true, Ordering::SeqCst);
         }
     }
 
@@ -124,6 +118,14 @@ impl Printer {
         self.bar.set_length(steps);
         self.bar.set_draw_target(ProgressDrawTarget::stderr());
         self.bar.enable_steady_tick(Duration::from_millis(120));
+    }
+
+    /// Bars that are drawn together, where they can be drawn.
+    pub(super) fn bars(&self) -> MultiProgress {
+        MultiProgress::with_draw_target(match self.detail {
+            Detail::Live => ProgressDrawTarget::stderr(),
+            Detail::Quiet | Detail::Plain => ProgressDrawTarget::hidden(),
+        })
     }
 
     /// Says that a step begins or ended: a line of its own, or drawn over the one before.

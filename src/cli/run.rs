@@ -13,6 +13,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
+    hub::Network,
     plan::{Choices, Manifest, ManifestError, Scenario, Selection, Written},
     report::{self, Journal, MlxKnifeVersion, NotAVersion, SchemaVersion},
 };
@@ -20,7 +21,7 @@ use crate::{
 /// What is measured, and where it is written.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Arguments {
-    /// A manifest (`*.toml`), a model's folder, a GGUF file, or the id of a cached hub model
+    /// A manifest (`*.toml`), a model's folder, a GGUF file, or the id of a hub model
     #[arg(required = true, value_name = "MANIFEST|MODEL")]
     names: Vec<String>,
     #[command(flatten)]
@@ -94,7 +95,7 @@ impl Arguments {
 }
 
 /// Measures what the arguments name.
-pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
+pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) -> Exit {
     let plan = match arguments.selection().plan() {
         Ok(plan) => plan,
         Err(error) => {
@@ -123,7 +124,7 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
     match Journal::open(path) {
         Ok(journal) => {
             let mut campaign = Campaign::new(printer, journal, format, stop);
-            campaign.measure(&plan);
+            campaign.measure(&plan, network);
             campaign.conclude()
         }
         Err(error) => {

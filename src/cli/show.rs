@@ -3,10 +3,11 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{Exit, printer::Printer};
+use super::{Exit, downloads, printer::Printer};
 use crate::{
-    checkpoint::{Description, LoadError, Location, locate::LocateError},
+    checkpoint::{Description, LoadError, Location},
     footprint::{CacheKind, Footprint, Prediction, Weights},
+    hub::Network,
     models::Keeps,
     plan::{Choices, KvPacking, OutOfRange},
 };
@@ -14,7 +15,7 @@ use crate::{
 /// Which model is shown, and how.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Arguments {
-    /// A model folder, a GGUF file, or the id of a cached hub model
+    /// A model folder, a GGUF file, or the id of a hub model
     model: String,
     /// A branch, tag or commit of a hub model
     #[arg(long)]
@@ -47,16 +48,21 @@ struct Shown {
 }
 
 /// Shows what the headers of a model tell.
-pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
+pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) -> Exit {
     let Arguments { kv_bits, kv_group_size, .. } = *arguments;
     let choices = Choices { kv_bits, kv_group_size, ..Choices::default() };
     if let Err(OutOfRange { name, rule }) = choices.check() {
         printer.error(format!("`--{}` must be {rule}", name.replace('_', "-")), None);
         return Exit::Usage;
     }
-    let location = match Location::find(&arguments.model, arguments.revision.as_deref()) {
+    let location = match downloads::locate(
+        &arguments.model,
+        arguments.revision.as_deref(),
+        printer,
+        network,
+    ) {
         Ok(location) => location,
-        Err(error) => return unfound(&error, printer),
+        Err(exit) => return exit,
     };
     let shown = match read(location, arguments.context, choices.settings().kv) {
         Ok(shown) => shown,
@@ -71,11 +77,6 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
         printer.data(&text(&shown));
     }
     Exit::Ok
-}
-
-fn unfound(error: &LocateError, printer: &Printer) -> Exit {
-    printer.failure(error, error.hint().as_deref());
-    Exit::No
 }
 
 fn read(

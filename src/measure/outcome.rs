@@ -36,6 +36,25 @@ pub struct Outcome {
     pub warnings: Vec<String>,
 }
 
+impl Outcome {
+    /// A cell that failed now, before anything of it began.
+    pub fn failed(failure: Failure) -> Self {
+        let now = SystemTime::now();
+        Self {
+            verdict: Verdict::Failed(failure),
+            started: now,
+            ended: now,
+            runtime: None,
+            loaded: None,
+            warmups: Vec::new(),
+            trials: Vec::new(),
+            random_ids: false,
+            cleanup_us: None,
+            warnings: Vec::new(),
+        }
+    }
+}
+
 /// How a cell ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {

@@ -1,17 +1,17 @@
 //! Where a model comes from, and what it is called.
 
-use std::path::{Path, PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use crate::hub::Reference;
 
 /// Where a model comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A model of the hub.
-    Hub {
-        /// Its id, such as `mlx-community/Qwen3-0.6B-4bit`.
-        id: String,
-        /// A branch, tag or commit; the default branch where absent.
-        revision: Option<String>,
-    },
+    Hub(Reference),
     /// A folder or a file; it need not exist.
     Path(PathBuf),
 }
@@ -19,35 +19,23 @@ pub enum Source {
 impl Source {
     /// What an argument of the command line means: what exists or looks like a path is a path.
     ///
-    /// A name without an organization is one of `mlx-community`.
+    /// A name without an organization is a workspace of mlx-knife where there is one of that name below
+    /// `MLXK_WORKSPACE_HOME`, else one of `mlx-community`.
     pub fn from_argument(argument: &str) -> Self {
-        let community = format!("mlx-community/{argument}");
-        let id = [argument, &community].into_iter().find(|id| Self::is_id(id));
-        match id {
-            Some(id) if !Path::new(argument).exists() => {
-                Self::Hub { id: id.to_owned(), revision: None }
-            }
-            _ => Self::Path(PathBuf::from(argument)),
+        if Path::new(argument).exists() {
+            return Self::Path(PathBuf::from(argument));
         }
-    }
-
-    /// Whether `text` can be the id of a hub model, an organization and a name.
-    pub fn is_id(text: &str) -> bool {
-        let is_part = |part: &str| {
-            !part.is_empty()
-                && !part.starts_with(['.', '-'])
-                && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-        };
-        let is_file = Path::new(text)
-            .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
-        text.split('/').count() == 2 && text.split('/').all(is_part) && !is_file
+        match (workspace(argument), Reference::parse(argument)) {
+            (Some(path), _) => Self::Path(path),
+            (None, Some(model)) => Self::Hub(model),
+            (None, None) => Self::Path(PathBuf::from(argument)),
+        }
     }
 
     /// What the model is called in reports and tables: its id or base name, never a path.
     pub fn label(&self) -> String {
         match self {
-            Self::Hub { id, .. } => id.clone(),
+            Self::Hub(model) => model.label(),
             Self::Path(path) => {
                 let named = path.file_name().is_some();
                 // `.` and `..` have a name only once they are resolved.
@@ -64,7 +52,7 @@ impl Source {
     /// How the child process is told; a path always begins with `/` or `.`, which no id does.
     pub fn to_argument(&self) -> String {
         match self {
-            Self::Hub { id, .. } => id.clone(),
+            Self::Hub(model) => model.label(),
             Self::Path(path)
                 if path.is_absolute() || path.starts_with(".") || path.starts_with("..") =>
             {
@@ -77,10 +65,18 @@ impl Source {
     /// The revision that is wanted of a hub model.
     pub fn revision(&self) -> Option<&str> {
         match self {
-            Self::Hub { revision, .. } => revision.as_deref(),
+            Self::Hub(model) => model.revision.as_deref(),
             Self::Path(_) => None,
         }
     }
+}
+
+/// The workspace of mlx-knife with this very name; unlike mlx-knife, no other with a name like it will do.
+fn workspace(name: &str) -> Option<PathBuf> {
+    let home = env::var_os("MLXK_WORKSPACE_HOME").filter(|home| !home.is_empty())?;
+    let is_name = !name.contains('/') && !name.starts_with('.');
+    let path = Path::new(&home).join(name);
+    (is_name && path.join(".mlxk_workspace.json").is_file()).then_some(path)
 }
 
 #[cfg(test)]
@@ -94,8 +90,7 @@ mod tests {
 
     #[track_caller]
     fn hub(argument: &str, id: &str) {
-        let id = id.to_owned();
-        assert_eq!(Source::from_argument(argument), Source::Hub { id, revision: None });
+        assert_eq!(Source::from_argument(argument), Source::Hub(Reference::new(id)));
     }
 
     #[test]

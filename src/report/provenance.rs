@@ -47,6 +47,9 @@ pub struct Provenance {
     /// The checkpoint, where it was loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelDetail>,
+    /// Fetching the model, where this run did; no part of the load.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub download: Option<DownloadDetail>,
     /// The load, taken apart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<LoadDetail>,
@@ -135,6 +138,15 @@ pub struct ModelDetail {
     /// Tokens that the model was made to attend to, where its configuration says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_length: Option<u32>,
+}
+
+/// What fetching a model from the hub took.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct DownloadDetail {
+    /// Bytes of files that came.
+    pub bytes: u64,
+    /// From the first question to the last file.
+    pub seconds: f64,
 }
 
 /// A load, taken apart.

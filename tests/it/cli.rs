@@ -7,7 +7,7 @@ use mlxk_harness::{
     plan::{Selection, Source},
 };
 
-use super::harness::Harness;
+use super::{harness::Harness, weights};
 
 /// A line that fits its schema.
 const GOOD: &str = r#"{"schema_version": "0.2.0", "timestamp": "2026-01-30T10:00:00+00:00", "mlx_knife_version": "2.0.8", "test": "a::b", "outcome": "passed"}"#;
@@ -23,6 +23,7 @@ Commands:
   run       Measures models and appends a line for each cell to a report
   generate  Lets a model answer, to see what it says
   convert   Writes a model as a folder that MLX's programs load, packed if asked
+  pull      Downloads models from the Hugging Face hub into the local cache
   list      Lists the architectures that can be run, and the models in the local cache
   show      Shows what a model is and what it will take, before any weight is read
   check     Checks that every line of a report fits its schema
@@ -31,6 +32,7 @@ Commands:
 
 Options:
   -q, --quiet    Says nothing but data and errors
+      --offline  Downloads nothing: only what is cached is used, as with `HF_HUB_OFFLINE=1`
   -h, --help     Print help
   -V, --version  Print version
 ";
@@ -140,7 +142,7 @@ org/name
 
 failed   a.gguf (throughput, chat) while finding the model: `./a.gguf` does not exist
 failed   org/name (throughput, chat) while finding the model: `org/name` is not in the local Hugging Face cache
-         hint: run `hf download org/name`
+         hint: leave out `--offline` and `HF_HUB_OFFLINE` to have it downloaded
 
 0 passed, 4 failed, 0 skipped
 ";
@@ -255,6 +257,43 @@ fn models_of_the_cache_are_listed_with_size_and_revision() {
 }
 
 #[test]
+fn cached_models_are_listed_with_health_and_whether_they_run() {
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let file = |harness: Harness, model: &str, name: &str, text: &[u8]| {
+        harness.file(&format!("cache/hub/models--org--{model}/snapshots/{commit}/{name}"), text)
+    };
+    let header = br#"{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#;
+    let weights = [&[53, 0, 0, 0, 0, 0, 0, 0][..], header, &[0]].concat();
+    let mut harness = file(Harness::new(), "bare", "config.json", br#"{"model_type":"llama"}"#);
+    harness = file(harness, "odd", "config.json", br#"{"model_type":"oddity"}"#);
+    harness = file(harness, "odd", "model.safetensors", &weights);
+    let stdout = "\
+org/bare     0.00 GiB  01234567  unhealthy: there are no weights
+org/odd      0.00 GiB  01234567  healthy, cannot run: no family reads `model_type` `oddity`
+";
+    harness.args(["list", "--cached"]).stdout(stdout).exit(Exit::Ok);
+}
+
+#[test]
+fn a_workspace_of_mlx_knife_is_found_by_its_name_and_told_by_it() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity/llama");
+    let harness = Harness::new()
+        .file("home/tiny/.mlxk_workspace.json", r#"{"managed": true}"#)
+        .args(["show", "tiny", "--json"]);
+    weights::write(
+        &fixture,
+        weights::FLOAT32,
+        &harness.path("home/tiny"),
+        weights::Tweak::default(),
+    );
+    let home = harness.path("home");
+    let answer = harness.variable("MLXK_WORKSPACE_HOME", home.to_str().unwrap()).answer();
+    assert_eq!(answer.code, Some(Exit::Ok as i32), "{}", answer.stderr);
+    let shown: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+    assert_eq!(shown["id"], "tiny");
+}
+
+#[test]
 fn an_empty_cache_is_said_to_be_empty() {
     let answer = Harness::new().args(["list"]).answer();
     assert!(answer.stdout.ends_with("\n\nno model is in the local Hugging Face cache\n"));
@@ -280,6 +319,6 @@ fn our_own_manifest_begins_with_the_demo() {
     let demo = demo.plan().unwrap().models;
     assert_eq!(demo, all[..1]);
     assert_eq!(demo[0].label, "SmolLM2-135M-Instruct.Q4_1.gguf");
-    let is_hub = |model: &_| matches!(model, Source::Hub { .. });
+    let is_hub = |model: &_| matches!(model, Source::Hub(_));
     assert!(all[1..].iter().all(|model| is_hub(&model.source)));
 }

@@ -1,4 +1,4 @@
-//! Runs the program itself in a folder of its own, with an empty model cache.
+//! Runs the program itself in a folder of its own, with an empty model cache and, unless it says otherwise, no network.
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -10,6 +10,7 @@ use tempfile::TempDir;
 pub(crate) struct Harness {
     folder: TempDir,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     stdout: String,
     stderr: String,
 }
@@ -26,6 +27,7 @@ impl Harness {
         Self {
             folder: tempfile::tempdir().unwrap(),
             arguments: Vec::new(),
+            environment: vec![("HF_HUB_OFFLINE".to_owned(), "1".to_owned())],
             stdout: String::new(),
             stderr: String::new(),
         }
@@ -52,6 +54,12 @@ impl Harness {
     /// More arguments.
     pub(crate) fn more(mut self, arguments: &[&str]) -> Self {
         self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
+    /// Sets a variable; later ones win.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -84,6 +92,11 @@ impl Harness {
             .current_dir(self.folder.path())
             .env("HF_HOME", self.path("cache"))
             .env_remove("HF_HUB_CACHE")
+            .env_remove("MLXK_WORKSPACE_HOME")
+            .env_remove("HF_TOKEN")
+            .env_remove("HF_TOKEN_PATH")
+            .env_remove("HF_ENDPOINT")
+            .envs(self.environment.iter().cloned())
             .env_remove("COLUMNS")
             .env("NO_COLOR", "1")
             .timeout(Duration::from_mins(2))
@@ -101,7 +114,7 @@ impl Harness {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 }

@@ -199,7 +199,7 @@ mod tests {
     fn every_model_is_read() {
         let temperature = Some(0.0);
         let hub = Entry {
-            source: Source::Hub { id: "org/name".to_owned(), revision: Some("main".to_owned()) },
+            source: Source::Hub(crate::hub::Reference::new("org/name").at(Some("main"))),
             tags: vec!["small".to_owned()],
             size_gb: Some(2.0),
             choices: Choices { temperature, ..Choices::default() },

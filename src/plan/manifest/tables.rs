@@ -8,7 +8,10 @@ use super::{
     Entry, Manifest, Problem,
     field::{Field, Wrong, fields},
 };
-use crate::plan::{Choices, OutOfRange, Source};
+use crate::{
+    hub::Reference,
+    plan::{Choices, OutOfRange, Source},
+};
 
 /// Reads `text`, which stands in the file at `path`.
 pub(super) fn parse(path: &Path, text: &str) -> Result<Manifest, Wrong> {
@@ -80,8 +83,8 @@ fn read_model(field: &Field<'_>, folder: &Path) -> Result<Entry, Wrong> {
     }
     check(table, &choices)?;
     let source = match (id, path, revision) {
-        (Some(id), None, revision) => {
-            Source::Hub { id, revision: revision.map(|(_, revision)| revision) }
+        (Some(model), None, revision) => {
+            Source::Hub(Reference { revision: revision.map(|(_, revision)| revision), ..model })
         }
         (None, Some(path), None) => Source::Path(path),
         (None, Some(_), Some((offset, _))) => {
@@ -92,9 +95,12 @@ fn read_model(field: &Field<'_>, folder: &Path) -> Result<Entry, Wrong> {
     Ok(Entry { source, tags, size_gb, choices })
 }
 
-fn read_id(field: &Field<'_>) -> Result<String, Wrong> {
+fn read_id(field: &Field<'_>) -> Result<Reference, Wrong> {
     let id = field.text()?;
-    if Source::is_id(&id) { Ok(id) } else { Err(field.wrong(Problem::NotAnId(id))) }
+    // A revision has a key of its own, and a manifest names the organization.
+    let is_plain = id.contains('/') && !id.contains('@');
+    let model = Reference::parse(&id).filter(|_| is_plain);
+    model.ok_or_else(|| field.wrong(Problem::NotAnId(id)))
 }
 
 fn read_size(field: &Field<'_>) -> Result<f32, Wrong> {

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     host::{Health, Host},
+    hub::Fetched,
     measure::{
         message::ModelFacts,
         outcome::{Outcome, Verdict},
@@ -51,6 +52,8 @@ pub struct ModelHint {
     pub revision: Option<String>,
     /// Bytes of all files of the model.
     pub size_bytes: Option<u64>,
+    /// What fetching it from the hub took, where this run did.
+    pub fetched: Option<Fetched>,
 }
 
 /// The record of a cell.

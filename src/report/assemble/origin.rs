@@ -15,7 +15,8 @@ use crate::{
     report::{
         identity::sha256,
         provenance::{
-            CellFacts, Definitions, HostDetail, LoadDetail, ModelDetail, Provenance, Sample,
+            CellFacts, Definitions, DownloadDetail, HostDetail, LoadDetail, ModelDetail,
+            Provenance, Sample,
         },
         redact::redact,
     },
@@ -55,6 +56,10 @@ pub(super) fn provenance(
         first_request_time_to_first_token_s: first_request(outcome),
         definitions: is_measured.then_some(DEFINITIONS),
         model: loaded.map(|loaded| model_detail(&loaded.model)),
+        download: context.model.fetched.map(|fetched| DownloadDetail {
+            bytes: fetched.bytes,
+            seconds: fetched.time.as_secs_f64(),
+        }),
         load: loaded.map(load_detail),
         host: host_detail(context, outcome),
         warnings: outcome.warnings.iter().map(|text| redact(text)).collect(),

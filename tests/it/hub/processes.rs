@@ -1,0 +1,78 @@
+//! More than one process at one cache, and processes that die.
+
+use std::{
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use super::{
+    check_blobs, pull,
+    server::{Fault, Hub},
+    snapshot, tensor,
+};
+use crate::harness::Harness;
+
+/// Long enough for two processes to be under way at once, and for fifty to be killed before it is done.
+const LENGTH: usize = 16_000_000;
+
+pub(super) fn start(harness: &Harness, hub: &Hub) -> std::process::Child {
+    Command::new(env!("CARGO_BIN_EXE_mlxk-harness"))
+        .args(["pull", "org/name"])
+        .env("HF_HOME", harness.path("cache"))
+        .env("HF_ENDPOINT", hub.endpoint())
+        .env("NO_PROXY", "127.0.0.1")
+        .env_remove("HF_HUB_CACHE")
+        .env_remove("HF_HUB_OFFLINE")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Whether the cache has a blob that is not whole.
+fn has_half(harness: &Harness) -> bool {
+    let blobs = std::fs::read_dir(harness.path("cache/hub/models--org--name/blobs"));
+    let names = blobs.into_iter().flatten().map(|entry| entry.unwrap().path());
+    names.into_iter().any(|path| path.extension().is_some_and(|ending| ending == "incomplete"))
+}
+
+/// A hub that sends slowly, always.
+fn slow() -> Hub {
+    (0..200).fold(super::hub(LENGTH), |hub, _| hub.fault("/store/", Fault::Slow))
+}
+
+#[test]
+fn two_processes_at_once_fetch_a_model_once() {
+    let hub = slow();
+    let harness = pull(&hub);
+    let children: Vec<_> = (0..2).map(|_| start(&harness, &hub)).collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let sent: usize =
+        hub.take_seen().iter().filter(|seen| seen.host == "store").map(|seen| seen.to).sum();
+    assert_eq!(sent, tensor(LENGTH).len());
+}
+
+#[test]
+fn a_download_that_is_killed_fifty_times_leaves_nothing_wrong_and_completes() {
+    let hub = slow();
+    let whole = tensor(LENGTH);
+    let harness = pull(&hub);
+    let mut state = 3_u32;
+    let mut halves = 0;
+    for _ in 0..50 {
+        let mut child = start(&harness, &hub);
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        thread::sleep(Duration::from_millis(20 + u64::from(state >> 24) / 2));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        check_blobs(&harness, &whole);
+        halves += usize::from(has_half(&harness));
+    }
+    assert!(halves > 20, "only {halves} were killed on the way");
+    assert!(start(&harness, &hub).wait().unwrap().success());
+    check_blobs(&harness, &whole);
+    assert!(std::fs::read(snapshot(&harness).join("model.safetensors")).unwrap() == whole);
+}
