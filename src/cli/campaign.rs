@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{
     Exit,
     downloads::Bars,
+    line::Line,
     printer::Printer,
     progress::{self, Progress},
     table::{self, Row},
@@ -89,8 +90,9 @@ impl<'a> Campaign<'a> {
     ///
     /// Nothing is fetched while a clock runs.
     pub(super) fn measure(&mut self, plan: &Plan, network: Network) {
+        let mut line = Line::new(network);
         let models: Vec<_> =
-            plan.models.iter().map(|model| (model, self.provide(model, network))).collect();
+            plan.models.iter().map(|model| (model, self.provide(model, &mut line))).collect();
         self.printer.begin(progress::steps(&plan.models));
         let all = plan.models.len();
         for (done, (model, provided)) in models.into_iter().enumerate() {
@@ -105,11 +107,7 @@ impl<'a> Campaign<'a> {
     }
 
     /// The model in the cache, of a model of the hub; why it is not there is told as its cells' failure.
-    fn provide(
-        &self,
-        model: &PlannedModel,
-        network: Network,
-    ) -> Result<Option<Provided>, HubError> {
+    fn provide(&self, model: &PlannedModel, line: &mut Line) -> Result<Option<Provided>, HubError> {
         let Source::Hub(reference) = &model.source else {
             return Ok(None);
         };
@@ -117,7 +115,7 @@ impl<'a> Campaign<'a> {
             return Err(HubError::Interrupted);
         }
         let bars = Bars::new(self.printer, &model.label, Some(self.stop));
-        hub::provide(reference, network, &bars).map(Some)
+        line.ask(|network| hub::provide(reference, network, &bars)).map(Some)
     }
 
     fn measure_model(

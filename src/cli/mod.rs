@@ -6,6 +6,7 @@ mod convert;
 mod downloads;
 mod generate;
 mod interrupt;
+mod line;
 mod list;
 mod notes;
 mod printer;

@@ -5,6 +5,7 @@ use clap::Args;
 use super::{
     Exit,
     downloads::{Bars, fail},
+    line::Line,
     printer::Printer,
 };
 use crate::{
@@ -43,28 +44,30 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
             return Exit::Usage;
         }
     };
+    let mut line = Line::new(network);
     let mut worst = Exit::Ok;
     for planned in plan.models {
         let model = match planned.source {
             Source::Hub(model) => model,
-            Source::Path(_) => {
+            Source::Path(path) if path.exists() => {
                 printer.note(format!("{}: is a path, and not downloaded", planned.label));
+                continue;
+            }
+            Source::Path(path) => {
+                let text = format!("`{}` is neither here nor a name of the hub", path.display());
+                printer.error(text, Some("a model of the hub is `org/name`"));
+                worst = if worst == Exit::Io { worst } else { Exit::No };
                 continue;
             }
         };
         let revision = model.revision.clone().or_else(|| arguments.revision.clone());
         let model = model.at(revision.as_deref());
         let bars = Bars::new(printer, &planned.label, None);
-        let answer = if network == Network::Forbidden {
-            let near = cache::near(&model.id);
-            hub::provide(&model, network, &bars)
-                .map(|_| format!("{}: is cached; the hub was not asked", planned.label))
-                .map_err(|_| HubError::NotCached { model: model.to_string(), near })
-        } else if arguments.dry_run {
-            preview(&model, &bars)
-        } else {
-            pull(&model, &bars)
-        };
+        let answer = line.ask(|network| match network {
+            Network::Forbidden => cached(&model, &bars),
+            Network::Allowed if arguments.dry_run => preview(&model, &bars),
+            Network::Allowed => pull(&model, &bars),
+        });
         drop(bars);
         match answer {
             Ok(line) => printer.line(line),
@@ -75,6 +78,12 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
         }
     }
     worst
+}
+
+fn cached(model: &Reference, bars: &Bars<'_>) -> Result<String, HubError> {
+    hub::provide(model, Network::Forbidden, bars)
+        .map(|_| format!("{}: is cached; the hub was not asked", model.label()))
+        .map_err(|_| HubError::NotCached { model: model.to_string(), near: cache::near(&model.id) })
 }
 
 fn pull(model: &Reference, bars: &Bars<'_>) -> Result<String, HubError> {

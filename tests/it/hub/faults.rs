@@ -147,6 +147,18 @@ fn without_a_route_the_host_is_named() {
 }
 
 #[test]
+fn a_network_that_is_down_is_given_up_on_once() {
+    let args = ["pull", "org/one", "org/two", "../three"];
+    let harness = harness(&hub(10)).args(args).variable("HF_ENDPOINT", "http://127.0.0.1:9");
+    let answer = harness.answer();
+    expect(&answer, Exit::Io);
+    let count = |text| answer.stderr.matches(text).count();
+    assert_eq!(count("error: cannot reach `127.0.0.1`: "), 2, "{}", answer.stderr);
+    assert_eq!(count("trying again"), 4, "{}", answer.stderr);
+    assert_eq!(count("error: `../three` is neither here nor a name of the hub"), 1);
+}
+
+#[test]
 fn offline_nothing_is_asked() {
     let hub = hub(10);
     let answer = harness(&hub).args(["--offline", "show", "org/name"]).answer();
