@@ -79,6 +79,19 @@ pub(crate) fn environment(folder: &Path, packages: &[&str]) -> Result<(), Proces
         .map(drop)
 }
 
+/// Puts `packages` and what they need into `folder`, for a Python that looks there.
+pub(crate) fn packages(folder: &Path, packages: &[&str]) -> Result<(), ProcessError> {
+    python()
+        .named_args(&["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+        .args(["--no-input", "--only-binary", ":all:", "--target"])
+        .arg(folder)
+        .args(packages)
+        .env("PIP_ROOT_USER_ACTION", "ignore")
+        .if_failed(PIP_FAILED)
+        .read()
+        .map(drop)
+}
+
 fn pip(verb: &str) -> Result<Program, ProcessError> {
     python().named_args(&["-m", "pip", "--version"]).if_failed(PIP_MISSING).read()?;
     let pip = python()

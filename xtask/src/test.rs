@@ -5,12 +5,16 @@ use std::process::ExitCode;
 
 use crate::process::ProcessError;
 use crate::workspace::Workspace;
-use crate::{TaskError, demo, mlx};
+use crate::{TaskError, demo, files, mlx, python};
+
+/// The program whose cache the tests share.
+const HUGGINGFACE_HUB: &str = "huggingface_hub==2.4.0";
 
 /// The task. Arguments go to the test runner, and leave the documentation's tests out.
 pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<ExitCode, TaskError> {
     mlx::ensure(workspace)?;
     demo::ensure(workspace)?;
+    ensure_huggingface_hub(workspace)?;
     if arguments.is_empty() {
         // First, so that what is printed last is the count of all others.
         let code = document_tests(workspace)?;
@@ -32,6 +36,17 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<ExitC
             .pass_through()?
     };
     Ok(code)
+}
+
+fn ensure_huggingface_hub(workspace: &Workspace) -> Result<(), TaskError> {
+    let folder = workspace.at(".mlx/huggingface_hub");
+    let marker = folder.join("packages.txt");
+    if std::fs::read_to_string(&marker).is_ok_and(|packages| packages == HUGGINGFACE_HUB) {
+        return Ok(());
+    }
+    files::remove_folder(&folder)?;
+    python::packages(&folder, &[HUGGINGFACE_HUB])?;
+    Ok(files::write(&marker, HUGGINGFACE_HUB)?)
 }
 
 fn document_tests(workspace: &Workspace) -> Result<ExitCode, ProcessError> {
