@@ -7,7 +7,7 @@ use super::{Exit, downloads, printer::Printer};
 use crate::{
     checkpoint::{Description, LoadError, Location},
     footprint::{CacheKind, Footprint, Prediction, Weights},
-    hub::Network,
+    hub::{Network, size},
     models::Keeps,
     plan::{Choices, KvPacking, OutOfRange},
 };
@@ -196,26 +196,14 @@ fn millions(count: u64) -> String {
     }
 }
 
-fn size(bytes: u64) -> String {
-    let bytes = bytes as f64;
-    let gibibytes = bytes / 1024_f64.powi(3);
-    if gibibytes >= 1.0 {
-        format!("{gibibytes:.2} GiB")
-    } else {
-        format!("{:.2} MiB", bytes / 1024_f64.powi(2))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn counts_and_sizes_are_rounded_for_people() {
+    fn counts_are_rounded_for_people() {
         assert_eq!(millions(7_241_732_096), "7.24 B");
         assert_eq!(millions(134_515_008), "134.5 M");
         assert_eq!(millions(24_576), "24576");
-        assert_eq!(size(1024 * 1024 * 3 / 2), "1.50 MiB");
-        assert_eq!(size(3 << 30), "3.00 GiB");
     }
 }
