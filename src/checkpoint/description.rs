@@ -1,11 +1,11 @@
 //! What a checkpoint says of itself before any weight is read.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 use serde_json::Value;
 
 use super::{
-    LoadError,
+    LoadError, bounded,
     foreign::Method,
     gguf::{self, Gguf},
     locate::{Format, Location},
@@ -34,6 +34,7 @@ impl Description {
                 let mut config =
                     config.ok_or_else(|| LoadError::NoConfig { path: location.path.clone() })?;
                 complete(&mut config, &location.path)?;
+                bounded::check_counts(&config)?;
                 // As mlx-lm: a broken `generation_config.json` says nothing.
                 let generation = read_json(&location.path, "generation_config.json");
                 Ok(Self {
@@ -45,6 +46,7 @@ impl Description {
             }
             Format::Gguf => {
                 let gguf = gguf::open(&location.path)?;
+                bounded::check_counts(&gguf.config)?;
                 Ok(Self {
                     config: gguf.config.clone(),
                     location,
@@ -128,7 +130,7 @@ fn complete(config: &mut Value, folder: &Path) -> Result<(), LoadError> {
 /// Reads a JSON file of `folder`, as Python writes it; none where it does not exist.
 fn read_json(folder: &Path, file: &'static str) -> Result<Option<Value>, LoadError> {
     let path = folder.join(file);
-    let text = match fs::read_to_string(&path) {
+    let text = match bounded::read_text(&path, bounded::LONGEST_CONFIG) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(LoadError::Read { path, source }),

@@ -1,5 +1,6 @@
 //! A model on disk: its configuration, and its tensors, each of which is taken exactly once.
 
+pub mod bounded;
 mod config;
 mod description;
 mod foreign;

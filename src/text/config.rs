@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
 use super::TextError;
-use crate::checkpoint::python_json;
+use crate::checkpoint::{bounded, python_json};
 
 /// The special tokens that have a name, as templates call them.
 const NAMED_TOKENS: [&str; 7] =
@@ -89,7 +89,7 @@ fn object(path: &Path) -> Result<Map<String, Value>, TextError> {
 }
 
 fn read(path: &Path) -> Result<Option<String>, TextError> {
-    match fs::read_to_string(path) {
+    match bounded::read_text(path, bounded::LONGEST_CONFIG) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(TextError::Read { path: PathBuf::from(path), source }),
@@ -176,6 +176,8 @@ fn named_templates(entry: &Value) -> BTreeMap<&str, &str> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+
+    use std::fs;
 
     use super::*;
 

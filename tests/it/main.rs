@@ -10,6 +10,8 @@ mod failures;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod hub;
 #[cfg(test)]
 mod keys_values;
