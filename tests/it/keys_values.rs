@@ -30,7 +30,7 @@ fn load(name: &str) -> Box<dyn Model> {
 }
 
 fn expected(name: &str) -> HashMap<String, Array> {
-    Array::load_safetensors(fixture(name).join("keys_values.safetensors")).unwrap()
+    Array::load_safetensors(fixture(&format!("{name}-kv")).join("expected.safetensors")).unwrap()
 }
 
 /// Scores after a prompt in chunks and of steps, packed at once and within the second chunk; then of a long prompt:

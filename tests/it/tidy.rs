@@ -8,6 +8,9 @@ use std::{
 /// Lines that a file may have.
 const LONGEST: usize = 400;
 
+/// Bytes that the files of a parity fixture may have together.
+const LARGEST: u64 = 20_480;
+
 /// Modules whose code runs on MLX; of the others only [`MLX_SEAM`] may reach them, or MLX itself.
 const ON_MLX: [&str; 8] =
     ["convert", "generate", "text", "footprint", "models", "nn", "checkpoint", "ffi"];
@@ -141,6 +144,21 @@ fn files_are_short_and_begin_by_saying_what_they_hold() {
         }
         if !text.starts_with("//! ") {
             complaints.push(format!("{path} does not begin with `//!`"));
+        }
+    }
+    none(&complaints);
+}
+
+#[test]
+fn fixtures_of_parity_are_small() {
+    let mut complaints = Vec::new();
+    for folder in fs::read_dir(root().join("tests/fixtures/parity")).unwrap() {
+        let folder = folder.unwrap().path();
+        if folder.is_dir() {
+            let files = fs::read_dir(&folder).unwrap();
+            let size: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+            let is_large = size > LARGEST;
+            complaints.extend(is_large.then(|| format!("{} has {size} bytes", folder.display())));
         }
     }
     none(&complaints);

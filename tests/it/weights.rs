@@ -103,11 +103,33 @@ fn in_other_layer(name: &str, [one, other]: [u32; 2]) -> String {
     }
 }
 
+/// The lines of a list of tensors, where `layers.{0,1}.norm.weight 64` stands for two.
+pub(crate) fn lines(list: &Path) -> Vec<String> {
+    fs::read_to_string(list).unwrap().lines().flat_map(expanded).collect()
+}
+
+fn expanded(line: &str) -> Vec<String> {
+    let Some((before, rest)) = line.split_once('{') else {
+        return vec![line.to_owned()];
+    };
+    let (numbers, after) = rest.split_once('}').unwrap();
+    let behind = expanded(after);
+    let each = |number| behind.iter().map(move |tail| format!("{before}{number}{tail}"));
+    numbers.split(',').flat_map(each).collect()
+}
+
+#[test]
+fn a_line_with_braces_stands_for_every_combination() {
+    assert_eq!(
+        expanded("a.{0,12}.b.{3,4}.c 6 4"),
+        ["a.0.b.3.c 6 4", "a.0.b.4.c 6 4", "a.12.b.3.c 6 4", "a.12.b.4.c 6 4"]
+    );
+}
+
 /// Writes the checkpoint of a parity fixture to `folder`.
 pub(crate) fn write(fixture: &Path, variant: Variant, folder: &Path, tweak: Tweak) {
-    let list = fs::read_to_string(fixture.join("tensors.txt")).unwrap();
     let mut tensors = Vec::new();
-    for line in list.lines() {
+    for line in lines(&fixture.join("tensors.txt")) {
         let mut words = line.split(' ');
         let name = words.next().unwrap();
         let is_dense = line.ends_with(" dense");
@@ -141,14 +163,14 @@ pub(crate) fn write(fixture: &Path, variant: Variant, folder: &Path, tweak: Twea
 
 /// Writes the checkpoint of a parity fixture in the layout of Hugging Face's own files to `folder`.
 pub(crate) fn write_hugging_face(fixture: &Path, folder: &Path, rename: fn(&str) -> String) {
-    let list = fs::read_to_string(fixture.join("tensors-hf.txt")).unwrap();
-    let tensor = |line: &str| {
+    let list = lines(&fixture.join("tensors-hf.txt"));
+    let tensor = |line: &String| {
         let mut words = line.split(' ');
         let name = words.next().unwrap();
         let shape: Vec<i32> = words.map(|word| word.parse().unwrap()).collect();
         (rename(name), numbers(name, &shape))
     };
-    let tensors: Vec<(String, Array)> = list.lines().map(tensor).collect();
+    let tensors: Vec<(String, Array)> = list.iter().map(tensor).collect();
     let tensors = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
     Array::save_safetensors(tensors, None, folder.join("model.safetensors")).unwrap();
     fs::copy(fixture.join("config.json"), folder.join("config.json")).unwrap();

@@ -13,6 +13,7 @@ import tempfile
 import mlx.core as mx
 import numpy as np
 from fixtures import weights
+from layouts import expanded
 from mlx_lm.utils import load_model, save_config, save_model
 
 # The package has a function of the module's name.
@@ -58,7 +59,8 @@ def convert(source, target, arguments):
 def record(folder, fixture, dtype, extra, arguments):
     config = json.loads((folder / fixture / "config.json").read_text()) | extra
     tensors = {}
-    for line in (folder / fixture / "tensors.txt").read_text().splitlines():
+    lines = (folder / fixture / "tensors.txt").read_text().splitlines()
+    for line in (line for compact in lines for line in expanded(compact)):
         name, *shape = line.split()
         tensors[name] = weights(name, [int(n) for n in shape]).astype(getattr(mx, dtype))
     with tempfile.TemporaryDirectory() as temporary:

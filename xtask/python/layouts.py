@@ -105,6 +105,34 @@ def latent_whole(tensors):
     return tensors
 
 
+def compact(lines):
+    """Lines of a list of tensors, of which those alike but for a number become one: `layers.{0,1,2}.norm.weight 64`."""
+    deepest = max(line.count(".") for line in lines)
+    for place in range(deepest, -1, -1):
+        groups = {}
+        for line in lines:
+            parts = line.split(".")
+            has_number = place < len(parts) - 1 and parts[place].isdigit()
+            number = parts[place] if has_number else None
+            key = (*parts[:place], None, *parts[place + 1 :]) if has_number else tuple(parts)
+            groups.setdefault(key, []).append(number)
+        lines = []
+        for key, numbers in groups.items():
+            several = numbers[0] if len(numbers) == 1 else "{" + ",".join(map(str, numbers)) + "}"
+            lines.append(".".join(several if part is None else part for part in key))
+    return lines
+
+
+def expanded(line):
+    """The lines that `compact` made one."""
+    before, brace, rest = line.partition("{")
+    if not brace:
+        return [line]
+    numbers, _, after = rest.partition("}")
+    behind = expanded(after)
+    return [f"{before}{number}{tail}" for number in numbers.split(",") for tail in behind]
+
+
 FREQUENCIES = spare("model.layers.0.self_attn.rotary_emb.inv_freq", 8)
 HEAD = spare("lm_head.weight", 64, 64)
 DROPPED = [FREQUENCIES, HEAD]
