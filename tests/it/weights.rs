@@ -24,14 +24,24 @@ const fn packed(name: &'static str, dtype: Dtype, bits: i32, mode: &'static str)
     Variant { name, dtype, packing: Some(Packing { group_size, bits, mode }) }
 }
 
+const fn affine(name: &'static str, bits: i32, group_size: i32) -> Variant {
+    let packing = Packing { group_size, bits, mode: "affine" };
+    Variant { name, dtype: Dtype::Float32, packing: Some(packing) }
+}
+
 pub(crate) const FLOAT32: Variant = variant("float32", Dtype::Float32);
 
 /// Every variant of which a fixture may hold what the reference says.
-pub(crate) const VARIANTS: [Variant; 8] = [
+pub(crate) const VARIANTS: [Variant; 13] = [
     FLOAT32,
     variant("bfloat16", Dtype::Bfloat16),
     variant("float16", Dtype::Float16),
     packed("4bit", Dtype::Float32, 4, "affine"),
+    affine("2bit-64", 2, 64),
+    affine("3bit-32", 3, 32),
+    affine("4bit-128", 4, 128),
+    affine("5bit-128", 5, 128),
+    affine("6bit-64", 6, 64),
     packed("8bit-bfloat16", Dtype::Bfloat16, 8, "affine"),
     packed("mxfp4", Dtype::Float32, 4, "mxfp4"),
     packed("mxfp8", Dtype::Float32, 8, "mxfp8"),

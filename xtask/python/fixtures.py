@@ -53,6 +53,13 @@ PACKINGS = {
         "mxfp8": (mx.float32, dict(group_size=32, bits=8, mode="mxfp8")),
         "nvfp4": (mx.float32, dict(group_size=16, bits=4, mode="nvfp4")),
     },
+    "llama-widths": {
+        "2bit-64": (mx.float32, dict(group_size=64, bits=2)),
+        "3bit-32": (mx.float32, dict(group_size=32, bits=3)),
+        "4bit-128": (mx.float32, dict(group_size=128, bits=4)),
+        "5bit-128": (mx.float32, dict(group_size=128, bits=5)),
+        "6bit-64": (mx.float32, dict(group_size=64, bits=6)),
+    },
     "mixtral-packings": {
         "mxfp4": (mx.float32, dict(group_size=32, bits=4, mode="mxfp4")),
         "mxfp8": (mx.float32, dict(group_size=32, bits=8, mode="mxfp8")),
