@@ -15,15 +15,17 @@
 //! host       which machine this is, and how it is doing
 //! plan       what will be measured: a manifest becomes a plan of cells
 //! hub        models of the Hugging Face hub, brought into the local cache
+//! files      what strangers wrote, read up to a length and believed only where it is sound
 //! ```
 //!
-//! Arrows point downwards in this list. `hub`, `plan`, `host`, `report` and all of `measure` but its
+//! Arrows point downwards in this list. `files`, `hub`, `plan`, `host`, `report` and all of `measure` but its
 //! `mlx` file know nothing of MLX.
 
 pub mod checkpoint;
 pub mod cli;
 pub mod convert;
 pub mod ffi;
+pub mod files;
 pub mod footprint;
 pub mod generate;
 pub mod host;

@@ -5,12 +5,12 @@ use std::{io, path::Path};
 use serde_json::Value;
 
 use super::{
-    LoadError, bounded,
+    LoadError, counts,
     foreign::Method,
     gguf::{self, Gguf},
     locate::{Format, Location},
-    python_json,
 };
+use crate::files::{self, python_json};
 
 /// What a checkpoint says of itself before any weight is read.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Description {
                 let mut config =
                     config.ok_or_else(|| LoadError::NoConfig { path: location.path.clone() })?;
                 complete(&mut config, &location.path)?;
-                bounded::check_counts(&config)?;
+                counts::check(&config)?;
                 // As mlx-lm: a broken `generation_config.json` says nothing.
                 let generation = read_json(&location.path, "generation_config.json");
                 Ok(Self {
@@ -46,7 +46,7 @@ impl Description {
             }
             Format::Gguf => {
                 let gguf = gguf::open(&location.path)?;
-                bounded::check_counts(&gguf.config)?;
+                counts::check(&gguf.config)?;
                 Ok(Self {
                     config: gguf.config.clone(),
                     location,
@@ -130,7 +130,7 @@ fn complete(config: &mut Value, folder: &Path) -> Result<(), LoadError> {
 /// Reads a JSON file of `folder`, as Python writes it; none where it does not exist.
 fn read_json(folder: &Path, file: &'static str) -> Result<Option<Value>, LoadError> {
     let path = folder.join(file);
-    let text = match bounded::read_text(&path, bounded::LONGEST_CONFIG) {
+    let text = match files::read_text(&path, files::LONGEST_CONFIG) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(LoadError::Read { path, source }),

@@ -1,14 +1,13 @@
 //! A model on disk: its configuration, and its tensors, each of which is taken exactly once.
 
-pub mod bounded;
 mod config;
+mod counts;
 mod description;
 mod foreign;
 pub mod gguf;
 mod inventory;
 pub mod locate;
 mod outline;
-pub(crate) mod python_json;
 mod quantization;
 mod reshape;
 mod safetensors;

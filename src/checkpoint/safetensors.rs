@@ -2,8 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io::{self, Read},
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -11,9 +10,7 @@ use mlx_rs::Array;
 use safetensors::{Dtype, tensor::Metadata};
 
 use super::{LoadError, Outline, Outlines, Stored};
-
-/// The longest header that the format allows, in bytes.
-const LONGEST_HEADER: u64 = 100_000_000;
+use crate::files::{HeaderError, header};
 
 /// Maps every tensor of `model*.safetensors`; as mlx-lm, a later shard overrides an earlier one.
 pub(super) fn open(folder: &Path) -> Result<BTreeMap<String, Array>, LoadError> {
@@ -76,25 +73,13 @@ fn shards(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
     Ok(shards)
 }
 
-/// Reads a shard's header, and checks that it is sound and that the file is as long as it says.
+/// The header of a shard that is sound.
 fn check(path: &Path) -> Result<Metadata, LoadError> {
-    let bad = |reason: String| LoadError::Shard { path: path.to_owned(), reason };
-    let unreadable = |source: io::Error| LoadError::Read { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(unreadable)?;
-    let size = file.metadata().map_err(unreadable)?.len();
-    let mut length = [0; 8];
-    file.read_exact(&mut length).map_err(|_| bad(format!("it has only {size} bytes")))?;
-    let length = u64::from_le_bytes(length);
-    if length > LONGEST_HEADER || length > size.saturating_sub(8) {
-        return Err(bad(format!("its header claims {length} bytes, the file has {size}")));
-    }
-    let mut header = Vec::new();
-    file.take(length).read_to_end(&mut header).map_err(unreadable)?;
-    let header: Metadata =
-        serde_json::from_slice(&header).map_err(|error| bad(error.to_string()))?;
-    let expected = 8 + length + header.data_len() as u64;
-    if size != expected {
-        return Err(bad(format!("it has {size} bytes and should have {expected}")));
-    }
-    Ok(header)
+    header(path).map_err(|error| {
+        let path = path.to_owned();
+        match error {
+            HeaderError::Unreadable(source) => LoadError::Read { path, source },
+            HeaderError::Unsound(reason) => LoadError::Shard { path, reason },
+        }
+    })
 }

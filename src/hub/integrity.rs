@@ -3,21 +3,17 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io::Read,
+    io::{self, Read},
     path::Path,
 };
 
-use safetensors::tensor::Metadata;
 use serde_json::Value;
 
 use super::reference::is_inside;
+use crate::files::{self, header, python_json};
 
 /// The list of shards.
 const INDEX: &str = "model.safetensors.index.json";
-/// The longest header that safetensors allows, in bytes.
-const LONGEST_HEADER: u64 = 100_000_000;
-/// Bytes that a configuration or an index may have.
-const LONGEST_JSON: u64 = 256 << 20;
 
 /// What is wrong with the snapshot at `folder`; nothing where all that its files promise is there.
 ///
@@ -45,7 +41,7 @@ pub fn check(folder: &Path) -> Result<(), String> {
 ///
 /// The first flaw, for people.
 pub fn check_loadable(folder: &Path) -> Result<(), String> {
-    let config = json(&folder.join("config.json"))?;
+    let config = json(&folder.join("config.json"), files::LONGEST_CONFIG)?;
     if config.as_object().is_none_or(serde_json::Map::is_empty) {
         return Err("`config.json` holds nothing".to_owned());
     }
@@ -96,20 +92,7 @@ pub fn check_weights(path: &Path, name: &str) -> Result<(), String> {
     if !name.ends_with(".safetensors") {
         return Ok(());
     }
-    let header = <[u8; 8]>::try_from(start).map_or(u64::MAX, u64::from_le_bytes);
-    if header > LONGEST_HEADER || header > length.saturating_sub(8) {
-        return Err(format!("`{name}` has a header that does not fit into it"));
-    }
-    let mut text = Vec::new();
-    file.take(header).read_to_end(&mut text).map_err(unreadable)?;
-    let metadata: Metadata = serde_json::from_slice(&text)
-        .map_err(|error| format!("`{name}` has a header that cannot be read: {error}"))?;
-    let promised = (metadata.data_len() as u64).checked_add(header + 8);
-    if promised == Some(length) {
-        Ok(())
-    } else {
-        Err(format!("`{name}` has {length} bytes, and its header says otherwise"))
-    }
+    header(path).map(drop).map_err(|error| format!("`{name}` is damaged: {error}"))
 }
 
 fn names(folder: &Path) -> BTreeSet<String> {
@@ -131,7 +114,7 @@ fn has_tokenizer(names: &BTreeSet<String>) -> bool {
 
 /// The shards that the index names.
 fn indexed(folder: &Path) -> Result<BTreeSet<String>, String> {
-    let index = json(&folder.join(INDEX))?;
+    let index = json(&folder.join(INDEX), files::LONGEST_INDEX)?;
     let map = index.get("weight_map").and_then(Value::as_object);
     let map = map.ok_or("`model.safetensors.index.json` has no `weight_map`")?;
     let shards: Option<BTreeSet<_>> =
@@ -171,13 +154,16 @@ fn is_part(name: &str) -> bool {
     is_number(of) && is_number(number)
 }
 
-fn json(path: &Path) -> Result<Value, String> {
+fn json(path: &Path, limit: u64) -> Result<Value, String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let missing = |_| format!("`{name}` is missing");
-    let mut text = Vec::new();
-    let file = File::open(path).map_err(missing)?;
-    file.take(LONGEST_JSON).read_to_end(&mut text).map_err(missing)?;
-    serde_json::from_slice(&text).map_err(|error| format!("`{name}` is not JSON: {error}"))
+    let text = files::read_text(path, limit).map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            format!("`{name}` is missing")
+        } else {
+            format!("`{name}` cannot be read: {error}")
+        }
+    })?;
+    python_json::parse(&text).map_err(|error| format!("`{name}` is not JSON: {error}"))
 }
 
 #[cfg(test)]
@@ -215,6 +201,9 @@ mod tests {
             ],
             "",
         );
+        // As Python writes it.
+        let endless = br#"{"time_step_limit":[0.0,Infinity]}"#;
+        flaw(&[("config.json", endless), ("model.safetensors", whole)], "");
         flaw(&[], "`config.json` is missing");
         flaw(
             &[("config.json", b"{}"), ("model.safetensors", whole)],
@@ -256,13 +245,18 @@ mod tests {
         let mut cut = weights();
         cut.pop();
         let length = cut.len();
-        let expected =
-            format!("`model.safetensors` has {length} bytes, and its header says otherwise");
+        let expected = format!(
+            "`model.safetensors` is damaged: it has {length} bytes and should have {}",
+            length + 1
+        );
         flaw(&[("config.json", config), ("model.safetensors", &cut)], &expected);
         let mut huge = weights();
         huge[..8].copy_from_slice(&(1_u64 << 63).to_le_bytes());
-        let expected = "`model.safetensors` has a header that does not fit into it";
-        flaw(&[("config.json", config), ("model.safetensors", &huge)], expected);
+        let expected = format!(
+            "`model.safetensors` is damaged: its header claims 9223372036854775808 bytes, the file has {}",
+            length + 1
+        );
+        flaw(&[("config.json", config), ("model.safetensors", &huge)], &expected);
     }
 
     #[test]

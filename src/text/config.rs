@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
 use super::TextError;
-use crate::checkpoint::{bounded, python_json};
+use crate::files::{self, python_json};
 
 /// The special tokens that have a name, as templates call them.
 const NAMED_TOKENS: [&str; 7] =
@@ -89,7 +89,7 @@ fn object(path: &Path) -> Result<Map<String, Value>, TextError> {
 }
 
 fn read(path: &Path) -> Result<Option<String>, TextError> {
-    match bounded::read_text(path, bounded::LONGEST_CONFIG) {
+    match files::read_text(path, files::LONGEST_CONFIG) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(TextError::Read { path: PathBuf::from(path), source }),

@@ -14,7 +14,7 @@ use super::{
     detokenize::{Detokenizer, Style},
     template::{ChatTemplate, TemplateError},
 };
-use crate::checkpoint::{bounded, gguf::Gguf};
+use crate::{checkpoint::gguf::Gguf, files};
 
 /// Whether a text gets the tokens that begin and end one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Tokenizer {
     /// When a file that is there cannot be read.
     pub fn from_folder(folder: &Path) -> Result<Option<Self>, TextError> {
         let path = folder.join("tokenizer.json");
-        let bytes = match bounded::read(&path, bounded::LONGEST_TOKENIZER) {
+        let bytes = match files::read(&path, files::LONGEST_TOKENIZER) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(TextError::Read { path, source }),
