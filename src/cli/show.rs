@@ -21,8 +21,8 @@ pub(super) struct Arguments {
     #[arg(long)]
     revision: Option<String>,
     /// Tokens to predict memory for; the model's context length by default
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    context: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    context: Option<u32>,
     /// Packs keys and values in so many bits: 2, 3, 4, 5, 6 or 8
     #[arg(long, value_name = "N")]
     kv_bits: Option<u32>,
@@ -81,12 +81,12 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
 
 fn read(
     location: Location,
-    context: Option<u64>,
+    context: Option<u32>,
     kv: Option<KvPacking>,
 ) -> Result<Shown, LoadError> {
     let description = Description::read(location)?;
     let footprint = Footprint::of(&description, kv)?;
-    let context = context.or(footprint.context_length.map(u64::from));
+    let context = context.or(footprint.context_length).map(u64::from);
     let location = description.location();
     Ok(Shown {
         id: location.id.clone(),

@@ -154,6 +154,7 @@ pub(super) fn active(
     let count = stacked
         .max()
         .map(|count| u64::from(count.unsigned_abs()))
+        .filter(|count| *count > 0)
         .or_else(|| description.count(&["num_experts", "num_local_experts", "n_routed_experts"]))?;
     Some(all - experts.parameters + experts.parameters / count * chosen.min(count))
 }

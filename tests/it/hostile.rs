@@ -80,6 +80,25 @@ fn headers_that_lie_are_refused() {
 }
 
 #[test]
+fn experts_that_are_none_and_contexts_without_end_do_no_harm() {
+    let folder = TempDir::new().unwrap();
+    let mut sparse = config();
+    sparse["num_experts_per_tok"] = json!(2);
+    fs::write(folder.path().join("config.json"), sparse.to_string()).unwrap();
+    let none = json!({"dtype": "F32", "shape": [0, 4, 4], "data_offsets": [0, 0]});
+    let header = json!({"model.layers.0.mlp.switch_mlp.up_proj.weight": none});
+    fs::write(folder.path().join("model.safetensors"), weights(&header, 0)).unwrap();
+    let show = |more: &[&str]| {
+        let harness = env!("CARGO_BIN_EXE_mlxk-harness");
+        Command::new(harness).arg("show").arg(folder.path()).args(more).output().unwrap()
+    };
+    let output = show(&[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = show(&["--context", &u64::MAX.to_string()]);
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn configurations_that_are_too_deep_too_long_or_too_much_are_refused() {
     let weights = weights(&json!({"a": tensor([4, 4], [0, 64])}), 64);
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
