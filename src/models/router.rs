@@ -231,3 +231,82 @@ fn successive(logits: &Array, chosen: i32, jitter: f32) -> Result<(Array, Array)
     }
     Ok((concatenate(&experts, -1)?, concatenate(&weights, -1)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Router = Router {
+        chosen: 2,
+        logits: Precision::Model,
+        scores: ExpertScores::Logits,
+        choice: Choice::Descending,
+        weights: ExpertWeights::Scores,
+        scale: None,
+        precision: Precision::Model,
+        fusion: Fusion::None,
+    };
+
+    /// Experts and weights, by expert.
+    fn selected(router: Router, logits: &[f32], correction: Option<&[f32]>) -> Vec<(u32, f32)> {
+        let row = |values: &[f32], shape: &[i32]| Array::from_slice(values, shape);
+        let count = i32::try_from(logits.len()).unwrap();
+        let mut inputs = vec![row(logits, &[1, 1, count])];
+        inputs.extend(correction.map(|values| row(values, &[count])));
+        let computed = selection(router)(&inputs).unwrap();
+        let [experts, weights] = computed.try_into().unwrap();
+        let experts: Array = experts;
+        let (experts, weights) = (experts.contiguous().unwrap(), weights.contiguous().unwrap());
+        let experts = experts.try_as_slice::<u32>().unwrap().iter().copied();
+        let weights = weights.try_as_slice::<f32>().unwrap().iter().copied();
+        let mut pairs: Vec<_> = experts.zip(weights).collect();
+        pairs.sort_by_key(|(expert, _)| *expert);
+        pairs
+    }
+
+    #[test]
+    fn both_partitions_find_the_best() {
+        let logits = [0.0, 3.0, -1.0, 2.0];
+        let expected = [(1, 3.0), (3, 2.0)];
+        for choice in [Choice::Ascending, Choice::Descending] {
+            let found = selected(Router { choice, ..PLAIN }, &logits, None);
+            assert_eq!(found, expected, "{choice:?}");
+        }
+    }
+
+    #[test]
+    fn a_correction_changes_the_choice_but_no_weight() {
+        let router = Router {
+            scores: ExpertScores::Sigmoid,
+            choice: Choice::Corrected(Groups::ONE),
+            weights: ExpertWeights::Shares,
+            scale: Some(4.0),
+            fusion: Fusion::Compiled,
+            ..PLAIN
+        };
+        // σ(0) = ½ each: equal shares of 4.
+        let found = selected(router, &[0.0; 3], Some(&[1.0, 0.0, 1.0]));
+        assert_eq!(found, [(0, 2.0), (2, 2.0)]);
+    }
+
+    #[test]
+    fn experts_of_weak_groups_are_out() {
+        let groups = Groups { count: 2, considered: 1 };
+        let router = Router { choice: Choice::Corrected(groups), ..PLAIN };
+        // The first group has the best expert, the second the better two.
+        let found = selected(router, &[5.0, 1.0, 4.0, 3.0], Some(&[0.0; 4]));
+        assert_eq!(found, [(2, 4.0), (3, 3.0)]);
+    }
+
+    #[test]
+    fn successive_experts_are_weighted_within_their_band() {
+        let router = Router { choice: Choice::Successive { jitter: 0.1 }, ..PLAIN };
+        // The second lies ln 3 below the first, in its band; the third does not, and is all that is left of its own.
+        let first = 10.0;
+        let second = first - 3f32.ln();
+        let found = selected(router, &[first, second, 1.0], None);
+        assert_eq!((found[0].0, found[1].0), (0, 1));
+        assert!((found[0].1 - 0.75).abs() < 1e-6);
+        assert!((found[1].1 - 1.0).abs() < 1e-6);
+    }
+}
