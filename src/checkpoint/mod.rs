@@ -11,6 +11,7 @@ mod outline;
 mod quantization;
 mod reshape;
 mod safetensors;
+mod sentence;
 mod tensors;
 
 pub use description::Description;
@@ -18,6 +19,7 @@ pub use inventory::Inventory;
 pub use locate::{Format, Location};
 pub use outline::{Outline, Outlines, Stored};
 pub use quantization::{Mode, Quantization};
+pub use sentence::sentence;
 pub use tensors::{Parameters, Scope};
 
 use std::{cell::RefCell, collections::BTreeMap, io, path::PathBuf};

@@ -1,6 +1,9 @@
 //! A run on its way: model after model, each cell's line appended as soon as it is known.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::SystemTime,
+};
 
 use super::{
     Exit,
@@ -11,11 +14,11 @@ use super::{
     table::{self, Row},
 };
 use crate::{
+    checkpoint::sentence,
     host::{self, Health, Host},
     hub::{self, HubError, Network, Provided},
     measure::{
         message::{Job, Message},
-        mlx::sentence,
         outcome::{Failure, Outcome, Stage, Verdict},
         supervise::{self, Observer, Request},
     },
@@ -131,11 +134,10 @@ impl<'a> Campaign<'a> {
                 return;
             }
         };
-        let commit = provided.as_ref().map(|provided| provided.commit.clone());
         let request = Request {
             model: &model.source.to_argument(),
             job: Job {
-                revision: commit.or_else(|| model.source.revision().map(str::to_owned)),
+                revision: revision(model, provided.as_ref()),
                 settings: model.settings.clone(),
                 cells: model.cells.clone(),
             },
@@ -164,7 +166,8 @@ impl<'a> Campaign<'a> {
             campaign: self,
         };
         for cell in 0..model.cells.len() {
-            watch.finished(cell, &Outcome::failed(failure.clone()));
+            let verdict = Verdict::Failed(failure.clone());
+            watch.finished(cell, &Outcome::unbegun(verdict, SystemTime::now()));
         }
     }
 
@@ -174,7 +177,6 @@ impl<'a> Campaign<'a> {
         provided: Option<&Provided>,
         health: &Health,
     ) -> Context {
-        let commit = provided.map(|provided| provided.commit.clone());
         Context {
             schema: self.format.schema,
             mlx_knife_version: self.format.mlx_knife_version.clone(),
@@ -182,7 +184,7 @@ impl<'a> Campaign<'a> {
             health: health.clone(),
             model: ModelHint {
                 id: model.label.clone(),
-                revision: commit.or_else(|| model.source.revision().map(str::to_owned)),
+                revision: revision(model, provided),
                 size_bytes: model.size_bytes(),
                 fetched: provided.and_then(|provided| provided.fetched),
             },
@@ -235,6 +237,12 @@ impl<'a> Campaign<'a> {
             Exit::Ok
         }
     }
+}
+
+/// The commit that a model was found at, or the revision that was asked for.
+fn revision(model: &PlannedModel, provided: Option<&Provided>) -> Option<String> {
+    let asked = || model.source.revision().map(str::to_owned);
+    provided.map(|provided| provided.commit.clone()).or_else(asked)
 }
 
 /// Takes what one model's child gives.

@@ -13,10 +13,11 @@ use super::{
     shared::Shared,
 };
 use crate::{
+    checkpoint::sentence,
     generate::{self, End, GenerateError, Request, Scores, Step},
     hub::Network,
     measure::{
-        mlx::{self, Opened, sentence},
+        mlx::{self, Opened},
         outcome::Failure,
     },
     plan::{OutOfRange, Settings},

@@ -6,10 +6,9 @@ use clap::Args;
 
 use super::{Exit, printer::Printer};
 use crate::{
-    checkpoint::{Description, Format, LoadError, Location, locate},
+    checkpoint::{Description, Format, LoadError, Location, locate, sentence},
     footprint::Footprint,
     hub::{integrity, is_gguf},
-    measure::mlx::sentence,
     models::FAMILIES,
 };
 

@@ -174,18 +174,7 @@ pub(super) mod tests {
         Row {
             label: label.to_owned(),
             cell: Cell { work, warmup: 0, repetitions: 2 },
-            outcome: Outcome {
-                verdict,
-                started: SystemTime::UNIX_EPOCH,
-                ended: SystemTime::UNIX_EPOCH,
-                runtime: None,
-                loaded: None,
-                warmups: Vec::new(),
-                trials: Vec::new(),
-                random_ids: false,
-                cleanup_us: None,
-                warnings: Vec::new(),
-            },
+            outcome: Outcome::unbegun(verdict, SystemTime::UNIX_EPOCH),
         }
     }
 

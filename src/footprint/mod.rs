@@ -4,16 +4,13 @@ mod weights;
 
 pub use weights::{Class, PackedAs, Weights};
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    error, iter,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use thiserror::Error;
 
 use crate::{
-    checkpoint::{Checkpoint, Description, LoadError, Outlines, Stored},
+    checkpoint::{Checkpoint, Description, LoadError, Outlines, Stored, sentence},
     models::{
         self, Architecture, Keeps, Kept, Unpackable, family, first_steps,
         recipe::{Layer, Recipe},
@@ -224,12 +221,6 @@ fn caches(description: &Description, kv: Option<KvPacking>) -> Result<Vec<CacheK
         kind.constant_bytes += constant_bytes;
     }
     Ok(kinds.into_values().collect())
-}
-
-/// An error and its causes on one line.
-fn sentence(error: &dyn error::Error) -> String {
-    let causes = iter::successors(Some(error), |&error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// The type that flows through a model: that of its embedding, or of the embedding's scales.

@@ -37,13 +37,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// A cell that failed now, before anything of it began.
-    pub fn failed(failure: Failure) -> Self {
-        let now = SystemTime::now();
+    /// A cell that ended so, at `at`, before anything of it began.
+    pub fn unbegun(verdict: Verdict, at: SystemTime) -> Self {
         Self {
-            verdict: Verdict::Failed(failure),
-            started: now,
-            ended: now,
+            verdict,
+            started: at,
+            ended: at,
             runtime: None,
             loaded: None,
             warmups: Vec::new(),

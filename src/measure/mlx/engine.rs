@@ -5,8 +5,9 @@ use std::{collections::BTreeSet, num::NonZeroU32, ops::ControlFlow};
 use jiff::ZonedDateTime;
 use mlx_rs::memory::reset_peak_memory;
 
-use super::opened::{Opened, memory, sentence};
+use super::opened::{Opened, memory};
 use crate::{
+    checkpoint::sentence,
     generate::{End, GenerateError, Phase, Request, Scores, Step, generate},
     host::process,
     measure::{

@@ -3,7 +3,7 @@
 mod engine;
 mod opened;
 
-pub use opened::{OpenError, Opened, open, sentence};
+pub use opened::{OpenError, Opened, open};
 
 use std::{env, io};
 

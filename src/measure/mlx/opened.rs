@@ -1,6 +1,6 @@
 //! A model in memory with all that belongs to it: tokenizer, stop tokens, facts, and what loading took.
 
-use std::{collections::BTreeSet, error::Error, iter, time::Instant};
+use std::{collections::BTreeSet, time::Instant};
 
 use mlx_rs::{
     Dtype,
@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::{
     checkpoint::{
         Checkpoint, Description, LoadError, LoadOptions, Location, Parameters, locate::LocateError,
+        sentence,
     },
     host::process,
     measure::{
@@ -75,12 +76,6 @@ impl From<OpenError> for Failure {
         };
         Self { hint, ..Self::new(stage, kind, sentence(&error)) }
     }
-}
-
-/// An error and its causes on one line.
-pub fn sentence(error: &dyn Error) -> String {
-    let causes = iter::successors(Some(error), |&error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Finds, loads and evaluates the model that `argument` names: a path or a hub id.

@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::{
     measure::{
         message::{Loaded, Message, Runtime},
-        outcome::{Failure, Outcome, Skip, Stage, Verdict},
+        outcome::{Failure, Outcome, Stage, Verdict},
         trial::Trial,
     },
     plan::Cell,
@@ -215,21 +215,5 @@ impl<'a> Ledger<'a> {
     /// The outcome of the last cell, once the child is gone.
     pub(super) fn take_last(&mut self) -> Option<Outcome> {
         self.last.take()
-    }
-}
-
-/// The outcome of a cell that no child was asked for.
-pub(super) fn unasked(skip: Skip, now: SystemTime) -> Outcome {
-    Outcome {
-        verdict: Verdict::Skipped(skip),
-        started: now,
-        ended: now,
-        runtime: None,
-        loaded: None,
-        warmups: Vec::new(),
-        trials: Vec::new(),
-        random_ids: false,
-        cleanup_us: None,
-        warnings: Vec::new(),
     }
 }

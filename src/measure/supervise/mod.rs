@@ -24,7 +24,7 @@ use super::{
 };
 use child::{Child, Line, Look};
 use classify::End;
-use ledger::{Ledger, OutOfTurn, unasked};
+use ledger::{Ledger, OutOfTurn};
 
 /// Time between two looks at a child that says nothing.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -127,7 +127,7 @@ impl<'a> Run<'a> {
                 kind: "interrupted".to_owned(),
                 reason: "an earlier cell was interrupted".to_owned(),
             };
-            self.finish(unasked(skip, SystemTime::now()));
+            self.finish(Outcome::unbegun(Verdict::Skipped(skip), SystemTime::now()));
         }
         self.outcomes
     }
