@@ -47,37 +47,43 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
     let mut line = Line::new(network);
     let mut worst = Exit::Ok;
     for planned in plan.models {
-        let model = match planned.source {
-            Source::Hub(model) => model,
+        let exit = match planned.source {
+            Source::Hub(model) => one(model, arguments, printer, &mut line),
             Source::Path(path) if path.exists() => {
                 printer.note(format!("{}: is a path, and not downloaded", planned.label));
-                continue;
+                Exit::Ok
             }
             Source::Path(path) => {
                 let text = format!("`{}` is neither here nor a name of the hub", path.display());
                 printer.error(text, Some("a model of the hub is `org/name`"));
-                worst = if worst == Exit::Io { worst } else { Exit::No };
-                continue;
+                Exit::No
             }
         };
-        let revision = model.revision.clone().or_else(|| arguments.revision.clone());
-        let model = model.at(revision.as_deref());
-        let bars = Bars::new(printer, &planned.label, None);
-        let answer = line.ask(|network| match network {
-            Network::Forbidden => cached(&model, &bars),
-            Network::Allowed if arguments.dry_run => preview(&model, &bars),
-            Network::Allowed => pull(&model, &bars),
-        });
-        drop(bars);
-        match answer {
-            Ok(line) => printer.line(line),
-            Err(error) => {
-                let exit = fail(&error, printer);
-                worst = if worst == Exit::Io { worst } else { exit };
-            }
+        // What could not be tried outweighs what was refused.
+        if exit != Exit::Ok && worst != Exit::Io {
+            worst = exit;
         }
     }
     worst
+}
+
+fn one(model: Reference, arguments: &Arguments, printer: &Printer, line: &mut Line) -> Exit {
+    let revision = model.revision.clone().or_else(|| arguments.revision.clone());
+    let model = model.at(revision.as_deref());
+    let bars = Bars::new(printer, &model.label(), None);
+    let answer = line.ask(|network| match network {
+        Network::Forbidden => cached(&model, &bars),
+        Network::Allowed if arguments.dry_run => preview(&model, &bars),
+        Network::Allowed => pull(&model, &bars),
+    });
+    drop(bars);
+    match answer {
+        Ok(line) => {
+            printer.line(line);
+            Exit::Ok
+        }
+        Err(error) => fail(&error, printer),
+    }
 }
 
 fn cached(model: &Reference, bars: &Bars<'_>) -> Result<String, HubError> {
