@@ -12,7 +12,7 @@ use mlxk_harness::{
     checkpoint::{Checkpoint, Description, LoadError, LoadOptions, Location},
     generate::{Request, Scores, Step, generate},
     models::{self, Cache, FAMILIES, Model},
-    plan::Sampling,
+    plan::{KvPacking, Sampling},
 };
 
 use serde_json::Value;
@@ -125,8 +125,12 @@ pub(crate) fn gap(ours: &Array, theirs: &Array) -> f32 {
     largest(ours.subtract(&theirs).unwrap()) / largest(theirs)
 }
 
-/// Greedy tokens after a prompt of `length`.
-fn greedy(model: &dyn Model, length: u32, count: u32) -> Vec<u32> {
+/// So many greedy tokens after a prompt of `length`, with keys and values packed where wanted.
+pub(crate) fn greedy(
+    model: &dyn Model,
+    (length, count): (u32, u32),
+    kv: Option<KvPacking>,
+) -> Vec<u32> {
     let sampling = Sampling::default();
     let request = Request {
         prompt: &prompt(length, model.vocabulary()),
@@ -134,7 +138,7 @@ fn greedy(model: &dyn Model, length: u32, count: u32) -> Vec<u32> {
         stop: &BTreeSet::new(),
         sampling: &sampling,
         prefill_chunk: CHUNK,
-        kv: None,
+        kv,
         scores: Scores::Unwanted,
     };
     let mut ids = Vec::new();
@@ -157,7 +161,8 @@ fn compare(
 ) -> (String, bool) {
     let of = |what: &str| &expected[&format!("{}.{what}", variant.name)];
     let gap = gap(&scores(model), of("scores"));
-    let (ours, theirs) = (greedy(model, LENGTHS[4], 64), of("ids").try_as_slice::<u16>().unwrap());
+    let (ours, theirs) =
+        (greedy(model, (LENGTHS[4], 64), None), of("ids").try_as_slice::<u16>().unwrap());
     let theirs: Vec<u32> = theirs.iter().copied().map(u32::from).collect();
     let split = ours.iter().zip(&theirs).position(|(ours, theirs)| ours != theirs);
     let gaps = of("gaps").as_dtype(Dtype::Float32).unwrap();
@@ -206,7 +211,7 @@ fn hugging_face(fixture: &Path, rename: fn(&str) -> String) -> (f32, bool) {
     let rows = [&tokens[..9], &tokens[9..]].map(|part| read(model.as_ref(), part, &mut cache));
     let ours = mlx_rs::ops::stack(&rows, 0).unwrap();
     let ids = expected["ids"].try_as_slice::<u32>().unwrap();
-    (gap(&ours, &expected["scores"]), greedy(model.as_ref(), 9, 8) == ids)
+    (gap(&ours, &expected["scores"]), greedy(model.as_ref(), (9, 8), None) == ids)
 }
 
 #[test]

@@ -76,17 +76,21 @@ fn check_blobs(harness: &Harness, whole: &[u8]) {
     }
 }
 
-#[test]
-fn a_model_is_fetched_measured_and_not_fetched_again() {
+/// The files of a model that can be loaded: its configuration and its weights.
+fn loadable() -> [(&'static str, Vec<u8>); 2] {
     let folder = tempfile::tempdir().unwrap();
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity/llama");
     weights::write(&fixture, weights::FLOAT32, folder.path(), weights::Tweak::default());
-    let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
-    let weights = read("model.safetensors");
-    let hub = Hub::new()
-        .file("config.json", read("config.json"))
-        .file("model.safetensors", weights.clone())
-        .file("modeling_evil.py", "import os");
+    ["config.json", "model.safetensors"]
+        .map(|name| (name, fs::read(folder.path().join(name)).unwrap()))
+}
+
+#[test]
+fn a_model_is_fetched_measured_and_not_fetched_again() {
+    let files = loadable();
+    let bytes: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
+    let hub = files.into_iter().fold(Hub::new(), |hub, (name, bytes)| hub.file(name, bytes));
+    let hub = hub.file("modeling_evil.py", "import os");
     let harness = harness(&hub).args(["run", "org/name", "--scenario", "throughput"]).more(&[
         "--prompt-tokens",
         "4",
@@ -108,7 +112,6 @@ fn a_model_is_fetched_measured_and_not_fetched_again() {
         (&lines[0]["metadata"]["mlxk_harness"], &lines[1]["metadata"]["mlxk_harness"]);
     assert_eq!(first["revision"], COMMIT);
     assert_eq!(second["revision"], COMMIT);
-    let bytes = read("config.json").len() + weights.len();
     assert_eq!(first["download"]["bytes"], bytes);
     assert!(first["download"]["seconds"].as_f64().unwrap() > 0.0);
     assert!(second.get("download").is_none());
@@ -132,12 +135,7 @@ fn every_model_of_a_run_is_fetched_before_the_first_is_measured() {
 
 #[test]
 fn show_fetches_what_is_not_here_and_takes_what_is() {
-    let folder = tempfile::tempdir().unwrap();
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity/llama");
-    weights::write(&fixture, weights::FLOAT32, folder.path(), weights::Tweak::default());
-    let hub = ["config.json", "model.safetensors"]
-        .into_iter()
-        .fold(Hub::new(), |hub, name| hub.file(name, fs::read(folder.path().join(name)).unwrap()));
+    let hub = loadable().into_iter().fold(Hub::new(), |hub, (name, bytes)| hub.file(name, bytes));
     let harness = harness(&hub).args(["show", "org/name@v1", "--json"]);
     for requests_wanted in [true, false] {
         let answer = harness.answer();
@@ -151,15 +149,11 @@ fn show_fetches_what_is_not_here_and_takes_what_is() {
 
 #[test]
 fn without_the_hub_a_cached_model_that_can_be_loaded_is_taken() {
-    let folder = tempfile::tempdir().unwrap();
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity/llama");
-    weights::write(&fixture, weights::FLOAT32, folder.path(), weights::Tweak::default());
     let mut harness = harness(&Hub::new()).variable("HF_ENDPOINT", "http://127.0.0.1:9").file(
         &format!("cache/hub/models--org--name/snapshots/{COMMIT}/tokenizer_config.json"),
         "{}",
     );
-    for name in ["config.json", "model.safetensors"] {
-        let bytes = fs::read(folder.path().join(name)).unwrap();
+    for (name, bytes) in loadable() {
         harness =
             harness.file(&format!("cache/hub/models--org--name/snapshots/{COMMIT}/{name}"), bytes);
     }
@@ -202,22 +196,6 @@ fn a_dry_run_tells_bytes_and_writes_nothing() {
     assert!(answer.stdout.starts_with(&expected), "{}", answer.stdout);
     assert!(!harness.path("cache").exists());
     assert_eq!(for_bytes(&hub.take_seen()), 0);
-}
-
-#[test]
-fn a_branch_that_moves_on_during_a_download_does_no_harm() {
-    let hub = hub(1000).fault("tree", server::Fault::Slow);
-    let harness = harness(&hub).args(["pull", "org/name@v1"]);
-    expect(&harness.answer(), Exit::Ok);
-    let other = "f".repeat(40);
-    hub.advance(&other);
-    let seen = hub.take_seen();
-    assert!(seen.iter().skip(1).all(|seen| seen.host == "store" || seen.path.contains(COMMIT)));
-    // The next pull is of the new commit, and nothing is fetched twice.
-    expect(&harness.answer(), Exit::Ok);
-    let seen = hub.take_seen();
-    assert!(seen.iter().any(|seen| seen.path.contains(&other)));
-    assert_eq!(for_bytes(&seen), 0);
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! More than one process at one cache, and processes that die.
 
 use std::{
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::Duration,
 };
 
 use super::{
-    check_blobs, pull,
-    server::{Fault, Hub},
+    check_blobs, for_bytes, pull,
+    server::{COMMIT, Fault, Hub},
     snapshot, tensor,
 };
 use crate::harness::Harness;
@@ -16,7 +16,7 @@ use crate::harness::Harness;
 /// Long enough for two processes to be under way at once, and for fifty to be killed before it is done.
 const LENGTH: usize = 16_000_000;
 
-pub(super) fn start(harness: &Harness, hub: &Hub) -> std::process::Child {
+pub(super) fn start(harness: &Harness, hub: &Hub) -> Child {
     Command::new(env!("CARGO_BIN_EXE_mlxk-harness"))
         .args(["pull", "org/name"])
         .env("HF_HOME", harness.path("cache"))
@@ -62,10 +62,15 @@ fn a_download_that_is_killed_fifty_times_leaves_nothing_wrong_and_completes() {
     let harness = pull(&hub);
     let mut state = 3_u32;
     let mut halves = 0;
-    for _ in 0..50 {
+    for round in 0..50 {
         let mut child = start(&harness, &hub);
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        thread::sleep(Duration::from_millis(20 + u64::from(state >> 24) / 2));
+        // Every other one dies with bytes on their way for sure, however slow this machine is.
+        let is_done = |child: &mut Child| child.try_wait().unwrap().is_some();
+        while round % 2 == 0 && !has_half(&harness) && !is_done(&mut child) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        thread::sleep(Duration::from_millis(u64::from(state >> 24) / 2));
         child.kill().unwrap();
         child.wait().unwrap();
         check_blobs(&harness, &whole);
@@ -75,4 +80,26 @@ fn a_download_that_is_killed_fifty_times_leaves_nothing_wrong_and_completes() {
     assert!(start(&harness, &hub).wait().unwrap().success());
     check_blobs(&harness, &whole);
     assert!(std::fs::read(snapshot(&harness).join("model.safetensors")).unwrap() == whole);
+}
+
+#[test]
+fn a_branch_that_moves_on_during_a_download_does_no_harm() {
+    let hub = slow();
+    let harness = pull(&hub);
+    let mut child = start(&harness, &hub);
+    while !has_half(&harness) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it began");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let other = "f".repeat(40);
+    hub.advance(&other);
+    assert!(child.wait().unwrap().success());
+    let seen = hub.take_seen();
+    assert!(seen.iter().skip(1).all(|seen| seen.host == "store" || seen.path.contains(COMMIT)));
+    assert!(std::fs::read(snapshot(&harness).join("model.safetensors")).unwrap() == tensor(LENGTH));
+    // The next pull is of the new commit, and nothing is fetched twice.
+    assert!(start(&harness, &hub).wait().unwrap().success());
+    let seen = hub.take_seen();
+    assert!(seen.iter().any(|seen| seen.path.contains(&other)));
+    assert_eq!(for_bytes(&seen), 0);
 }
