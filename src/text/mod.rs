@@ -3,6 +3,7 @@
 mod chat;
 pub mod config;
 mod detokenize;
+mod guard;
 mod prompt;
 #[cfg(test)]
 mod samples;

@@ -12,6 +12,7 @@ use super::{
     TextError,
     config::{TemplateSource, TokenizerConfig},
     detokenize::{Detokenizer, Style},
+    guard::guarded,
     template::{ChatTemplate, TemplateError},
 };
 use crate::{checkpoint::gguf::Gguf, files};
@@ -49,7 +50,7 @@ impl Tokenizer {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(TextError::Read { path, source }),
         };
-        let inner = tokenizers::Tokenizer::from_bytes(&bytes)
+        let inner = guarded(|| tokenizers::Tokenizer::from_bytes(&bytes))
             .map_err(|source| TextError::Tokenizer { path, source })?;
         Self::from_parts(inner, TokenizerConfig::from_folder(folder)?).map(Some)
     }
@@ -113,8 +114,7 @@ impl Tokenizer {
     ///
     /// When the tokenizer cannot encode it.
     pub fn encode(&self, text: &str, special_tokens: SpecialTokens) -> Result<Vec<u32>, TextError> {
-        self.inner
-            .encode_fast(text, special_tokens == SpecialTokens::Add)
+        guarded(|| self.inner.encode_fast(text, special_tokens == SpecialTokens::Add))
             .map(|encoding| encoding.get_ids().to_vec())
             .map_err(|source| TextError::Encode { source })
     }
@@ -178,7 +178,7 @@ pub(super) fn decode(inner: &tokenizers::Tokenizer, ids: &[u32]) -> Result<Strin
     if ids.iter().all(|&id| inner.id_to_token(id).is_none()) {
         return Ok(String::new());
     }
-    inner.decode(ids, false).map_err(|source| TextError::Decode { source })
+    guarded(|| inner.decode(ids, false)).map_err(|source| TextError::Decode { source })
 }
 
 fn bound(ids: impl Iterator<Item = u32>) -> u32 {
@@ -212,10 +212,12 @@ fn add_tokens(
 }
 
 fn add_token(inner: &mut tokenizers::Tokenizer, token: &AddedToken) -> Result<(), TextError> {
-    let added = if token.special {
-        inner.add_special_tokens([token.clone()])
+    let is_special = token.special;
+    let token = [token.clone()];
+    let added = if is_special {
+        guarded(|| inner.add_special_tokens(token))
     } else {
-        inner.add_tokens([token.clone()])
+        guarded(|| inner.add_tokens(token))
     };
     added.map(drop).map_err(|source| TextError::Encode { source })
 }

@@ -5,6 +5,8 @@ use std::{fs, path::Path, process::Command};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::weights;
+
 fn config() -> Value {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity/llama/config.json");
@@ -124,4 +126,30 @@ fn shards_outside_of_the_folder_are_not_read() {
     let index = json!({"weight_map": {"secret": secret, "other": "../secret.safetensors"}});
     fs::write(folder.path().join("model.safetensors.index.json"), index.to_string()).unwrap();
     refused_folder(folder.path(), "hint: download the model again, weights included");
+}
+
+#[test]
+fn a_tokenizer_that_its_library_cannot_bear_is_refused() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity/llama");
+    let folder = TempDir::new().unwrap();
+    weights::write(&fixture, weights::FLOAT32, folder.path(), weights::Tweak::default());
+    // A table of replacements without a single row.
+    let normalizer = json!({"type": "Precompiled", "precompiled_charsmap": "AAAAAA=="});
+    let model = json!({"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"});
+    let generate = |normalizer: &Value| {
+        let tokenizer = json!({"version": "1.0", "normalizer": normalizer, "model": model});
+        fs::write(folder.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
+        Command::new(env!("CARGO_BIN_EXE_mlxk-harness"))
+            .args(["generate", "--raw", "--prompt", "a", "--max-tokens", "1"])
+            .arg(folder.path())
+            .output()
+            .unwrap()
+    };
+    let output = generate(&normalizer);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("the `tokenizers` library cannot bear it"), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+    let sound = generate(&Value::Null);
+    assert!(sound.status.success(), "{}", String::from_utf8_lossy(&sound.stderr));
 }
