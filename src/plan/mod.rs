@@ -6,6 +6,7 @@ mod manifest;
 mod selection;
 mod settings;
 mod source;
+mod workspace;
 
 pub use cell::{Cell, Scenario, Work};
 pub use choices::{Choices, OutOfRange};

@@ -1,10 +1,8 @@
 //! Where a model comes from, and what it is called.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
+use super::workspace;
 use crate::hub::Reference;
 
 /// Where a model comes from.
@@ -19,24 +17,25 @@ pub enum Source {
 impl Source {
     /// What an argument of the command line means: what exists or looks like a path is a path.
     ///
-    /// A name without an organization is a workspace of mlx-knife where there is one of that name below
-    /// `MLXK_WORKSPACE_HOME`, else one of `mlx-community`.
+    /// A name without an organization is a [workspace of mlx-knife](workspace::find) where it names one, else one of
+    /// `mlx-community`.
     pub fn from_argument(argument: &str) -> Self {
         if Path::new(argument).exists() {
             return Self::Path(PathBuf::from(argument));
         }
-        match (workspace(argument), Reference::parse(argument)) {
+        match (workspace::find(argument), Reference::parse(argument)) {
             (Some(path), _) => Self::Path(path),
             (None, Some(model)) => Self::Hub(model),
             (None, None) => Self::Path(PathBuf::from(argument)),
         }
     }
 
-    /// What the model is called in reports and tables: its id or base name, never a path.
+    /// What the model is called in reports and tables: its id, that of what it was cloned from, or its base name; never
+    /// a path.
     pub fn label(&self) -> String {
         match self {
             Self::Hub(model) => model.label(),
-            Self::Path(path) => {
+            Self::Path(path) => workspace::origin(path).unwrap_or_else(|| {
                 let named = path.file_name().is_some();
                 // `.` and `..` have a name only once they are resolved.
                 let resolved = if named { None } else { path.canonicalize().ok() };
@@ -45,7 +44,7 @@ impl Source {
                     .unwrap_or(path)
                     .file_name()
                     .map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
-            }
+            }),
         }
     }
 
@@ -69,14 +68,6 @@ impl Source {
             Self::Path(_) => None,
         }
     }
-}
-
-/// The workspace of mlx-knife with this very name; unlike mlx-knife, no other with a name like it will do.
-fn workspace(name: &str) -> Option<PathBuf> {
-    let home = env::var_os("MLXK_WORKSPACE_HOME").filter(|home| !home.is_empty())?;
-    let is_name = !name.contains('/') && !name.starts_with('.');
-    let path = Path::new(&home).join(name);
-    (is_name && path.join(".mlxk_workspace.json").is_file()).then_some(path)
 }
 
 #[cfg(test)]
