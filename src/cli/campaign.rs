@@ -1,14 +1,17 @@
 //! A run on its way: model after model, each cell's line appended as soon as it is known.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::SystemTime,
 };
 
 use super::{
     Exit,
-    downloads::Bars,
-    line::Line,
+    fetching::{Fetching, Found, Order},
     printer::Printer,
     progress::{self, Progress},
     table::{self, Row},
@@ -16,18 +19,22 @@ use super::{
 use crate::{
     checkpoint::sentence,
     host::{self, Health, Host},
-    hub::{self, HubError, Network, Provided},
+    hub::{HubError, Network, Provided},
     measure::{
         message::{Job, Message},
         outcome::{Failure, Outcome, Stage, Verdict},
         supervise::{self, Observer, Request},
     },
-    plan::{Plan, PlannedModel, Settings, Source},
+    plan::{Plan, PlannedModel, Settings},
     report::{
         self, Context, Journal, JournalError, MlxKnifeVersion, ModelHint, Record, SchemaVersion,
         TestNames,
     },
 };
+
+/// What a reader must know of a cell during which bytes came from the hub.
+const DISTURBED: &str =
+    "another model was downloaded meanwhile, which may have slowed this one down";
 
 /// What lines look like, and where they are shown.
 #[derive(Clone, Debug)]
@@ -52,6 +59,8 @@ pub(super) struct Campaign<'a> {
     format: Format,
     stop: &'a AtomicBool,
     names: TestNames,
+    /// Bytes that came from the hub until now.
+    received: Arc<AtomicU64>,
     rows: Vec<Row>,
     /// Lines that were appended.
     lines: usize,
@@ -83,51 +92,36 @@ impl<'a> Campaign<'a> {
             format,
             stop,
             names: TestNames::default(),
+            received: Arc::default(),
             rows: Vec::new(),
             lines: 0,
             trouble: Trouble::None,
         }
     }
 
-    /// Fetches what is not here, then measures model after model, until all are done or somebody wants an end.
-    ///
-    /// Nothing is fetched while a clock runs.
-    pub(super) fn measure(&mut self, plan: &Plan, network: Network) {
-        let mut line = Line::new(network);
-        let models: Vec<_> =
-            plan.models.iter().map(|model| (model, self.provide(model, &mut line))).collect();
+    /// Measures model after model, until all are done or somebody wants an end; what is not here is fetched in `order`.
+    pub(super) fn measure(&mut self, plan: &Plan, network: Network, order: Order) {
+        let received = Arc::clone(&self.received);
+        let fetching = Fetching { printer: self.printer, stop: self.stop, received: &received };
+        fetching.run(plan, network, order, |found| self.measure_found(plan, found));
+    }
+
+    fn measure_found(&mut self, plan: &Plan, found: &mut dyn Iterator<Item = Found>) {
         self.printer.begin(progress::steps(&plan.models));
         let all = plan.models.len();
-        for (done, (model, provided)) in models.into_iter().enumerate() {
+        for (done, (model, found)) in plan.models.iter().zip(found).enumerate() {
             if self.stop.load(Ordering::SeqCst) {
                 self.printer.note(format!("{} of {all} models were not run", all - done));
                 break;
             }
             let heading = format!("[{}/{all}] {}", done + 1, model.label);
-            self.measure_model(heading, model, provided);
+            self.measure_model(heading, model, found);
         }
         self.printer.end();
     }
 
-    /// The model in the cache, of a model of the hub; why it is not there is told as its cells' failure.
-    fn provide(&self, model: &PlannedModel, line: &mut Line) -> Result<Option<Provided>, HubError> {
-        let Source::Hub(reference) = &model.source else {
-            return Ok(None);
-        };
-        if self.stop.load(Ordering::SeqCst) {
-            return Err(HubError::Interrupted);
-        }
-        let bars = Bars::new(self.printer, &model.label, Some(self.stop));
-        line.ask(|network| hub::provide(reference, network, &bars)).map(Some)
-    }
-
-    fn measure_model(
-        &mut self,
-        heading: String,
-        model: &PlannedModel,
-        provided: Result<Option<Provided>, HubError>,
-    ) {
-        let provided = match provided {
+    fn measure_model(&mut self, heading: String, model: &PlannedModel, found: Found) {
+        let provided = match found {
             Ok(provided) => provided,
             Err(error) => {
                 self.fail(heading, model, &error);
@@ -148,6 +142,7 @@ impl<'a> Campaign<'a> {
             // Once a model, before its child lives: a look between two cells would disturb the next.
             health: Health::now(),
             provided,
+            received: self.received.load(Ordering::SeqCst),
             model,
             campaign: self,
         };
@@ -162,6 +157,7 @@ impl<'a> Campaign<'a> {
             progress: Progress::new(self.printer, heading, &model.cells),
             health: Health::now(),
             provided: None,
+            received: self.received.load(Ordering::SeqCst),
             model,
             campaign: self,
         };
@@ -251,6 +247,8 @@ struct Watch<'a, 'campaign> {
     health: Health,
     /// Where the model came from, where that was the hub.
     provided: Option<Provided>,
+    /// Bytes that had come from the hub when the cell began.
+    received: u64,
     model: &'a PlannedModel,
     campaign: &'a mut Campaign<'campaign>,
 }
@@ -265,14 +263,19 @@ impl Observer for Watch<'_, '_> {
         let Some(cell) = self.model.cells.get(cell) else {
             return;
         };
+        let mut outcome = outcome.clone();
+        let received = self.campaign.received.load(Ordering::SeqCst);
+        if received != mem::replace(&mut self.received, received) {
+            outcome.warnings.push(DISTURBED.to_owned());
+        }
         let context = self.campaign.context(self.model, self.provided.as_ref(), &self.health);
-        let mut line = report::record(&context, cell, &self.model.settings, outcome);
+        let mut line = report::record(&context, cell, &self.model.settings, &outcome);
         line.test = self.campaign.names.take(line.test);
         self.campaign.append(&line);
         self.campaign.rows.push(Row {
             label: self.model.label.clone(),
             cell: cell.clone(),
-            outcome: outcome.clone(),
+            outcome,
         });
     }
 }

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -23,6 +23,7 @@ pub(super) struct Bars<'a> {
     label: String,
     printer: &'a Printer,
     stop: Option<&'a AtomicBool>,
+    count: Option<&'a AtomicU64>,
     whole: ProgressBar,
     files: Mutex<HashMap<String, ProgressBar>>,
 }
@@ -35,7 +36,13 @@ impl<'a> Bars<'a> {
         whole.set_style(style("{msg} {bar:24} {bytes}/{total_bytes} {bytes_per_sec} {eta}"));
         whole.set_message(label.to_owned());
         let label = label.to_owned();
-        Self { drawn, label, printer, stop, whole, files: Mutex::default() }
+        Self { drawn, label, printer, stop, count: None, whole, files: Mutex::default() }
+    }
+
+    /// The same, which also adds the bytes that come to `count`.
+    pub(super) fn counting(mut self, count: &'a AtomicU64) -> Self {
+        self.count = Some(count);
+        self
     }
 
     fn note(&self, text: &str) {
@@ -68,6 +75,9 @@ impl Watch for Bars<'_> {
 
     fn received(&self, file: &str, bytes: u64) {
         self.whole.inc(bytes);
+        if let Some(count) = self.count {
+            count.fetch_add(bytes, Ordering::SeqCst);
+        }
         if let Some(bar) = self.files().get(file) {
             bar.inc(bytes);
         }

@@ -4,6 +4,7 @@ mod campaign;
 mod check;
 mod convert;
 mod downloads;
+mod fetching;
 mod generate;
 mod interrupt;
 mod line;

@@ -8,6 +8,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::{
     Exit,
     campaign::{Campaign, Format, View},
+    fetching::Order,
     interrupt,
     printer::Printer,
     shared::Shared,
@@ -30,6 +31,9 @@ pub(super) struct Arguments {
     report: Report,
     #[command(flatten)]
     shared: Shared,
+    /// Downloads a model while the one before it is measured; by default nothing else runs then
+    #[arg(long)]
+    overlap_download: bool,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -124,7 +128,8 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
     match Journal::open(path) {
         Ok(journal) => {
             let mut campaign = Campaign::new(printer, journal, format, stop);
-            campaign.measure(&plan, network);
+            let order = if arguments.overlap_download { Order::Beside } else { Order::Before };
+            campaign.measure(&plan, network, order);
             campaign.conclude()
         }
         Err(error) => {

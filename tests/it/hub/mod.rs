@@ -3,6 +3,7 @@
 mod faults;
 mod interop;
 mod processes;
+mod runs;
 pub(crate) mod server;
 
 use std::{fs, path::Path};
@@ -83,54 +84,6 @@ fn loadable() -> [(&'static str, Vec<u8>); 2] {
     weights::write(&fixture, weights::FLOAT32, folder.path(), weights::Tweak::default());
     ["config.json", "model.safetensors"]
         .map(|name| (name, fs::read(folder.path().join(name)).unwrap()))
-}
-
-#[test]
-fn a_model_is_fetched_measured_and_not_fetched_again() {
-    let files = loadable();
-    let bytes: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
-    let hub = files.into_iter().fold(Hub::new(), |hub, (name, bytes)| hub.file(name, bytes));
-    let hub = hub.file("modeling_evil.py", "import os");
-    let harness = harness(&hub).args(["run", "org/name", "--scenario", "throughput"]).more(&[
-        "--prompt-tokens",
-        "4",
-        "--generation-tokens",
-        "2",
-        "--repetitions",
-        "1",
-        "--report-output",
-        "report.jsonl",
-    ]);
-    expect(&harness.answer(), Exit::Ok);
-    assert!(for_bytes(&hub.take_seen()) > 0);
-    expect(&harness.answer(), Exit::Ok);
-    assert_eq!(hub.take_seen().len(), 0, "the second run asks for nothing at all");
-    let report = harness.read("report.jsonl");
-    let lines: Vec<Value> =
-        report.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let (first, second) =
-        (&lines[0]["metadata"]["mlxk_harness"], &lines[1]["metadata"]["mlxk_harness"]);
-    assert_eq!(first["revision"], COMMIT);
-    assert_eq!(second["revision"], COMMIT);
-    assert_eq!(first["download"]["bytes"], bytes);
-    assert!(first["download"]["seconds"].as_f64().unwrap() > 0.0);
-    assert!(second.get("download").is_none());
-    assert!(!snapshot(&harness).join("modeling_evil.py").exists());
-    let offline = harness.variable("HF_HUB_OFFLINE", "1");
-    expect(&offline.answer(), Exit::Ok);
-    assert_eq!(hub.take_seen().len(), 0);
-}
-
-#[test]
-fn every_model_of_a_run_is_fetched_before_the_first_is_measured() {
-    let hub = hub(1000).file("a.gguf", "GGUF1").file("b.gguf", "GGUF2");
-    let harness = harness(&hub).args(["run", "org/name:a.gguf", "org/name:b.gguf"]);
-    let answer = harness.answer();
-    // Neither is a model, but both have arrived when the first line is written.
-    expect(&answer, Exit::No);
-    let at = |text: &str| answer.stderr.find(text).expect(text);
-    assert!(at("org/name:b.gguf: fetching") < at("[1/2] org/name:a.gguf"), "{}", answer.stderr);
-    assert!(answer.stdout.contains("org/name:b.gguf"), "{}", answer.stdout);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! More than one process at one cache, and processes that die.
 
 use std::{
+    ffi::OsString,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
     time::Duration,
@@ -16,12 +18,19 @@ use crate::harness::Harness;
 /// Long enough for two processes to be under way at once, and for fifty to be killed before it is done.
 const LENGTH: usize = 16_000_000;
 
+/// What leads a process to the cache of `harness`, and to `hub`.
+pub(super) fn environment(harness: &Harness, hub: &Hub) -> [(&'static str, OsString); 3] {
+    [
+        ("HF_HOME", harness.path("cache").into()),
+        ("HF_ENDPOINT", hub.endpoint().into()),
+        ("NO_PROXY", "127.0.0.1".into()),
+    ]
+}
+
 pub(super) fn start(harness: &Harness, hub: &Hub) -> Child {
     Command::new(env!("CARGO_BIN_EXE_mlxk-harness"))
         .args(["pull", "org/name"])
-        .env("HF_HOME", harness.path("cache"))
-        .env("HF_ENDPOINT", hub.endpoint())
-        .env("NO_PROXY", "127.0.0.1")
+        .envs(environment(harness, hub))
         .env_remove("HF_HUB_CACHE")
         .env_remove("HF_HUB_OFFLINE")
         .stdout(Stdio::null())
@@ -32,13 +41,24 @@ pub(super) fn start(harness: &Harness, hub: &Hub) -> Child {
 
 /// Whether the cache has a blob that is not whole.
 fn has_half(harness: &Harness) -> bool {
+    half(harness).is_some()
+}
+
+/// Bytes of the weights in the cache, where they are not whole.
+pub(super) fn half(harness: &Harness) -> Option<u64> {
     let blobs = std::fs::read_dir(harness.path("cache/hub/models--org--name/blobs"));
     let names = blobs.into_iter().flatten().map(|entry| entry.unwrap().path());
-    names.into_iter().any(|path| path.extension().is_some_and(|ending| ending == "incomplete"))
+    // Large files are named by 64 digits.
+    let is_half = |path: &PathBuf| {
+        path.file_stem().is_some_and(|name| name.len() == 64)
+            && path.extension().is_some_and(|ending| ending == "incomplete")
+    };
+    let mut halves = names.filter(is_half);
+    halves.next()?.metadata().ok().map(|half| half.len())
 }
 
 /// A hub that sends slowly, always.
-fn slow() -> Hub {
+pub(super) fn slow() -> Hub {
     (0..200).fold(super::hub(LENGTH), |hub, _| hub.fault("/store/", Fault::Slow))
 }
 
