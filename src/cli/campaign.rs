@@ -4,9 +4,9 @@ use std::{
     mem,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use super::{
@@ -21,9 +21,10 @@ use crate::{
     host::{self, Health, Host},
     hub::{HubError, Network, Provided},
     measure::{
+        Stop,
         message::{Job, Message},
         outcome::{Failure, Outcome, Stage, Verdict},
-        supervise::{self, Observer, Request},
+        supervise::{self, Isolation, Observer, Request},
     },
     plan::{Plan, PlannedModel, Settings},
     report::{
@@ -51,13 +52,23 @@ pub(super) enum View {
     Lines,
 }
 
+/// How children are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Care {
+    /// How long one may say nothing.
+    pub(super) patience: Duration,
+    /// What each is for.
+    pub(super) isolation: Isolation,
+}
+
 /// A run on its way.
 pub(super) struct Campaign<'a> {
     printer: &'a Printer,
     host: Host,
     journal: Journal,
     format: Format,
-    stop: &'a AtomicBool,
+    care: Care,
+    stop: &'a Stop,
     names: TestNames,
     /// Bytes that came from the hub until now.
     received: Arc<AtomicU64>,
@@ -83,13 +94,15 @@ impl<'a> Campaign<'a> {
         printer: &'a Printer,
         journal: Journal,
         format: Format,
-        stop: &'a AtomicBool,
+        care: Care,
+        stop: &'a Stop,
     ) -> Self {
         Self {
             printer,
             host: host::survey(),
             journal,
             format,
+            care,
             stop,
             names: TestNames::default(),
             received: Arc::default(),
@@ -110,7 +123,7 @@ impl<'a> Campaign<'a> {
         self.printer.begin(progress::steps(&plan.models));
         let all = plan.models.len();
         for (done, (model, found)) in plan.models.iter().zip(found).enumerate() {
-            if self.stop.load(Ordering::SeqCst) {
+            if self.stop.is_asked() {
                 self.printer.note(format!("{} of {all} models were not run", all - done));
                 break;
             }
@@ -135,6 +148,8 @@ impl<'a> Campaign<'a> {
                 settings: model.settings.clone(),
                 cells: model.cells.clone(),
             },
+            patience: self.care.patience,
+            isolation: self.care.isolation,
             stop: self.stop,
         };
         let mut watch = Watch {
@@ -199,7 +214,7 @@ impl<'a> Campaign<'a> {
                 JournalError::Unfit { .. } => Trouble::Unfit,
                 JournalError::Open { .. } | JournalError::Append { .. } => {
                     // What is measured from now on would be lost.
-                    self.stop.store(true, Ordering::SeqCst);
+                    self.stop.ask();
                     Trouble::Unwritable
                 }
             };
@@ -225,7 +240,7 @@ impl<'a> Campaign<'a> {
         ));
         if self.trouble != Trouble::None {
             Exit::Io
-        } else if self.stop.load(Ordering::SeqCst) {
+        } else if self.stop.is_asked() {
             Exit::Interrupted
         } else if self.rows.iter().any(failed) {
             Exit::No

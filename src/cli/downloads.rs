@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -14,6 +14,7 @@ use super::{Exit, printer::Printer};
 use crate::{
     checkpoint::Location,
     hub::{self, HubError, Network, Watch, size},
+    measure::Stop,
     plan::Source,
 };
 
@@ -22,7 +23,7 @@ pub(super) struct Bars<'a> {
     drawn: MultiProgress,
     label: String,
     printer: &'a Printer,
-    stop: Option<&'a AtomicBool>,
+    stop: Option<&'a Stop>,
     count: Option<&'a AtomicU64>,
     whole: ProgressBar,
     files: Mutex<HashMap<String, ProgressBar>>,
@@ -30,7 +31,7 @@ pub(super) struct Bars<'a> {
 
 impl<'a> Bars<'a> {
     /// Bars for the model called `label`, that is given up when `stop` is set.
-    pub(super) fn new(printer: &'a Printer, label: &str, stop: Option<&'a AtomicBool>) -> Self {
+    pub(super) fn new(printer: &'a Printer, label: &str, stop: Option<&'a Stop>) -> Self {
         let drawn = printer.bars();
         let whole = drawn.add(ProgressBar::no_length());
         whole.set_style(style("{msg} {bar:24} {bytes}/{total_bytes} {bytes_per_sec} {eta}"));
@@ -94,7 +95,7 @@ impl Watch for Bars<'_> {
     }
 
     fn is_stopped(&self) -> bool {
-        self.stop.is_some_and(|stop| stop.load(Ordering::SeqCst))
+        self.stop.is_some_and(Stop::is_asked)
     }
 }
 

@@ -1,16 +1,14 @@
 //! Brings the models of a run here: all of them before the first is measured, or each while the one before it is.
 
 use std::{
-    sync::{
-        atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc,
-    },
+    sync::{atomic::AtomicU64, mpsc},
     thread,
 };
 
 use super::{downloads::Bars, line::Line, printer::Printer};
 use crate::{
     hub::{self, HubError, Network, Provided},
+    measure::Stop,
     plan::{Plan, PlannedModel, Source},
 };
 
@@ -29,7 +27,7 @@ pub(super) type Found = Result<Option<Provided>, HubError>;
 /// Brings the models of a run here.
 pub(super) struct Fetching<'a> {
     pub(super) printer: &'a Printer,
-    pub(super) stop: &'a AtomicBool,
+    pub(super) stop: &'a Stop,
     /// Counts the bytes that came.
     pub(super) received: &'a AtomicU64,
 }
@@ -60,7 +58,7 @@ impl Fetching<'_> {
         let Source::Hub(reference) = &model.source else {
             return Ok(None);
         };
-        if self.stop.load(Ordering::SeqCst) {
+        if self.stop.is_asked() {
             return Err(HubError::Interrupted);
         }
         let bars = Bars::new(self.printer, &model.label, Some(self.stop)).counting(self.received);

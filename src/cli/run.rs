@@ -1,13 +1,16 @@
 //! `run`: measures every cell of a plan and appends a line for each to a report.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
     Exit,
-    campaign::{Campaign, Format, View},
+    campaign::{Campaign, Care, Format, View},
     fetching::Order,
     interrupt,
     printer::Printer,
@@ -15,6 +18,7 @@ use super::{
 };
 use crate::{
     hub::Network,
+    measure::supervise::Isolation,
     plan::{Choices, Manifest, ManifestError, Scenario, Selection, Written},
     report::{self, Journal, MlxKnifeVersion, NotAVersion, SchemaVersion},
 };
@@ -31,6 +35,8 @@ pub(super) struct Arguments {
     report: Report,
     #[command(flatten)]
     shared: Shared,
+    #[command(flatten)]
+    children: Children,
     /// Downloads a model while the one before it is measured; by default nothing else runs then
     #[arg(long)]
     overlap_download: bool,
@@ -77,6 +83,35 @@ struct Report {
     /// Prints the report's lines instead of a table
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Child processes")]
+struct Children {
+    /// What a child process is for: all cells of a model, or one
+    #[arg(long, value_name = "WHAT", default_value = "model")]
+    isolate: Isolate,
+    /// Seconds that a child may say nothing, be it while loading or between two tokens
+    #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = clap::value_parser!(u32).range(1..))]
+    timeout: u32,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Isolate {
+    Model,
+    Cell,
+}
+
+impl Children {
+    fn care(&self) -> Care {
+        Care {
+            patience: Duration::from_secs(self.timeout.into()),
+            isolation: match self.isolate {
+                Isolate::Model => Isolation::Model,
+                Isolate::Cell => Isolation::Cell,
+            },
+        }
+    }
 }
 
 impl Arguments {
@@ -127,7 +162,8 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
     });
     match Journal::open(path) {
         Ok(journal) => {
-            let mut campaign = Campaign::new(printer, journal, format, stop);
+            let mut campaign =
+                Campaign::new(printer, journal, format, arguments.children.care(), stop);
             let order = if arguments.overlap_download { Order::Beside } else { Order::Before };
             campaign.measure(&plan, network, order);
             campaign.conclude()

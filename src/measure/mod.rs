@@ -9,6 +9,9 @@ pub mod rates;
 pub mod recorder;
 pub mod scripted;
 pub mod statistics;
+mod stop;
 pub mod supervise;
 pub mod trial;
 pub mod worker;
+
+pub use stop::Stop;

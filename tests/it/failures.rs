@@ -108,10 +108,10 @@ fn a_worker_whose_parent_is_gone_ends_in_the_middle_of_its_work() {
 }
 
 /// Runs one model that follows a script and gives the exit status and the lines of its report.
-fn run(behaviour: &str) -> (Option<i32>, Vec<Value>) {
+fn run(behaviour: &str, more: &[&str]) -> (Option<i32>, Vec<Value>) {
     let folder = tempfile::tempdir().expect("a folder");
     let report = folder.path().join("report.jsonl");
-    let output = run_command(behaviour, &report).output().expect("the harness starts");
+    let output = run_command(behaviour, &report).args(more).output().expect("the harness starts");
     let lines = fs::read_to_string(&report).unwrap_or_else(|error| {
         panic!("{error}: {}", String::from_utf8_lossy(&output.stderr));
     });
@@ -144,7 +144,12 @@ fn brief(line: &Value) -> String {
 
 #[track_caller]
 fn case(behaviour: &str, exit: i32, expected: [&str; 2]) {
-    let (status, lines) = run(behaviour);
+    case_with(&[], behaviour, exit, expected);
+}
+
+#[track_caller]
+fn case_with(more: &[&str], behaviour: &str, exit: i32, expected: [&str; 2]) {
+    let (status, lines) = run(behaviour, more);
     let lines: Vec<String> = lines.iter().map(brief).collect();
     assert_eq!(lines, expected, "{behaviour}");
     assert_eq!(status, Some(exit), "{behaviour}");
@@ -167,6 +172,54 @@ fn a_death_in_load_leaves_a_line_for_every_cell() {
 #[test]
 fn a_death_in_cleanup_keeps_what_was_measured() {
     case("abort@cleanup", 1, ["passed, 2 samples", "failed: sigabrt in cleanup, 2 samples"]);
+}
+
+#[test]
+fn a_worker_that_hangs_is_given_up_and_the_other_cell_is_measured() {
+    let case = |behaviour, expected| case_with(&["--timeout", "1"], behaviour, 1, expected);
+    case("hang@load", ["failed: timeout in load, 0 samples"; 2]);
+    case("hang@prompt:16", ["failed: timeout in prefill, 0 samples", "passed, 2 samples"]);
+    case("hang@prefill:16", ["failed: timeout in prefill, 0 samples", "passed, 2 samples"]);
+    case("hang@decode:32", ["passed, 2 samples", "failed: timeout in decode, 0 samples"]);
+    // A child that has nothing left to say has ten seconds to end, and what it said counts.
+    case_with(&["--timeout", "1"], "hang@cleanup", 0, ["passed, 2 samples", "passed, 2 samples"]);
+}
+
+#[test]
+fn a_child_for_each_cell_loads_for_each() {
+    let loads = |isolate: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = run_command("measured", &folder.path().join("report.jsonl"));
+        let output = command.args(["--isolate", isolate]).output().expect("the harness starts");
+        assert!(output.status.success());
+        String::from_utf8_lossy(&output.stderr).matches(": loaded in ").count()
+    };
+    assert_eq!((loads("model"), loads("cell")), (1, 2));
+}
+
+#[test]
+fn an_interrupted_run_ends_the_repetition_in_hand_and_a_second_time_at_once() {
+    let interrupt = |times: u32| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let report = folder.path().join("report.jsonl");
+        let mut command = run_command("pause@prefill", &report);
+        let mut run = command.stderr(Stdio::piped()).spawn().expect("the harness starts");
+        let mut said = BufReader::new(run.stderr.take().expect("it is piped")).lines();
+        said.find(|line| line.as_ref().is_ok_and(|line| line.contains("warm-up 1 of 1")));
+        for _ in 0..times {
+            let id = run.id().to_string();
+            assert!(Command::new("kill").args(["-INT", &id]).status().expect("kill").success());
+            thread::sleep(Duration::from_millis(50));
+        }
+        said.for_each(drop);
+        assert_eq!(ends(&mut run).code(), Some(130));
+        let lines = fs::read_to_string(&report).expect("a report");
+        let lines = lines.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+        lines.map(|line| brief(&line)).collect::<Vec<_>>()
+    };
+    let skipped = "skipped, 0 samples";
+    assert_eq!(interrupt(1), ["failed: interrupted in prefill, 1 samples", skipped]);
+    assert_eq!(interrupt(2), ["failed: interrupted in prefill, 0 samples", skipped]);
 }
 
 #[test]

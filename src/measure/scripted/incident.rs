@@ -31,6 +31,8 @@ pub enum Incident {
     Hang,
     /// The process is killed, as the system does when memory runs out.
     Kill,
+    /// Nothing happens for two seconds, and the work goes on.
+    Pause,
     /// A bug ends the process.
     Panic,
     /// The engine says that it cannot do such work.
@@ -47,6 +49,7 @@ const INCIDENTS: &[(&str, Incident)] = &[
     ("hang", Incident::Hang),
     ("kill", Incident::Kill),
     ("panic", Incident::Panic),
+    ("pause", Incident::Pause),
     ("refuse", Incident::Refuse),
 ];
 
@@ -131,6 +134,10 @@ impl At {
                 hang()
             }
             Incident::Panic => bug(),
+            Incident::Pause => {
+                thread::sleep(Duration::from_secs(2));
+                Ok(())
+            }
             Incident::Refuse => Err(EngineError::Refused {
                 kind: "scripted",
                 reason: "it was scripted to refuse".to_owned(),

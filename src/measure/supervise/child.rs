@@ -30,7 +30,7 @@ pub(super) struct Child {
     /// When it was first seen that the process is gone while its standard output is still open.
     gone_since: Option<Instant>,
     /// Holds standard input open: the child ends when that is closed, so it cannot outlive this process.
-    _stdin: mpsc::Sender<()>,
+    stdin: mpsc::Sender<&'static [u8]>,
 }
 
 /// What was read from standard output.
@@ -76,7 +76,7 @@ impl Child {
             lines: read_lines(stdout)?,
             stderr: Stderr::read(stderr)?,
             gone_since: None,
-            _stdin: write_and_hold(stdin, input)?,
+            stdin: write_and_hold(stdin, input)?,
         })
     }
 
@@ -96,6 +96,12 @@ impl Child {
                 Err(error) => Look::Gone(Err(error)),
             },
         }
+    }
+
+    /// Writes `line` to it, which may take as long as the child likes.
+    pub(super) fn tell(&self, line: &'static [u8]) {
+        // A child that is gone need not hear it, and that it is gone is seen elsewhere.
+        let _ = self.stdin.send(line);
     }
 
     /// Kills it; what it had said can still be read with [`Self::look`].
@@ -143,20 +149,20 @@ impl Drop for Process {
     }
 }
 
-/// Writes `input` to a child, then keeps its standard input open until the sender is dropped.
+/// Writes `input` to a child, then what the sender is given, and keeps its standard input open until that is dropped.
 fn write_and_hold(
     mut stdin: impl Write + Send + 'static,
     input: Vec<u8>,
-) -> io::Result<mpsc::Sender<()>> {
-    let (hold, until_dropped) = mpsc::channel::<()>();
+) -> io::Result<mpsc::Sender<&'static [u8]>> {
+    let (sender, lines) = mpsc::channel();
     spawn("stdin", move || {
+        let mut write = |line: &[u8]| stdin.write_all(line).and_then(|()| stdin.flush());
         // A child that does not read its job cannot answer it, which is noticed there.
-        if stdin.write_all(&input).and_then(|()| stdin.flush()).is_ok() {
-            // The only thing that ever comes is the end.
-            let _ = until_dropped.recv();
+        if write(&input).is_ok() {
+            while lines.recv().is_ok_and(|line| write(line).is_ok()) {}
         }
     })?;
-    Ok(hold)
+    Ok(sender)
 }
 
 /// Reads lines until there are no more; without a bound, so that a slow reader never holds up a measurement.

@@ -1,6 +1,6 @@
 //! How a child ended, and what that means for the cell it had in hand.
 
-use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
+use std::{os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
 use crate::measure::outcome::{Failure, Stage};
 
@@ -20,6 +20,8 @@ pub(super) enum End {
     Interrupted,
     /// It had nothing left to say and did not end, so it was killed.
     Lingered,
+    /// It said nothing for so long that it was killed.
+    TimedOut(Duration),
 }
 
 impl End {
@@ -44,6 +46,10 @@ impl End {
             Self::Status(status) => by_status(*status),
             Self::Broken { kind, message } => (kind, message.clone()),
             Self::Interrupted => ("interrupted", "it was interrupted".to_owned()),
+            Self::TimedOut(silence) => {
+                let seconds = silence.as_secs_f64();
+                ("timeout", format!("the child said nothing for {seconds} s and was killed"))
+            }
             Self::Lingered => {
                 ("lingered", "the child said no more, did not end either and was killed".to_owned())
             }
@@ -89,6 +95,7 @@ fn hint(kind: &str) -> Option<String> {
     let hint = match kind {
         "sigkill" => "try a smaller size, a stronger quantization or a smaller model",
         "sigabrt" => "the lines from standard error say what MLX or Metal refused",
+        "timeout" => "give it more time with `--timeout SECONDS`",
         "panic" => "please report it with the lines from standard error",
         _ => return None,
     };

@@ -2,11 +2,13 @@
 //!
 //! MLX ends the whole process when Metal fails or memory runs out, so a model runs in a child. A child's death fails the
 //! cell it had in hand, with what was measured of it and the stage it had come to by its last message; a fresh child does
-//! the rest. Loading belongs to all cells: if it fails, or the child dies of it, they have all failed.
+//! the rest. Loading belongs to all cells: if it fails, or the child dies of it, they have all failed. A cell that is
+//! no smaller than one that memory did not suffice for is not tried.
 
 mod child;
 mod classify;
 mod ledger;
+mod memory;
 
 #[cfg(test)]
 mod tests;
@@ -14,13 +16,14 @@ mod tests;
 use std::{
     io,
     process::Command,
-    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant, SystemTime},
 };
 
 use super::{
+    Stop,
     message::{Job, Message, Runtime},
     outcome::{Failure, Outcome, Skip, Stage, Verdict},
+    worker,
 };
 use child::{Child, Line, Look};
 use classify::End;
@@ -50,8 +53,23 @@ pub struct Request<'a> {
     pub model: &'a str,
     /// What is to be done.
     pub job: Job,
-    /// Set by another thread to end it all: the cell in hand fails as `interrupted`, and the rest is skipped.
-    pub stop: &'a AtomicBool,
+    /// How long a child may say nothing; then it is killed, and the cell in hand fails as `timeout`.
+    pub patience: Duration,
+    /// What a child is for.
+    pub isolation: Isolation,
+    /// Asked by another thread to end it all: the cell in hand fails as `interrupted` once its repetition is through, and
+    /// the rest is skipped. A model that is still being loaded is not waited for, nor is anything once that is urgent.
+    pub stop: &'a Stop,
+}
+
+/// What a child is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// All cells of a model, as long as it lives.
+    #[default]
+    Model,
+    /// One cell.
+    Cell,
 }
 
 /// Runs all cells of a model and gives their outcomes in order, one for each.
@@ -119,21 +137,30 @@ impl<'a> Run<'a> {
     /// Starts child after child; each leaves at least one outcome.
     fn all(mut self, program: &mut dyn FnMut() -> io::Result<Command>) -> Vec<Outcome> {
         let cells = self.request.job.cells.len();
-        while self.outcomes.len() < cells && !self.is_stopped() {
-            self.one_child(program());
+        while self.outcomes.len() < cells && !self.request.stop.is_asked() {
+            match self.known_to_be_too_large() {
+                Some(skip) => self.skip(skip),
+                None => self.one_child(program()),
+            }
         }
         while self.outcomes.len() < cells {
             let skip = Skip {
                 kind: "interrupted".to_owned(),
                 reason: "an earlier cell was interrupted".to_owned(),
             };
-            self.finish(Outcome::unbegun(Verdict::Skipped(skip), SystemTime::now()));
+            self.skip(skip);
         }
         self.outcomes
     }
 
-    fn is_stopped(&self) -> bool {
-        self.request.stop.load(Ordering::Relaxed)
+    /// Why the next cell is not to be tried, where a smaller one was already too large.
+    fn known_to_be_too_large(&self) -> Option<Skip> {
+        let cells = &self.request.job.cells;
+        memory::too_large(cells.get(self.outcomes.len())?, cells.iter().zip(&self.outcomes))
+    }
+
+    fn skip(&mut self, skip: Skip) {
+        self.finish(Outcome::unbegun(Verdict::Skipped(skip), SystemTime::now()));
     }
 
     fn finish(&mut self, outcome: Outcome) {
@@ -144,7 +171,10 @@ impl<'a> Run<'a> {
     fn one_child(&mut self, program: io::Result<Command>) {
         let request = self.request;
         let done = self.outcomes.len();
-        let cells = request.job.cells.get(done..).unwrap_or_default();
+        let mut cells = request.job.cells.get(done..).unwrap_or_default();
+        if request.isolation == Isolation::Cell {
+            cells = cells.get(..1).unwrap_or_default();
+        }
         let mut ledger = Ledger::new(cells, done, SystemTime::now());
         let job = Job { cells: cells.to_vec(), ..request.job.clone() };
         let child = program.and_then(|mut command| {
@@ -163,9 +193,15 @@ impl<'a> Run<'a> {
 
     /// Takes what `child` says until it is gone; `done` cells came before its own.
     fn watch(&mut self, child: &mut Child, ledger: &mut Ledger<'_>, done: usize) -> End {
+        let Request { stop, patience, .. } = *self.request;
         let mut through: Option<Instant> = None;
+        let mut heard = Instant::now();
+        let mut is_told = false;
         loop {
             let look = child.look(LOOK_EVERY);
+            if matches!(look, Look::Said(_)) {
+                heard = Instant::now();
+            }
             let is_closed = matches!(look, Look::Closed);
             let end = match look {
                 Look::Said(line) => self.hear(line, ledger, done).err(),
@@ -179,8 +215,14 @@ impl<'a> Run<'a> {
             if is_closed || ledger.is_through() {
                 through.get_or_insert_with(Instant::now);
             }
-            let end = if self.is_stopped() {
+            if stop.is_asked() && !is_told {
+                child.tell(worker::STOP);
+                is_told = true;
+            }
+            let end = if stop.is_urgent() || stop.is_asked() && ledger.is_loading() {
                 End::Interrupted
+            } else if heard.elapsed() >= patience && through.is_none() {
+                End::TimedOut(patience)
             } else if through.is_some_and(|through| through.elapsed() >= END_GRACE) {
                 End::Lingered
             } else {

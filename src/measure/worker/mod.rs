@@ -8,17 +8,22 @@
 
 mod parent;
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use super::{
     clock::Clock,
     engine::{Engine, EngineError, PromptKind},
     message::{Job, Loaded, Message, Runtime},
-    outcome::{Failure, Skip},
+    outcome::{Failure, Skip, Stage},
     recorder::{News, record},
 };
 use crate::plan::{Cell, Sampling, Settings};
 use parent::{Parent, receive};
+
+pub use parent::STOP;
 
 /// Brings a model into memory and out of it again.
 pub trait Loader {
@@ -56,8 +61,8 @@ pub struct Loading {
 ///
 /// When the job cannot be read, or an answer cannot be written.
 pub fn work(loader: &mut dyn Loader, clock: &dyn Clock) -> io::Result<()> {
-    let job = receive(io::stdin())?;
-    serve(loader, &job, clock, &mut io::stdout())
+    let (job, stop) = receive(io::stdin())?;
+    serve(loader, &job, clock, &stop, &mut io::stdout())
 }
 
 /// Tells on standard output which MLX this process runs on, and does nothing else.
@@ -71,7 +76,7 @@ pub fn describe(loader: &mut dyn Loader) -> io::Result<()> {
     parent.greet(loader, &Settings::default()).map(drop)
 }
 
-/// Does `job`, and tells each step on `out` as it happens.
+/// Does `job` until it is through or `stop` is set, and tells each step on `out` as it happens.
 ///
 /// # Errors
 ///
@@ -80,6 +85,7 @@ pub fn serve(
     loader: &mut dyn Loader,
     job: &Job,
     clock: &dyn Clock,
+    stop: &AtomicBool,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let mut parent = Parent { out };
@@ -95,10 +101,10 @@ pub fn serve(
     }
     parent.tell(&Message::Loaded(Box::new(loaded)))?;
     for (index, cell) in job.cells.iter().enumerate() {
-        let mut run =
-            Run { index, cell, sampling: &job.settings.sampling, clock, parent: &mut parent };
+        let sampling = &job.settings.sampling;
+        let mut run = Run { index, cell, sampling, clock, stop, parent: &mut parent };
         run.measure(engine.as_mut())?;
-        if !engine.is_usable() {
+        if !engine.is_usable() || stop.load(Ordering::SeqCst) {
             break;
         }
     }
@@ -113,24 +119,27 @@ struct Run<'a, 'out> {
     cell: &'a Cell,
     sampling: &'a Sampling,
     clock: &'a dyn Clock,
+    stop: &'a AtomicBool,
     parent: &'a mut Parent<'out>,
 }
 
 /// Why a cell's repetitions ended early.
-enum Stop {
+enum Early {
+    /// The parent wants an end.
+    Asked,
     /// The engine could not go on.
     Engine(EngineError),
     /// The parent could not be told.
     Parent(io::Error),
 }
 
-impl From<EngineError> for Stop {
+impl From<EngineError> for Early {
     fn from(error: EngineError) -> Self {
         Self::Engine(error)
     }
 }
 
-impl From<io::Error> for Stop {
+impl From<io::Error> for Early {
     fn from(error: io::Error) -> Self {
         Self::Parent(error)
     }
@@ -141,25 +150,33 @@ impl Run<'_, '_> {
         let cell = self.index;
         let message = match self.repeat(engine) {
             Ok(()) => Message::CellDone { cell },
-            Err(Stop::Engine(EngineError::Refused { kind, reason })) => {
+            Err(Early::Engine(EngineError::Refused { kind, reason })) => {
                 Message::CellSkipped { cell, skip: Skip { kind: kind.to_owned(), reason } }
             }
-            Err(Stop::Engine(EngineError::Failed { stage, kind, message })) => {
+            Err(Early::Engine(EngineError::Failed { stage, kind, message })) => {
                 Message::CellFailed { cell, failure: Failure::new(stage, kind, message) }
             }
-            Err(Stop::Parent(error)) => return Err(error),
+            Err(Early::Asked) => {
+                // In prefill begins the repetition that is not done any more.
+                let failure = Failure::new(Stage::Prefill, "interrupted", "it was interrupted");
+                Message::CellFailed { cell, failure }
+            }
+            Err(Early::Parent(error)) => return Err(error),
         };
         self.parent.tell(&message)
     }
 
     /// Warm-ups have the very shapes of what is measured, since MLX makes kernels for each shape it meets.
-    fn repeat(&mut self, engine: &mut dyn Engine) -> Result<(), Stop> {
+    fn repeat(&mut self, engine: &mut dyn Engine) -> Result<(), Early> {
         let cell = self.index;
         let kind = engine.prepare(&self.cell.work)?;
         self.parent
             .tell(&Message::CellStarted { cell, random_ids: kind == PromptKind::RandomIds })?;
         let mut answers = Vec::new();
         for repetition in 0..self.cell.warmup + self.cell.repetitions {
+            if self.stop.load(Ordering::SeqCst) {
+                return Err(Early::Asked);
+            }
             let mut told = Ok(());
             let trial = record(engine, &self.cell.work, self.sampling, self.clock, &mut |news| {
                 let news = self.parent.tell(&progress(cell, news));
@@ -236,7 +253,8 @@ mod tests {
         }
         let clock = script.clock();
         let mut out = Vec::new();
-        serve(&mut script, &job(cells), &clock, &mut out).expect("a vector takes all");
+        let stop = AtomicBool::new(false);
+        serve(&mut script, &job(cells), &clock, &stop, &mut out).expect("a vector takes all");
         let text = String::from_utf8(out).expect("lines are text");
         text.lines().map(brief).collect()
     }
@@ -339,7 +357,8 @@ mod tests {
         let mut script = Script::new();
         let clock = script.clock();
         let mut full: &mut [u8] = &mut [0; 10];
-        assert!(serve(&mut script, &job(1), &clock, &mut full).is_err());
+        let stop = AtomicBool::new(false);
+        assert!(serve(&mut script, &job(1), &clock, &stop, &mut full).is_err());
     }
 
     #[test]

@@ -4,7 +4,11 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     ops::ControlFlow,
     process,
-    sync::mpsc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -14,6 +18,9 @@ use crate::{
     measure::message::{Job, Message},
     plan::Settings,
 };
+
+/// What the parent writes after the job to ask for an end.
+pub const STOP: &[u8] = b"stop\n";
 
 /// Time that the exit handlers of libraries have when the parent is gone.
 const EXIT_GRACE: Duration = Duration::from_secs(2);
@@ -51,8 +58,11 @@ impl Parent<'_> {
     }
 }
 
-/// Reads a job from the first line of `input`, and from then on ends this process when `input` ends.
-pub(super) fn receive(input: impl Read + Send + 'static) -> io::Result<Job> {
+/// Reads a job from the first line of `input`. From then on anything more sets what is given with the job, and the end of
+/// `input` ends this process.
+pub(super) fn receive(input: impl Read + Send + 'static) -> io::Result<(Job, Arc<AtomicBool>)> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
     let (sender, job) = mpsc::channel();
     thread::Builder::new().name("parent".to_owned()).spawn(move || {
         let mut input = BufReader::new(input);
@@ -67,11 +77,14 @@ pub(super) fn receive(input: impl Read + Send + 'static) -> io::Result<Job> {
         let _ = sender.send(job);
         if is_job {
             // An error means the same as an end: no parent can be heard any more.
-            let _ = io::copy(&mut input, &mut io::sink());
+            while input.read_line(&mut line).is_ok_and(|read| read > 0) {
+                asked.store(true, Ordering::SeqCst);
+            }
             leave();
         }
     })?;
-    job.recv().map_err(|_| io::ErrorKind::UnexpectedEof)?
+    let job = job.recv().map_err(|_| io::ErrorKind::UnexpectedEof)??;
+    Ok((job, stop))
 }
 
 /// Ends this process while another thread may be deep inside MLX.

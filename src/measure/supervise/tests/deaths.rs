@@ -1,7 +1,7 @@
 //! Children that die, or are killed.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -39,7 +39,7 @@ fn a_load_that_fails_is_not_tried_again() {
 fn after_a_death_in_prefill_a_fresh_child_does_the_rest() {
     let first = says(&[started(), loaded(), begun(0)]) + "kill -ABRT $$";
     let second = work_of(1) + &says(&[left()]);
-    let (outcomes, seen) = run_until(2, &[first, second], &AtomicBool::new(false));
+    let (outcomes, seen) = run_until(2, &[first, second], &Stop::new());
     assert_eq!(
         brief(&outcomes),
         ["failed: sigabrt in Prefill, 0 trials", "measured, 1 trials, cleanup 42"]
@@ -55,8 +55,8 @@ fn after_a_death_in_prefill_a_fresh_child_does_the_rest() {
 fn a_death_in_decode_leaves_the_repetitions_before_it() {
     let mut request_job = job(1);
     request_job.cells[0].repetitions = 5;
-    let stop = AtomicBool::new(false);
-    let request = Request { model: "model", job: request_job, stop: &stop };
+    let stop = Stop::new();
+    let request = request(request_job, &stop);
     let script =
         says(&[started(), loaded(), begun(0), trial(0), trial(0), decoded(0)]) + "kill -SEGV $$";
     let mut seen = Seen::default();
@@ -112,8 +112,8 @@ fn a_flood_on_standard_error_is_swallowed_but_for_its_end() {
 
 #[test]
 fn a_program_that_cannot_be_started_fails_every_cell() {
-    let stop = AtomicBool::new(false);
-    let request = Request { model: "model", job: job(2), stop: &stop };
+    let stop = Stop::new();
+    let request = request(job(2), &stop);
     let mut seen = Seen::default();
     let outcomes = Run::new(&request, &mut seen).all(&mut || Ok(Command::new("/nowhere/at/all")));
     assert_eq!(
@@ -124,11 +124,13 @@ fn a_program_that_cannot_be_started_fails_every_cell() {
 
 #[test]
 fn an_interruption_fails_the_cell_in_hand_and_skips_the_rest() {
-    let stop = Arc::new(AtomicBool::new(false));
+    let stop = Arc::new(Stop::new());
     let setter = Arc::clone(&stop);
     let timer = thread::spawn(move || {
         thread::sleep(Duration::from_millis(400));
-        setter.store(true, Ordering::Relaxed);
+        // The child that sleeps does not hear the first.
+        setter.ask();
+        setter.ask();
     });
     let script = work_of(1) + &says(&[begun(1), decoded(1)]) + "exec sleep 60";
     let began = Instant::now();
@@ -147,6 +149,8 @@ fn an_interruption_fails_the_cell_in_hand_and_skips_the_rest() {
 
 #[test]
 fn an_early_interruption_starts_no_child() {
-    let (outcomes, _) = run_until(2, &[], &AtomicBool::new(true));
+    let stop = Stop::new();
+    stop.ask();
+    let (outcomes, _) = run_until(2, &[], &stop);
     assert_eq!(brief(&outcomes), ["skipped: interrupted, 0 trials"; 2]);
 }

@@ -3,7 +3,7 @@
 mod deaths;
 mod words;
 
-use std::{process::Command, sync::atomic::AtomicBool};
+use std::process::Command;
 
 use super::*;
 use crate::{
@@ -100,9 +100,14 @@ impl Observer for Seen {
     }
 }
 
+fn request(job: Job, stop: &Stop) -> Request<'_> {
+    let patience = Duration::from_mins(2);
+    Request { model: "model", job, patience, isolation: Isolation::Model, stop }
+}
+
 /// Runs `cells` cells by children of which each follows its script.
-fn run_until(cells: usize, scripts: &[String], stop: &AtomicBool) -> (Vec<Outcome>, Seen) {
-    let request = Request { model: "model", job: job(cells), stop };
+fn run_until(cells: usize, scripts: &[String], stop: &Stop) -> (Vec<Outcome>, Seen) {
+    let request = request(job(cells), stop);
     let mut seen = Seen::default();
     let mut scripts = scripts.iter();
     let outcomes = Run::new(&request, &mut seen).all(&mut || {
@@ -121,7 +126,7 @@ fn run_until(cells: usize, scripts: &[String], stop: &AtomicBool) -> (Vec<Outcom
 }
 
 fn run(cells: usize, scripts: &[String]) -> Vec<Outcome> {
-    run_until(cells, scripts, &AtomicBool::new(false)).0
+    run_until(cells, scripts, &Stop::new()).0
 }
 
 /// An outcome in a few words: verdict, repetitions, time of cleanup.

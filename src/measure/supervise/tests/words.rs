@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_child_that_does_all_is_asked_once() {
     let script = work_of(2) + &says(&[left()]);
-    let (outcomes, seen) = run_until(2, &[script], &AtomicBool::new(false));
+    let (outcomes, seen) = run_until(2, &[script], &Stop::new());
     assert_eq!(brief(&outcomes), ["measured, 1 trials", "measured, 1 trials, cleanup 42"]);
     assert_eq!(outcomes[1].warnings, [""; 0]);
     assert!(outcomes[1].loaded.is_some() && outcomes[1].random_ids);
