@@ -15,6 +15,7 @@ use super::{
     printer::Printer,
     progress::{self, Progress},
     table::{self, Row},
+    unfinished::{Pending, Unfinished},
 };
 use crate::{
     checkpoint::sentence,
@@ -25,6 +26,7 @@ use crate::{
         message::{Job, Message},
         outcome::{Failure, Outcome, Stage, Verdict},
         supervise::{self, Isolation, Observer, Request},
+        trial::Trial,
     },
     plan::{Plan, PlannedModel, Settings},
     report::{
@@ -70,6 +72,9 @@ pub(super) struct Campaign<'a> {
     care: Care,
     stop: &'a Stop,
     names: TestNames,
+    unfinished: Unfinished,
+    /// Cells that failed before this run was resumed.
+    failed_before: usize,
     /// Bytes that came from the hub until now.
     received: Arc<AtomicU64>,
     rows: Vec<Row>,
@@ -94,6 +99,7 @@ impl<'a> Campaign<'a> {
         printer: &'a Printer,
         journal: Journal,
         format: Format,
+        unfinished: Unfinished,
         care: Care,
         stop: &'a Stop,
     ) -> Self {
@@ -105,6 +111,8 @@ impl<'a> Campaign<'a> {
             care,
             stop,
             names: TestNames::default(),
+            unfinished,
+            failed_before: 0,
             received: Arc::default(),
             rows: Vec::new(),
             lines: 0,
@@ -134,72 +142,45 @@ impl<'a> Campaign<'a> {
     }
 
     fn measure_model(&mut self, heading: String, model: &PlannedModel, found: Found) {
-        let provided = match found {
-            Ok(provided) => provided,
-            Err(error) => {
-                self.fail(heading, model, &error);
-                return;
-            }
+        let (provided, error) = match found {
+            Ok(provided) => (provided, None),
+            Err(error) => (None, Some(error)),
         };
+        let hint = hint(model, provided.as_ref());
+        let (pending, published) = self.unfinished.pending(model, &hint);
+        for line in &published {
+            self.names.note(&line.test);
+            self.failed_before += usize::from(line.has_failed);
+        }
+        if pending.is_empty() {
+            self.printer.note(format!("{heading}: was measured before"));
+            return;
+        }
+        let cells: Vec<_> = pending.iter().map(|pending| pending.cell.clone()).collect();
         let request = Request {
             model: &model.source.to_argument(),
             job: Job {
-                revision: revision(model, provided.as_ref()),
+                revision: hint.revision.clone(),
                 settings: model.settings.clone(),
-                cells: model.cells.clone(),
+                cells: cells.clone(),
             },
             patience: self.care.patience,
             isolation: self.care.isolation,
             stop: self.stop,
         };
         let mut watch = Watch {
-            progress: Progress::new(self.printer, heading, &model.cells),
+            progress: Progress::new(self.printer, heading, &cells),
             // Once a model, before its child lives: a look between two cells would disturb the next.
             health: Health::now(),
-            provided,
+            hint,
             received: self.received.load(Ordering::SeqCst),
             model,
+            pending: &pending,
             campaign: self,
         };
-        supervise::run_model(&request, &mut watch);
-    }
-
-    /// Ends every cell of a model that could not be fetched.
-    fn fail(&mut self, heading: String, model: &PlannedModel, error: &HubError) {
-        let mut failure = Failure::new(Stage::Resolve, error.kind(), sentence(error));
-        failure.hint = error.hint();
-        let mut watch = Watch {
-            progress: Progress::new(self.printer, heading, &model.cells),
-            health: Health::now(),
-            provided: None,
-            received: self.received.load(Ordering::SeqCst),
-            model,
-            campaign: self,
-        };
-        for cell in 0..model.cells.len() {
-            let verdict = Verdict::Failed(failure.clone());
-            watch.finished(cell, &Outcome::unbegun(verdict, SystemTime::now()));
-        }
-    }
-
-    fn context(
-        &self,
-        model: &PlannedModel,
-        provided: Option<&Provided>,
-        health: &Health,
-    ) -> Context {
-        Context {
-            schema: self.format.schema,
-            mlx_knife_version: self.format.mlx_knife_version.clone(),
-            host: self.host.clone(),
-            health: health.clone(),
-            model: ModelHint {
-                id: model.label.clone(),
-                revision: revision(model, provided),
-                size_bytes: model.size_bytes(),
-                fetched: provided.and_then(|provided| provided.fetched),
-            },
-            defaults: Settings::default(),
+        match error {
+            None => drop(supervise::run_model(&request, &mut watch)),
+            Some(error) => watch.not_fetched(&error),
         }
     }
 
@@ -226,8 +207,17 @@ impl<'a> Campaign<'a> {
         }
     }
 
+    /// Keeps a repetition for a run that goes on with this one; where that cannot be, it is said once.
+    fn keep(&mut self, pending: &Pending, trial: &Trial) {
+        if let Err(error) = self.unfinished.keep(pending, trial) {
+            self.printer.warning(format!("this run cannot be resumed: {error}"));
+            // A file that cannot be written may not be removed either.
+            let _ = self.unfinished.end();
+        }
+    }
+
     /// Shows what was measured and says how it went.
-    pub(super) fn conclude(&self) -> Exit {
+    pub(super) fn conclude(&mut self) -> Exit {
         if self.format.view == View::Table {
             self.printer.data(&table::table(&self.rows));
         }
@@ -238,11 +228,19 @@ impl<'a> Campaign<'a> {
             self.lines,
             self.journal.path().display()
         ));
+        if self.trouble == Trouble::None && self.stop.is_asked() {
+            self.printer.note("`--resume` goes on with this run");
+        } else if self.trouble != Trouble::Unwritable
+            && let Err(error) = self.unfinished.end()
+        {
+            self.printer
+                .warning(format!("what was kept for `--resume` cannot be removed: {error}"));
+        }
         if self.trouble != Trouble::None {
             Exit::Io
         } else if self.stop.is_asked() {
             Exit::Interrupted
-        } else if self.rows.iter().any(failed) {
+        } else if self.failed_before > 0 || self.rows.iter().any(failed) {
             Exit::No
         } else {
             Exit::Ok
@@ -250,46 +248,81 @@ impl<'a> Campaign<'a> {
     }
 }
 
-/// The commit that a model was found at, or the revision that was asked for.
-fn revision(model: &PlannedModel, provided: Option<&Provided>) -> Option<String> {
+/// What is known of a model before it is loaded.
+fn hint(model: &PlannedModel, provided: Option<&Provided>) -> ModelHint {
     let asked = || model.source.revision().map(str::to_owned);
-    provided.map(|provided| provided.commit.clone()).or_else(asked)
+    ModelHint {
+        id: model.label.clone(),
+        revision: provided.map(|provided| provided.commit.clone()).or_else(asked),
+        size_bytes: model.size_bytes(),
+        fetched: provided.and_then(|provided| provided.fetched),
+    }
 }
 
 /// Takes what one model's child gives.
 struct Watch<'a, 'campaign> {
     progress: Progress<'a>,
     health: Health,
-    /// Where the model came from, where that was the hub.
-    provided: Option<Provided>,
+    hint: ModelHint,
     /// Bytes that had come from the hub when the cell began.
     received: u64,
     model: &'a PlannedModel,
+    pending: &'a [Pending],
     campaign: &'a mut Campaign<'campaign>,
+}
+
+impl Watch<'_, '_> {
+    /// Ends every cell of a model that could not be fetched.
+    fn not_fetched(&mut self, error: &HubError) {
+        let mut failure = Failure::new(Stage::Resolve, error.kind(), sentence(error));
+        failure.hint = error.hint();
+        for cell in 0..self.pending.len() {
+            let verdict = Verdict::Failed(failure.clone());
+            self.finished(cell, &Outcome::unbegun(verdict, SystemTime::now()));
+        }
+    }
+
+    fn context(&self, pending: &Pending) -> Context {
+        let campaign = &self.campaign;
+        Context {
+            schema: campaign.format.schema,
+            mlx_knife_version: campaign.format.mlx_knife_version.clone(),
+            host: campaign.host.clone(),
+            health: self.health.clone(),
+            model: self.hint.clone(),
+            defaults: Settings::default(),
+            mark: campaign.unfinished.mark(pending),
+        }
+    }
 }
 
 impl Observer for Watch<'_, '_> {
     fn message(&mut self, message: &Message) {
         self.progress.message(message);
+        if let Message::Trial { cell, warmup: false, trial } = message
+            && let Some(pending) = self.pending.get(*cell)
+        {
+            self.campaign.keep(pending, trial);
+        }
     }
 
     fn finished(&mut self, cell: usize, outcome: &Outcome) {
-        self.progress.finished(cell, outcome);
-        let Some(cell) = self.model.cells.get(cell) else {
+        let Some(pending) = self.pending.get(cell) else {
             return;
         };
-        let mut outcome = outcome.clone();
+        let mut outcome = pending.whole(outcome);
+        self.progress.finished(cell, &outcome);
         let received = self.campaign.received.load(Ordering::SeqCst);
         if received != mem::replace(&mut self.received, received) {
             outcome.warnings.push(DISTURBED.to_owned());
         }
-        let context = self.campaign.context(self.model, self.provided.as_ref(), &self.health);
-        let mut line = report::record(&context, cell, &self.model.settings, &outcome);
+        let context = self.context(pending);
+        let mut line = report::record(&context, &pending.planned, &self.model.settings, &outcome);
         line.test = self.campaign.names.take(line.test);
         self.campaign.append(&line);
         self.campaign.rows.push(Row {
             label: self.model.label.clone(),
-            cell: cell.clone(),
+            cell: pending.planned.clone(),
             outcome,
         });
     }

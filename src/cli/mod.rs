@@ -18,6 +18,7 @@ mod shared;
 mod show;
 mod system;
 mod table;
+mod unfinished;
 mod worker;
 
 use std::process::ExitCode;

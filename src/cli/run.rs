@@ -15,6 +15,7 @@ use super::{
     interrupt,
     printer::Printer,
     shared::Shared,
+    unfinished::Unfinished,
 };
 use crate::{
     hub::Network,
@@ -74,6 +75,9 @@ struct Report {
     /// The report to append to; by default `reports/<UTC date>-v<version>.jsonl`
     #[arg(long = "report-output", value_name = "FILE")]
     path: Option<PathBuf>,
+    /// Goes on with a run that was left unfinished at this report: what it measured is not measured again
+    #[arg(long)]
+    resume: bool,
     /// The version of the lines
     #[arg(long, value_name = "VERSION")]
     schema: Option<SchemaVersion>,
@@ -160,19 +164,26 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
         let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
         report::default_path(Path::new("reports"), today, &format.mlx_knife_version)
     });
-    match Journal::open(path) {
-        Ok(journal) => {
-            let mut campaign =
-                Campaign::new(printer, journal, format, arguments.children.care(), stop);
-            let order = if arguments.overlap_download { Order::Beside } else { Order::Before };
-            campaign.measure(&plan, network, order);
-            campaign.conclude()
-        }
+    let journal = match Journal::open(path) {
+        Ok(journal) => journal,
         Err(error) => {
             printer.failure(&error, error.hint());
-            Exit::Io
+            return Exit::Io;
         }
-    }
+    };
+    let unfinished = match Unfinished::begin(journal.path(), arguments.report.resume, printer) {
+        Ok(unfinished) => unfinished,
+        Err(error) => {
+            let path = journal.path().display();
+            printer.error(format!("cannot keep what is measured beside `{path}`: {error}"), None);
+            return Exit::Io;
+        }
+    };
+    let care = arguments.children.care();
+    let mut campaign = Campaign::new(printer, journal, format, unfinished, care, stop);
+    let order = if arguments.overlap_download { Order::Beside } else { Order::Before };
+    campaign.measure(&plan, network, order);
+    campaign.conclude()
 }
 
 impl Report {

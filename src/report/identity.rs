@@ -4,8 +4,8 @@ use std::{collections::HashMap, fmt::Write};
 
 use sha2::{Digest, Sha256};
 
-use super::redact;
-use crate::plan::{Device, ElementType, KvPacking, Sampling, Settings, Work};
+use super::{assemble::ModelHint, redact};
+use crate::plan::{Cell, Device, ElementType, KvPacking, Sampling, Settings, Work};
 
 /// Hexadecimal digits of a prompt's hash that tell two chat cells apart.
 const PROMPT_DIGITS: usize = 8;
@@ -51,6 +51,27 @@ impl TestNames {
             count => format!("{}-x{count}]", name.trim_end_matches(']')),
         }
     }
+
+    /// Counts a name that was given before.
+    pub fn note(&mut self, name: &str) {
+        let counted = name.trim_end_matches(']').rsplit_once("-x");
+        let counted = counted.filter(|(_, count)| count.bytes().all(|byte| byte.is_ascii_digit()));
+        let name = counted.map_or_else(|| name.to_owned(), |(name, _)| format!("{name}]"));
+        self.take(name);
+    }
+}
+
+/// The hash of all that decides what a cell measures: the model as it is called and its commit or size, the settings, the
+/// work, the warm-ups and the version of the harness; and how often the run had the same before. How often it is repeated
+/// does not count.
+pub fn configuration(model: &ModelHint, settings: &Settings, cell: &Cell, before: usize) -> String {
+    let ModelHint { id, revision, size_bytes, fetched: _ } = model;
+    let all = serde_json::json!({
+        "harness": env!("CARGO_PKG_VERSION"),
+        "model": id, "revision": revision, "size_bytes": size_bytes,
+        "settings": settings, "work": cell.work, "warmup": cell.warmup, "before": before,
+    });
+    sha256(all.to_string().as_bytes())
 }
 
 /// SHA-256 in lower-case hexadecimal.
@@ -233,5 +254,11 @@ mod tests {
         let taken: Vec<_> =
             ["a[x]", "b[x]", "a[x]", "a[x]"].map(|name| names.take(name.to_owned())).into();
         assert_eq!(taken, ["a[x]", "b[x]", "a[x-x2]", "a[x-x3]"]);
+        let mut names = TestNames::default();
+        for name in ["a[x]", "a[x-x2]", "b[y-xl]"] {
+            names.note(name);
+        }
+        assert_eq!(names.take("a[x]".to_owned()), "a[x-x3]");
+        assert_eq!(names.take("b[y-xl]".to_owned()), "b[y-xl-x2]");
     }
 }

@@ -7,6 +7,7 @@ mod family;
 mod identity;
 mod journal;
 mod lenient;
+mod partial;
 mod provenance;
 mod record;
 mod redact;
@@ -15,10 +16,11 @@ mod sections;
 mod validate;
 mod version;
 
-pub use assemble::{Context, ModelHint, record};
+pub use assemble::{Context, Mark, ModelHint, record};
 pub use family::Family;
-pub use identity::{TestNames, test_name};
+pub use identity::{TestNames, configuration, test_name};
 pub use journal::{Journal, JournalError, default_path};
+pub use partial::{Left, Partial, Published};
 pub use provenance::{
     CellFacts, Definitions, HostDetail, LoadDetail, ModelDetail, Provenance, Sample,
 };

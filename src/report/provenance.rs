@@ -17,6 +17,12 @@ use crate::{
 pub struct Provenance {
     /// Version of the harness.
     pub version: &'static str,
+    /// The id of the run, which its lines share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Hash of all that decides what is measured: model, commit, settings, cell and harness.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configuration_sha256: Option<String>,
     /// Version of the MLX library.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mlx_version: Option<String>,

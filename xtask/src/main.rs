@@ -5,6 +5,7 @@ mod console;
 mod demo;
 mod files;
 mod fixtures;
+mod fuzz;
 mod mlx;
 mod process;
 mod python;
@@ -41,6 +42,7 @@ const TASKS: &[Task] = &[
         about: "make the parity fixtures anew with mlx-lm",
         run: fixtures::run,
     },
+    Task { name: "fuzz", about: "look for bytes that do a reader harm", run: fuzz::run },
     Task {
         name: "verdicts",
         about: "record what mlx-knife's own tools say to generated lines",

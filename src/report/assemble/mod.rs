@@ -41,6 +41,17 @@ pub struct Context {
     pub model: ModelHint,
     /// Settings that a name need not tell.
     pub defaults: Settings,
+    /// What tells the cell from others, where its run can be resumed.
+    pub mark: Option<Mark>,
+}
+
+/// What tells a cell from all others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The id of its run.
+    pub run: String,
+    /// The hash of all that decides what is measured: see [`super::configuration`].
+    pub configuration: String,
 }
 
 /// What is known of a model before it is loaded, so that a failed load names its model too.

@@ -45,6 +45,8 @@ pub(super) fn provenance(
     let is_measured = outcome.verdict == Verdict::Measured;
     Provenance {
         version: env!("CARGO_PKG_VERSION"),
+        run: context.mark.as_ref().map(|mark| mark.run.clone()),
+        configuration_sha256: context.mark.as_ref().map(|mark| mark.configuration.clone()),
         mlx_version: runtime.map(|runtime| runtime.mlx_version.clone()),
         mlx_rs_version: runtime.map(|runtime| runtime.mlx_rs_version.clone()),
         device: runtime.map(|runtime| runtime.device.clone()),

@@ -43,6 +43,7 @@ pub(super) fn context() -> Context {
         },
         model: ModelHint { id: "mlx-community/Qwen3-0.6B-4bit".to_owned(), ..ModelHint::default() },
         defaults: Settings::default(),
+        mark: None,
     }
 }
 
