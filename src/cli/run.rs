@@ -164,7 +164,13 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
         let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
         report::default_path(Path::new("reports"), today, &format.mlx_knife_version)
     });
-    let journal = match Journal::open(path) {
+    let opened = Journal::open(path).and_then(|mut journal| {
+        if arguments.report.resume && journal.path().is_file() {
+            journal.cut_torn_line()?;
+        }
+        Ok(journal)
+    });
+    let journal = match opened {
         Ok(journal) => journal,
         Err(error) => {
             printer.failure(&error, error.hint());

@@ -104,6 +104,29 @@ impl Journal {
         })
     }
 
+    /// Cuts off a last line that its writer was killed within: no reader can read it, and the run that goes on will write
+    /// it again.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Append`] when the file cannot be read or cut.
+    pub fn cut_torn_line(&mut self) -> Result<(), JournalError> {
+        let cut = || {
+            self.file.lock()?;
+            let text = fs::read(&self.path)?;
+            let begin = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+            let last = text.get(begin..).unwrap_or_default();
+            if serde_json::from_slice::<serde::de::IgnoredAny>(last).is_err() {
+                self.file.set_len(begin as u64)?;
+            }
+            self.file.unlock()
+        };
+        cut().map_err(|source| JournalError::Append {
+            path: self.path.display().to_string(),
+            source,
+        })
+    }
+
     fn append_line(&mut self, line: &str) -> io::Result<()> {
         self.file.lock()?;
         let written = self.append_locked(line);
@@ -169,6 +192,21 @@ mod tests {
         fs::write(&path, "one\n{\"to").unwrap();
         Journal::open(&path).unwrap().append_line("two").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\n{\"to\ntwo\n");
+    }
+
+    #[test]
+    fn only_a_line_that_nobody_can_read_is_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.jsonl");
+        let cut = |text: &str| {
+            fs::write(&path, text).unwrap();
+            Journal::open(&path).unwrap().cut_torn_line().unwrap();
+            fs::read_to_string(&path).unwrap()
+        };
+        assert_eq!(cut("{}\n{\"to"), "{}\n");
+        assert_eq!(cut("{\"to"), "");
+        assert_eq!(cut("{}\n{\"a\":1}"), "{}\n{\"a\":1}");
+        assert_eq!(cut("{}\n"), "{}\n");
     }
 
     #[test]

@@ -10,8 +10,8 @@ use std::{
     io::{self, BufRead, BufReader, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    process,
-    time::{SystemTime, UNIX_EPOCH},
+    process, thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,9 @@ use crate::measure::trial::Trial;
 
 /// Runs that may be on their way at one report, or left unfinished there.
 const MOST: u32 = 100;
+
+/// How long one is waited for that somebody has.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A line of the file.
 #[derive(Serialize, Deserialize)]
@@ -85,7 +88,7 @@ impl Partial {
     /// When it, or the report, cannot be read.
     pub fn resume(report: &Path) -> io::Result<Option<(Self, Left)>> {
         for path in paths(report).take_while(|path| path.exists()) {
-            let Some(file) = locked(&path)? else { continue };
+            let Some(file) = locked_soon(&path)? else { continue };
             let mut run = None;
             let mut trials: HashMap<String, Vec<Trial>> = HashMap::new();
             for line in BufReader::new(&file).lines() {
@@ -175,6 +178,18 @@ fn locked(path: &Path) -> io::Result<Option<File>> {
         });
         if is_there {
             return Ok(Some(file));
+        }
+    }
+}
+
+/// The same with some patience: a run that was just killed may have been about to start a child, which has its files for
+/// a moment more.
+fn locked_soon(path: &Path) -> io::Result<Option<File>> {
+    let began = Instant::now();
+    loop {
+        match locked(path)? {
+            None if began.elapsed() < PATIENCE => thread::sleep(Duration::from_millis(20)),
+            file => return Ok(file),
         }
     }
 }

@@ -26,6 +26,8 @@ mod real;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
+mod resume;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod tidy;

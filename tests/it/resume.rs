@@ -1,0 +1,128 @@
+//! A run that was killed or interrupted goes on where it was.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// Kills that a run must bear.
+const KILLS: u32 = 100;
+
+/// A run in `folder` of models that follow scripts, two cells each.
+fn run(folder: &Path, models: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mlxk-harness"));
+    command
+        .current_dir(folder)
+        .arg("run")
+        .args(models.iter().map(|model| format!("scripted:{model}")))
+        .args(["--repetitions", "4", "--prompt-tokens", "8", "--generation-tokens", "16"])
+        .args(["--max-tokens", "32", "--resume", "--report-output", "report.jsonl"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+/// The lines of the report: test, outcome and samples; every one must be whole.
+fn lines(folder: &Path) -> Vec<(String, String, usize)> {
+    let text = fs::read_to_string(folder.join("report.jsonl")).unwrap_or_default();
+    assert!(text.is_empty() || text.ends_with('\n'), "the last line is torn");
+    let brief = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let samples = line["metadata"]["mlxk_harness"]["samples"].as_array().map_or(0, Vec::len);
+        let text = |key: &str| line[key].as_str().unwrap().to_owned();
+        (text("test"), text("outcome"), samples)
+    };
+    text.lines().map(brief).collect()
+}
+
+/// Whether a process works in `folder`; only Linux tells.
+fn is_inhabited(folder: &Path) -> bool {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut folders =
+        processes.filter_map(|process| fs::read_link(process.path().join("cwd")).ok());
+    folders.any(|other| other == folder)
+}
+
+#[test]
+fn a_run_that_is_killed_a_hundred_times_publishes_what_an_undisturbed_one_does() {
+    let models = ["measured", "flood@decode:32"];
+    let undisturbed = tempfile::tempdir().unwrap();
+    let began = Instant::now();
+    assert!(run(undisturbed.path(), &models).status().unwrap().success());
+    let whole = began.elapsed();
+    let expected = lines(undisturbed.path());
+    assert_eq!(expected.len(), 4);
+
+    let mut state = 7_u32;
+    let (mut kills, mut resumed) = (0, 0);
+    while kills < KILLS {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().canonicalize().unwrap();
+        loop {
+            let mut child = run(&path, &models).spawn().unwrap();
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            thread::sleep(whole.mul_f64(f64::from(state >> 8) / f64::from(1_u32 << 24)));
+            let ended = child.try_wait().unwrap();
+            if let Some(status) = ended {
+                assert!(status.success());
+                break;
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            kills += 1;
+            let has_more_to_do = path.join("report.jsonl.partial").exists();
+            resumed += u32::from(has_more_to_do);
+            if !has_more_to_do && !lines(&path).is_empty() {
+                break; // It had published everything.
+            }
+            if kills >= KILLS {
+                assert!(run(&path, &models).status().unwrap().success());
+                break;
+            }
+        }
+        assert_eq!(lines(&path), expected);
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 1, "nothing but the report is left");
+        let gone = (0..200).any(|_| {
+            thread::sleep(Duration::from_millis(50));
+            !is_inhabited(&path)
+        });
+        assert!(gone, "a child outlives its parent");
+    }
+    assert!(resumed > KILLS / 4, "only {resumed} were killed with work to go on with");
+}
+
+#[test]
+fn repetitions_before_an_interruption_are_not_measured_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = run(folder.path(), &["pause@prefill:16"]);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    said.find(|line| line.as_ref().is_ok_and(|line| line.contains("repetition 1 of 4")));
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(killed.unwrap().success());
+    let rest: Vec<_> = said.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(rest.iter().any(|line| line.contains("`--resume` goes on with this run")), "{rest:?}");
+    let before = lines(folder.path());
+    let ends: Vec<_> = before.iter().map(|(_, end, samples)| (end.as_str(), *samples)).collect();
+    assert_eq!(ends, [("failed", 2), ("skipped", 0)]);
+
+    let output = run(folder.path(), &["pause@prefill:16"]).stderr(Stdio::piped()).output().unwrap();
+    assert!(output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("throughput, repetition 2 of 2"), "{said}");
+    assert!(!said.contains("throughput, repetition 3"), "{said}");
+    let after: Vec<_> = lines(folder.path()).split_off(2);
+    let ends: Vec<_> = after.iter().map(|(_, end, samples)| (end.as_str(), *samples)).collect();
+    assert_eq!(ends, [("passed", 4), ("passed", 4)]);
+    assert_eq!(before[0].0, after[0].0, "it is the same test");
+    let text = fs::read_to_string(folder.path().join("report.jsonl")).unwrap();
+    assert!(text.contains("2 of 4 repetitions were measured before the run was interrupted"));
+    assert!(!folder.path().join("report.jsonl.partial").exists());
+}
