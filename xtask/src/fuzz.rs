@@ -35,7 +35,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<ExitC
     let triple = triple.trim();
     let flags = COVERAGE.map(|flag| format!("\"{flag}\"")).join(", ");
     let configuration = format!("target.{triple}.rustflags = [{flags}]");
-    let fuzz = ["test", "--locked", "--test", "fuzz", "--features", "fuzz", "--profile", "fuzz"];
+    // An example, since a test would have the program built too, which lacks what libFuzzer counts with.
+    let fuzz = ["run", "--locked", "--example", "fuzz", "--features", "fuzz", "--profile", "fuzz"];
     let mut code = ExitCode::SUCCESS;
     for reader in readers {
         let work = workspace.at("target/fuzz");
