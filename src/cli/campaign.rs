@@ -12,6 +12,7 @@ use std::{
 use super::{
     Exit,
     fetching::{Fetching, Found, Order},
+    memory,
     printer::Printer,
     progress::{self, Progress},
     table::{self, Row},
@@ -28,7 +29,7 @@ use crate::{
         supervise::{self, Isolation, Observer, Request},
         trial::Trial,
     },
-    plan::{Plan, PlannedModel, Settings},
+    plan::{MemoryBudget, Plan, PlannedModel, Settings},
     report::{
         self, Context, Journal, JournalError, MlxKnifeVersion, ModelHint, Record, SchemaVersion,
         TestNames,
@@ -61,6 +62,8 @@ pub(super) struct Care {
     pub(super) patience: Duration,
     /// What each is for.
     pub(super) isolation: Isolation,
+    /// What the model in one may need.
+    pub(super) budget: MemoryBudget,
 }
 
 /// A run on its way.
@@ -73,6 +76,8 @@ pub(super) struct Campaign<'a> {
     stop: &'a Stop,
     names: TestNames,
     unfinished: Unfinished,
+    /// Whether a model was loaded already.
+    is_warm: bool,
     /// Cells that failed before this run was resumed.
     failed_before: usize,
     /// Bytes that came from the hub until now.
@@ -112,6 +117,7 @@ impl<'a> Campaign<'a> {
             stop,
             names: TestNames::default(),
             unfinished,
+            is_warm: false,
             failed_before: 0,
             received: Arc::default(),
             rows: Vec::new(),
@@ -156,6 +162,14 @@ impl<'a> Campaign<'a> {
             self.printer.note(format!("{heading}: was measured before"));
             return;
         }
+        let skip = memory::too_large(model, hint.revision.as_deref(), self.care.budget, &self.host);
+        let lacking = match skip {
+            // The first finds the machine as the user left it.
+            None if mem::replace(&mut self.is_warm, true) => {
+                memory::wait_for_room(self.host.memory_bytes, self.stop)
+            }
+            None | Some(_) => None,
+        };
         let cells: Vec<_> = pending.iter().map(|pending| pending.cell.clone()).collect();
         let request = Request {
             model: &model.source.to_argument(),
@@ -176,11 +190,15 @@ impl<'a> Campaign<'a> {
             received: self.received.load(Ordering::SeqCst),
             model,
             pending: &pending,
+            lacking,
             campaign: self,
         };
-        match error {
-            None => drop(supervise::run_model(&request, &mut watch)),
-            Some(error) => watch.not_fetched(&error),
+        if let Some(error) = error {
+            watch.not_fetched(&error);
+        } else if let Some(skip) = skip {
+            watch.end_all(&Verdict::Skipped(skip));
+        } else {
+            supervise::run_model(&request, &mut watch);
         }
     }
 
@@ -268,6 +286,8 @@ struct Watch<'a, 'campaign> {
     received: u64,
     model: &'a PlannedModel,
     pending: &'a [Pending],
+    /// What the machine lacked before the model was loaded.
+    lacking: Option<String>,
     campaign: &'a mut Campaign<'campaign>,
 }
 
@@ -276,9 +296,13 @@ impl Watch<'_, '_> {
     fn not_fetched(&mut self, error: &HubError) {
         let mut failure = Failure::new(Stage::Resolve, error.kind(), sentence(error));
         failure.hint = error.hint();
+        self.end_all(&Verdict::Failed(failure));
+    }
+
+    /// Ends every cell before it began.
+    fn end_all(&mut self, verdict: &Verdict) {
         for cell in 0..self.pending.len() {
-            let verdict = Verdict::Failed(failure.clone());
-            self.finished(cell, &Outcome::unbegun(verdict, SystemTime::now()));
+            self.finished(cell, &Outcome::unbegun(verdict.clone(), SystemTime::now()));
         }
     }
 
@@ -316,6 +340,7 @@ impl Observer for Watch<'_, '_> {
         if received != mem::replace(&mut self.received, received) {
             outcome.warnings.push(DISTURBED.to_owned());
         }
+        outcome.warnings.extend(self.lacking.clone());
         let context = self.context(pending);
         let mut line = report::record(&context, &pending.planned, &self.model.settings, &outcome);
         line.test = self.campaign.names.take(line.test);

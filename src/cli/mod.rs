@@ -9,6 +9,7 @@ mod generate;
 mod interrupt;
 mod line;
 mod list;
+mod memory;
 mod notes;
 mod printer;
 mod progress;

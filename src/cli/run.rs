@@ -20,7 +20,9 @@ use super::{
 use crate::{
     hub::Network,
     measure::supervise::Isolation,
-    plan::{Choices, Manifest, ManifestError, Scenario, Selection, Written},
+    plan::{
+        Choices, Manifest, ManifestError, MemoryBudget, NotABudget, Scenario, Selection, Written,
+    },
     report::{self, Journal, MlxKnifeVersion, NotAVersion, SchemaVersion},
 };
 
@@ -98,6 +100,13 @@ struct Children {
     /// Seconds that a child may say nothing, be it while loading or between two tokens
     #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = clap::value_parser!(u32).range(1..))]
     timeout: u32,
+    /// What a model may need: `12GB`, `60%` of the memory, `off`; by default 40 to 70 %, by the machine's size
+    #[arg(long, value_name = "BUDGET", default_value = "usual", hide_default_value = true, value_parser = budget)]
+    memory_budget: MemoryBudget,
+}
+
+fn budget(text: &str) -> Result<MemoryBudget, NotABudget> {
+    if text == "usual" { Ok(MemoryBudget::Usual) } else { text.parse() }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -110,6 +119,7 @@ impl Children {
     fn care(&self) -> Care {
         Care {
             patience: Duration::from_secs(self.timeout.into()),
+            budget: self.memory_budget,
             isolation: match self.isolate {
                 Isolate::Model => Isolation::Model,
                 Isolate::Cell => Isolation::Cell,

@@ -1,5 +1,6 @@
 //! What will be measured: plain values, checked and complete before anything runs.
 
+mod budget;
 mod cell;
 mod choices;
 mod manifest;
@@ -8,6 +9,7 @@ mod settings;
 mod source;
 mod workspace;
 
+pub use budget::{MemoryBudget, NotABudget};
 pub use cell::{Cell, Scenario, Work};
 pub use choices::{Choices, OutOfRange};
 pub use manifest::{Entry, Manifest, ManifestError, Place, Problem, Written};
