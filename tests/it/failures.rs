@@ -185,6 +185,77 @@ fn a_worker_that_hangs_is_given_up_and_the_other_cell_is_measured() {
     case_with(&["--timeout", "1"], "hang@cleanup", 0, ["passed, 2 samples", "passed, 2 samples"]);
 }
 
+/// The harness with so much memory to map, in KiB; only Linux holds a process to it.
+fn within(kibibytes: u64) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("ulimit -v {kibibytes}; exec \"$0\" \"$@\"")])
+        .arg(env!("CARGO_BIN_EXE_mlxk-harness"))
+        // Each of its threads maps some.
+        .env("OPENBLAS_NUM_THREADS", "1");
+    command
+}
+
+#[test]
+fn a_model_that_memory_does_not_suffice_for_is_a_line_and_the_next_is_measured() {
+    let model =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(".models/SmolLM2-135M-Instruct.Q4_1.gguf");
+    if !cfg!(target_os = "linux") || !model.exists() && std::env::var_os("CI").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let report = folder.path().join("report.jsonl");
+    let run = |kibibytes: u64, models: &[&str]| {
+        within(kibibytes)
+            .args(["run", "--scenario", "throughput", "--repetitions", "1"])
+            .args(["--prompt-tokens", "2", "--generation-tokens", "2"])
+            .args(models)
+            .arg("--report-output")
+            .arg(&report)
+            .output()
+            .expect("the harness starts")
+    };
+    // What the program itself needs, and half of what the model does.
+    let mut needed = (100_000..2_000_000).step_by(25_000);
+    let own = needed.find(|&own| run(own, &["scripted:measured"]).status.success());
+    fs::remove_file(&report).expect("a report");
+    let limit = own.expect("2 GB are enough") + 50_000;
+    let output = run(limit, &[model.to_str().expect("text"), "scripted:measured"]);
+    let lines = fs::read_to_string(&report).expect("a report");
+    let lines: Vec<_> =
+        lines.lines().map(|line| brief(&serde_json::from_str(line).expect("JSON"))).collect();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(lines, ["failed: out_of_memory in load, 0 samples", "passed, 1 samples"], "{said}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_model_beyond_the_budget_is_skipped_in_mlx_knifes_words_and_the_next_is_measured() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let report = folder.path().join("report.jsonl");
+    fs::create_dir(folder.path().join("large")).expect("a folder");
+    let weights = fs::File::create(folder.path().join("large/model.safetensors")).expect("a file");
+    weights.set_len(10 << 30).expect("a sparse file");
+    let output = harness()
+        .args(["run", "--scenario", "throughput", "--repetitions", "1", "--memory-budget", "9GB"])
+        .arg(folder.path().join("large"))
+        .args(["scripted:measured", "--report-output"])
+        .arg(&report)
+        .output()
+        .expect("the harness starts");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = fs::read_to_string(&report).expect("a report");
+    let lines: Vec<Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(
+        lines.iter().map(brief).collect::<Vec<_>>(),
+        ["skipped, 0 samples", "passed, 1 samples"]
+    );
+    assert_eq!(lines[0]["model"]["id"], "large");
+    let reason = lines[0]["metadata"]["skip_reason"].as_str().expect("a reason");
+    assert!(reason.contains("Model requires 12.0GB but only 9.0GB available ("), "{reason}");
+}
+
 #[test]
 fn a_child_for_each_cell_loads_for_each() {
     let loads = |isolate: &str| {
@@ -209,7 +280,8 @@ fn an_interrupted_run_ends_the_repetition_in_hand_and_a_second_time_at_once() {
         for _ in 0..times {
             let id = run.id().to_string();
             assert!(Command::new("kill").args(["-INT", &id]).status().expect("kill").success());
-            thread::sleep(Duration::from_millis(50));
+            // Two within a moment count as one.
+            thread::sleep(Duration::from_millis(300));
         }
         said.for_each(drop);
         assert_eq!(ends(&mut run).code(), Some(130));

@@ -32,7 +32,12 @@ impl End {
 
     /// What it means for a cell that was in hand.
     pub(super) fn failure(&self, stage: Stage, stderr: Vec<String>) -> Failure {
-        let (kind, message) = self.explained();
+        let (kind, message) = match self.explained() {
+            ("sigabrt", _) if stderr.iter().any(|line| tells_of_memory(line)) => {
+                ("out_of_memory", "memory ran out, and the child aborted".to_owned())
+            }
+            explained => explained,
+        };
         Failure { hint: hint(kind), stderr, ..Failure::new(stage, kind, message) }
     }
 
@@ -55,6 +60,13 @@ impl End {
             }
         }
     }
+}
+
+/// Whether a line of standard error says that memory could not be had: in the words of Rust, C++, and MLX.
+fn tells_of_memory(line: &str) -> bool {
+    ["memory allocation of", "std::bad_alloc", "Unable to allocate", "Attempting to allocate"]
+        .iter()
+        .any(|words| line.contains(words))
 }
 
 fn by_status(status: ExitStatus) -> (&'static str, String) {
@@ -93,7 +105,9 @@ const SIGBUS: i32 = 7;
 
 fn hint(kind: &str) -> Option<String> {
     let hint = match kind {
-        "sigkill" => "try a smaller size, a stronger quantization or a smaller model",
+        "sigkill" | "out_of_memory" => {
+            "try a smaller size, a stronger quantization or a smaller model"
+        }
         "sigabrt" => "the lines from standard error say what MLX or Metal refused",
         "timeout" => "give it more time with `--timeout SECONDS`",
         "panic" => "please report it with the lines from standard error",
@@ -133,6 +147,20 @@ mod tests {
             "the child was ended by SIGSEGV: it touched memory that is not its own",
         );
         case(30, "signal", "the child was ended by signal 30");
+    }
+
+    #[test]
+    fn an_abort_for_want_of_memory_is_told_by_its_last_words() {
+        let kind = |line: &str| {
+            let end = End::Status(ExitStatus::from_raw(6));
+            end.failure(Stage::Load, vec![line.to_owned(), "stack backtrace:".to_owned()]).kind
+        };
+        assert_eq!(kind("memory allocation of 4194304 bytes failed"), "out_of_memory");
+        assert_eq!(
+            kind("terminate called after throwing an instance of 'std::bad_alloc'"),
+            "out_of_memory"
+        );
+        assert_eq!(kind("[METAL] Command buffer execution failed"), "sigabrt");
     }
 
     #[test]
