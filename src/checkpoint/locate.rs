@@ -138,7 +138,13 @@ impl Location {
 
     /// Bytes of the model: of its file, or of all files of its folder, links followed.
     pub fn size_bytes(&self) -> u64 {
-        size(&self.path)
+        let sizes = self.files().into_iter().filter_map(|file| fs::metadata(file).ok());
+        sizes.map(|metadata| metadata.len()).sum()
+    }
+
+    /// Its file, or all files of its folder.
+    pub fn files(&self) -> Vec<PathBuf> {
+        files(&self.path)
     }
 }
 
@@ -165,15 +171,12 @@ pub fn cached() -> Vec<Location> {
     ids.iter().filter_map(|id| Location::cached(&Reference::new(id))).collect()
 }
 
-fn size(path: &Path) -> u64 {
-    let Ok(metadata) = fs::metadata(path) else {
-        return 0;
-    };
-    if metadata.is_file() {
-        return metadata.len();
+fn files(path: &Path) -> Vec<PathBuf> {
+    if !path.is_dir() {
+        return vec![path.to_owned()];
     }
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
-    entries.map(|entry| size(&entry.path())).sum()
+    entries.flat_map(|entry| files(&entry.path())).collect()
 }
 
 #[cfg(test)]

@@ -62,6 +62,8 @@ pub(super) struct Care {
     pub(super) patience: Duration,
     /// What each is for.
     pub(super) isolation: Isolation,
+    /// Whether the system is asked to let go of a model's files before each load.
+    pub(super) cold: bool,
     /// What the model in one may need.
     pub(super) budget: MemoryBudget,
 }
@@ -175,6 +177,7 @@ impl<'a> Campaign<'a> {
             model: &model.source.to_argument(),
             job: Job {
                 revision: hint.revision.clone(),
+                cold: self.care.cold,
                 settings: model.settings.clone(),
                 cells: cells.clone(),
             },

@@ -263,7 +263,7 @@ impl<'a> Heard<'a> {
                 End::Length | End::Broken => "length",
             },
             timings: Timings {
-                load: self.ask.opened.loaded.load_us as f64 / 1e6,
+                load: self.ask.opened.loaded.load_us() as f64 / 1e6,
                 first_token: self.first,
                 last_token: self.last,
             },

@@ -31,7 +31,7 @@ impl<'a> Progress<'a> {
     pub(super) fn message(&mut self, message: &Message) {
         match message {
             Message::Loaded(loaded) => {
-                let seconds = loaded.load_us as f64 / 1e6;
+                let seconds = loaded.load_us() as f64 / 1e6;
                 self.step(&format!("loaded in {seconds:.2} s"));
             }
             Message::CellStarted { cell, .. } => {

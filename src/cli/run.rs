@@ -100,6 +100,9 @@ struct Children {
     /// Seconds that a child may say nothing, be it while loading or between two tokens
     #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = clap::value_parser!(u32).range(1..))]
     timeout: u32,
+    /// Has the system let go of a model's files before each load, so that they are read from disk
+    #[arg(long)]
+    cold: bool,
     /// What a model may need: `12GB`, `60%` of the memory, `off`; by default 40 to 70 %, by the machine's size
     #[arg(long, value_name = "BUDGET", default_value = "usual", hide_default_value = true, value_parser = budget)]
     memory_budget: MemoryBudget,
@@ -120,6 +123,7 @@ impl Children {
         Care {
             patience: Duration::from_secs(self.timeout.into()),
             budget: self.memory_budget,
+            cold: self.cold,
             isolation: match self.isolate {
                 Isolate::Model => Isolation::Model,
                 Isolate::Cell => Isolation::Cell,

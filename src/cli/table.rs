@@ -57,7 +57,7 @@ pub(super) fn table(rows: &[Row]) -> String {
 
 fn columns(row: &Row) -> Line {
     let outcome = &row.outcome;
-    let load = outcome.loaded.as_ref().map(|loaded| loaded.load_us as f64 / 1e6);
+    let load = outcome.loaded.as_ref().map(|loaded| loaded.load_us() as f64 / 1e6);
     let (tokens_in, tokens_out) = tokens(row);
     [
         format!("{INDENT}{}", row.cell.work.scenario().name()),

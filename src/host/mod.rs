@@ -5,6 +5,7 @@
 mod apple;
 mod command;
 mod linux;
+pub mod page_cache;
 mod private;
 pub mod process;
 

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    load::{LoadPhase, union_us},
     outcome::{Failure, Skip},
     trial::{Memory, Trial},
 };
@@ -16,6 +17,9 @@ pub struct Job {
     /// A branch, tag or commit of a hub model, where the manifest names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// Whether the system is asked to let go of the model's files before it is loaded.
+    #[serde(default)]
+    pub cold: bool,
     /// How the model is loaded and run.
     pub settings: Settings,
     /// What is measured, in order; messages count them from 0.
@@ -160,16 +164,20 @@ pub struct Runtime {
 pub struct Loaded {
     /// What was loaded.
     pub model: ModelFacts,
-    /// Microseconds from open until every parameter was evaluated and the tokenizer was ready.
-    pub load_us: u64,
-    /// Of these, reading the configuration and mapping the weights.
-    pub open_us: u64,
-    /// Of these, evaluating every parameter.
-    pub weights_us: u64,
-    /// Of these, making the tokenizer.
-    pub tokenizer_us: u64,
+    /// What loading was made of.
+    pub phases: Vec<LoadPhase>,
+    /// The part of the model's files that was in memory before, from 0 to 1, where the system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resident_before: Option<f64>,
     /// Memory right after.
     pub memory: Memory,
+}
+
+impl Loaded {
+    /// Microseconds from open until every parameter was evaluated and the tokenizer was ready.
+    pub fn load_us(&self) -> u64 {
+        union_us(&self.phases)
+    }
 }
 
 /// What a checkpoint is.

@@ -17,8 +17,8 @@ pub enum Source {
 impl Source {
     /// What an argument of the command line means: what exists or looks like a path is a path.
     ///
-    /// A name without an organization is a [workspace of mlx-knife](workspace::find) where it names one, else one of
-    /// `mlx-community`.
+    /// A name without an organization is a workspace of mlx-knife where it names one below `MLXK_WORKSPACE_HOME`, else one
+    /// of `mlx-community`.
     pub fn from_argument(argument: &str) -> Self {
         if Path::new(argument).exists() {
             return Self::Path(PathBuf::from(argument));

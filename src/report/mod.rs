@@ -22,7 +22,7 @@ pub use identity::{TestNames, configuration, test_name};
 pub use journal::{Journal, JournalError, default_path};
 pub use partial::{Left, Partial, Published};
 pub use provenance::{
-    CellFacts, Definitions, HostDetail, LoadDetail, ModelDetail, Provenance, Sample,
+    CellFacts, Definitions, HostDetail, LoadDetail, ModelDetail, PhaseDetail, Provenance, Sample,
 };
 pub use record::{Ending, Metadata, Modality, Record};
 pub use redact::{model_id, redact};

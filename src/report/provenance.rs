@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     measure::{
+        load::LoadPhase,
         outcome::{Failure, Skip},
         trial::{Finish, Memory},
     },
@@ -156,18 +157,28 @@ pub struct DownloadDetail {
 }
 
 /// A load, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LoadDetail {
     /// Microseconds until the model could answer.
     pub load_us: u64,
-    /// Of these, reading the configuration and mapping the weights.
-    pub open_us: u64,
-    /// Of these, evaluating every parameter.
-    pub weights_us: u64,
-    /// Of these, making the tokenizer.
-    pub tokenizer_us: u64,
+    /// What they were made of.
+    pub phases: Vec<PhaseDetail>,
+    /// The part of the model's files that was in memory before, from 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resident_before: Option<f64>,
     /// Memory right after.
     pub memory: Memory,
+}
+
+/// A part of a load.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PhaseDetail {
+    /// Which, when, and how many bytes.
+    #[serde(flatten)]
+    pub phase: LoadPhase,
+    /// Bytes a second, in units of 10⁹.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gigabytes_per_s: Option<f64>,
 }
 
 /// What no schema has a place for about the machine.

@@ -131,8 +131,10 @@ impl Loader for MlxLoader {
     }
 
     fn load(&mut self, job: &Job) -> Result<Loading, Failure> {
+        let cold = job.cold.then(|| opened::evict(&self.model, job.revision.as_deref())).flatten();
         let mut opened = open(&self.model, job.revision.as_deref(), &job.settings)?;
         let mut warnings = std::mem::take(&mut self.warnings);
+        warnings.extend(cold);
         warnings.append(&mut opened.warnings);
         warnings.extend(job.settings.kv.and_then(|kv| never_packed(kv, &job.cells)));
         let loaded = opened.loaded.clone();

@@ -1,6 +1,6 @@
 //! A model in memory with all that belongs to it: tokenizer, stop tokens, facts, and what loading took.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::collections::BTreeSet;
 
 use mlx_rs::{
     Dtype,
@@ -14,8 +14,12 @@ use crate::{
         Checkpoint, Description, LoadError, LoadOptions, Location, Parameters, locate::LocateError,
         sentence,
     },
-    host::process,
+    host::{
+        page_cache::{self, Pages},
+        process,
+    },
     measure::{
+        load::{LoadLog, LoadStep},
         message::{Loaded, ModelFacts, StopToken},
         outcome::{Failure, Stage},
         trial::Memory,
@@ -25,6 +29,9 @@ use crate::{
     plan::Settings,
     text::{self, Tokenizer},
 };
+
+/// The part of a model's files that may be in memory before a load that is called cold.
+const COLD: f64 = 0.01;
 
 /// A model in memory with all that belongs to it.
 pub struct Opened {
@@ -89,21 +96,25 @@ pub fn open(
     settings: &Settings,
 ) -> Result<Opened, OpenError> {
     let location = Location::find(argument, revision)?;
-    let began = Instant::now();
+    let resident_before = resident(&location);
+    let mut log = LoadLog::begin();
     let description = Description::read(location)?;
     models::family(description.model_type()?)?;
+    log.end(LoadStep::Open, None);
     let options = LoadOptions { dtype: settings.dtype, dequantize: settings.dequantize };
     let checkpoint = Checkpoint::open(&description, options)?;
     let mut facts = facts(&checkpoint)?;
+    let read = description.gguf().map(|gguf| gguf.size_bytes);
+    log.end(LoadStep::Weights, read);
     let (model, parameters) = models::load(checkpoint)?;
     if let Some(kv) = settings.kv {
         models::first_steps(model.as_ref(), Some(kv.into()))?;
     }
-    let open_us = microseconds(began);
+    log.end(LoadStep::Build, None);
     eval(&parameters.arrays).map_err(|error| LoadError::Mlx(error.into()))?;
-    let weights_us = microseconds(began) - open_us;
+    log.end(LoadStep::Evaluate, read.is_none().then(|| parameters.bytes()));
     let tokenizer = tokenizer(&description, model.vocabulary());
-    let tokenizer_us = microseconds(began) - open_us - weights_us;
+    log.end(LoadStep::Tokenizer, None);
     facts.parameters = parameters.count;
     facts.parameter_bytes = parameters.bytes();
     facts.dtype = activation_type(&parameters);
@@ -120,14 +131,11 @@ pub fn open(
         .iter()
         .map(|&id| StopToken { id, text: tokenizer.as_ref().and_then(|t| t.token_text(id)) })
         .collect();
-    let load_us = open_us + weights_us + tokenizer_us;
     Ok(Opened {
         loaded: Loaded {
             model: facts,
-            load_us,
-            open_us,
-            weights_us,
-            tokenizer_us,
+            phases: log.into_phases(),
+            resident_before,
             memory: memory(),
         },
         warnings: lack
@@ -150,8 +158,28 @@ pub(super) fn memory() -> Memory {
     Memory { active_bytes: active, peak_bytes: peak, process_peak_bytes: process::peak_bytes() }
 }
 
-fn microseconds(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+/// The part of the model's files that is in memory.
+fn resident(location: &Location) -> Option<f64> {
+    let pages = location.files().into_iter().map(|file| page_cache::pages(&file).ok());
+    let pages = pages.collect::<Option<Vec<_>>>()?;
+    pages.into_iter().reduce(Pages::and)?.share()
+}
+
+/// Asks the system to let go of the files of the model that `argument` names, and says what a reader must know where it
+/// did not.
+pub(super) fn evict(argument: &str, revision: Option<&str>) -> Option<String> {
+    // What is not there is told by the load.
+    let location = Location::find(argument, revision).ok()?;
+    let failed = location.files().iter().find_map(|file| page_cache::evict(file).err());
+    match (failed, resident(&location)) {
+        (None, Some(share)) if share < COLD => None,
+        (Some(error), _) => Some(format!("cold not verified: {error}")),
+        (None, None) => Some("cold not verified: the system does not tell".to_owned()),
+        (None, Some(share)) => {
+            let percent = share * 100.0;
+            Some(format!("cold not verified: {percent:.0} % of the files stayed in memory"))
+        }
+    }
 }
 
 /// The tokenizer, if there is one that fits a model with `vocabulary` rows.

@@ -12,6 +12,7 @@ pub use incident::{At, Incident, UnknownBehaviour};
 use super::{
     clock::ManualClock,
     engine::{Answer, Engine, EngineError, Event, PromptKind},
+    load::{LoadPhase, LoadStep},
     message::{Job, Loaded, ModelFacts, Runtime},
     outcome::{Failure, Stage},
     trial::{Finish, Memory},
@@ -242,10 +243,13 @@ fn loaded() -> Loaded {
             vocabulary: 256,
             ..ModelFacts::default()
         },
-        load_us: 30_000,
-        open_us: 5_000,
-        weights_us: 20_000,
-        tokenizer_us: 5_000,
+        phases: vec![LoadPhase {
+            step: LoadStep::Evaluate,
+            start_us: 0,
+            end_us: 30_000,
+            bytes: Some(ACTIVE_BYTES),
+        }],
+        resident_before: None,
         memory: Memory {
             active_bytes: Some(ACTIVE_BYTES),
             peak_bytes: Some(ACTIVE_BYTES),

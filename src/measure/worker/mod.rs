@@ -234,6 +234,7 @@ mod tests {
     fn job(cells: u32) -> Job {
         Job {
             revision: None,
+            cold: false,
             settings: Settings::default(),
             cells: (1..=cells)
                 .map(|budget| Cell {

@@ -24,7 +24,7 @@ pub(super) fn performance(outcome: &Outcome) -> Option<Performance> {
         duration_s: over(trials, |trial| Some(seconds(trial.ended_us))),
         prompt_tokens: count(trials, |trial| f64::from(trial.prompt_tokens)),
         completion_tokens: count(trials, |trial| trial.visible_us.len() as f64),
-        model_load_time_s: loaded.map(|loaded| seconds(loaded.load_us)),
+        model_load_time_s: loaded.map(|loaded| seconds(loaded.load_us())),
         time_to_first_token_s: over(trials, rates::time_to_first_token),
         cleanup_time_s: outcome.cleanup_us.map(seconds),
         peak_ram_gb: peak.map(gibibytes),
@@ -121,7 +121,7 @@ fn leaked(configured: &[StopToken], trials: &[Trial]) -> Option<bool> {
 /// of its median length, from the begin of the load.
 pub(super) fn timeline(outcome: &Outcome) -> Option<Timeline> {
     let loaded = outcome.loaded.as_ref()?;
-    let load = seconds(loaded.load_us) * 1e3;
+    let load = seconds(loaded.load_us()) * 1e3;
     let of_load = Timeline {
         model_load_start_ms: Some(0.0),
         model_load_complete_ms: Some(load),

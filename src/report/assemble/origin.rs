@@ -16,7 +16,7 @@ use crate::{
         identity::sha256,
         provenance::{
             CellFacts, Definitions, DownloadDetail, HostDetail, LoadDetail, ModelDetail,
-            Provenance, Sample,
+            PhaseDetail, Provenance, Sample,
         },
         redact::redact,
     },
@@ -118,10 +118,13 @@ fn model_detail(facts: &ModelFacts) -> ModelDetail {
 
 fn load_detail(loaded: &Loaded) -> LoadDetail {
     LoadDetail {
-        load_us: loaded.load_us,
-        open_us: loaded.open_us,
-        weights_us: loaded.weights_us,
-        tokenizer_us: loaded.tokenizer_us,
+        load_us: loaded.load_us(),
+        phases: loaded
+            .phases
+            .iter()
+            .map(|&phase| PhaseDetail { phase, gigabytes_per_s: phase.gigabytes_per_s() })
+            .collect(),
+        resident_before: loaded.resident_before,
         memory: loaded.memory,
     }
 }

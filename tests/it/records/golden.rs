@@ -126,9 +126,26 @@ fn a_measured_cell() {
           },
           "load": {
             "load_us": 1250000,
-            "open_us": 50000,
-            "weights_us": 900000,
-            "tokenizer_us": 300000,
+            "phases": [
+              {
+                "step": "open",
+                "start_us": 0,
+                "end_us": 50000
+              },
+              {
+                "step": "evaluate",
+                "start_us": 50000,
+                "end_us": 950000,
+                "bytes": 450000000,
+                "gigabytes_per_s": 0.5
+              },
+              {
+                "step": "tokenizer",
+                "start_us": 950000,
+                "end_us": 1250000
+              }
+            ],
+            "resident_before": 0.25,
             "memory": {
               "active_bytes": 536870912,
               "peak_bytes": 335000000

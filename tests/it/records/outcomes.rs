@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use mlxk_harness::{
     host::{Health, Host},
     measure::{
+        load::{LoadPhase, LoadStep},
         message::{Loaded, ModelFacts, Runtime, StopToken},
         outcome::{Failure, Outcome, Skip, Stage, Verdict},
         trial::{Finish, Memory, Trial},
@@ -93,10 +94,12 @@ pub(super) fn loaded() -> Loaded {
                 StopToken { id: 151_643, text: None },
             ],
         },
-        load_us: 1_250_000,
-        open_us: 50_000,
-        weights_us: 900_000,
-        tokenizer_us: 300_000,
+        phases: vec![
+            phase(LoadStep::Open, 0, 50_000, None),
+            phase(LoadStep::Evaluate, 50_000, 950_000, Some(450_000_000)),
+            phase(LoadStep::Tokenizer, 950_000, 1_250_000, None),
+        ],
+        resident_before: Some(0.25),
         memory: Memory {
             active_bytes: Some(GIB / 2),
             peak_bytes: Some(335_000_000),
@@ -193,4 +196,8 @@ pub(super) fn skipped() -> Outcome {
 /// A machine that tells nothing.
 pub(super) fn bare_context() -> Context {
     Context { host: Host::default(), health: Health::default(), ..context() }
+}
+
+fn phase(step: LoadStep, start_us: u64, end_us: u64, bytes: Option<u64>) -> LoadPhase {
+    LoadPhase { step, start_us, end_us, bytes }
 }

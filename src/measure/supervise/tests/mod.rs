@@ -20,7 +20,7 @@ fn job(cells: usize) -> Job {
         warmup: 0,
         repetitions: 1,
     };
-    Job { revision: None, settings: Settings::default(), cells: vec![cell; cells] }
+    Job { revision: None, cold: false, settings: Settings::default(), cells: vec![cell; cells] }
 }
 
 fn started() -> Message {
@@ -38,10 +38,8 @@ fn started() -> Message {
 fn loaded() -> Message {
     Message::Loaded(Box::new(Loaded {
         model: ModelFacts::default(),
-        load_us: 6,
-        open_us: 1,
-        weights_us: 2,
-        tokenizer_us: 3,
+        phases: Vec::new(),
+        resident_before: None,
         memory: Memory::default(),
     }))
 }
