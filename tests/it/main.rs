@@ -8,6 +8,8 @@ mod convert;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod foreign;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod hostile;

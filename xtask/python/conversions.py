@@ -12,7 +12,7 @@ import tempfile
 
 import mlx.core as mx
 import numpy as np
-from fixtures import weights
+from generator import weights
 from layouts import expanded
 from mlx_lm.utils import load_model, save_config, save_model
 
