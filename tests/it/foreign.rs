@@ -7,7 +7,12 @@ use std::{
 };
 
 use mlx_rs::Dtype;
-use mlxk_harness::{checkpoint::LoadOptions, plan::ElementType};
+use mlxk_harness::{
+    checkpoint::{Checkpoint, Description, LoadOptions, Location},
+    footprint::Footprint,
+    models,
+    plan::ElementType,
+};
 use safetensors::{Dtype as Stored, tensor::TensorView};
 
 use crate::{
@@ -155,5 +160,21 @@ fn swapped_parts_of_a_packing_are_noticed() {
             println!("{} {part} {gap:.1e}", fixture.file_name().unwrap().display());
             assert!(gap > 100.0 * TOLERANCE, "{fixture:?}: `{part}`, {gap:e}");
         }
+    }
+}
+
+#[test]
+fn headers_tell_what_packings_of_other_programs_take() {
+    for fixture in fixtures() {
+        let folder = tempfile::tempdir().unwrap();
+        write(&fixture, folder.path(), str::to_owned);
+        let location = Location::find(folder.path().to_str().unwrap(), None).unwrap();
+        let description = Description::read(location).unwrap();
+        let footprint = Footprint::of(&description, None).unwrap();
+        let checkpoint = Checkpoint::open(&description, LoadOptions::default()).unwrap();
+        let (_, parameters) = models::load(checkpoint).unwrap();
+        assert_eq!(footprint.obstacle, None, "{fixture:?}");
+        assert_eq!(footprint.parameters, parameters.count, "{fixture:?}");
+        assert_eq!(footprint.weight_bytes, parameters.bytes(), "{fixture:?}");
     }
 }

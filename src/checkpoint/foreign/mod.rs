@@ -87,6 +87,19 @@ impl Checkpoint<'_> {
         fp8::dequantize(&mut self.tensors.borrow_mut())
     }
 
+    /// Sees the tensor `name` as the words that MLX packs into, `[experts, rows, 4 · groups]`, where it is blocks of
+    /// bytes, `[experts, rows, groups, 16]`; any other stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// When MLX refuses.
+    pub fn adopt_blocks(&self, name: &str) -> Result<(), LoadError> {
+        if let Some(outline) = self.outlines.borrow_mut().get_mut(name) {
+            outline::in_words(outline);
+        }
+        self.transform(name, in_words)
+    }
+
     /// Renames four-bit integers around 8, `weight_packed` with `weight_scale`, to what they are: MLX's own packing
     /// with a bias of `-8 · scale`.
     ///
@@ -96,6 +109,14 @@ impl Checkpoint<'_> {
     pub fn adopt_packed_integers(&self) -> Result<(), LoadError> {
         let how = general(Mode::Affine, Some(32));
         adopt_compressed(&mut self.tensors.borrow_mut(), how)
+    }
+}
+
+fn in_words(tensor: Array) -> Result<Array, MlxError> {
+    if tensor.dtype() == Dtype::Uint8 && tensor.ndim() == 4 {
+        Ok(tensor.view_dtype(Dtype::Uint32)?.flatten(-2, -1)?)
+    } else {
+        Ok(tensor)
     }
 }
 
@@ -297,5 +318,16 @@ mod tests {
         let how = Method::Compressed(general(Mode::Nvfp4, None));
         let error = how.adopt(&mut tensors).unwrap_err().to_string();
         assert!(error.contains("`m.weight_global_scale`"), "{error}");
+    }
+
+    #[test]
+    fn blocks_of_bytes_become_words() {
+        let mut bytes = [0u8; 32];
+        (bytes[0], bytes[5], bytes[31]) = (1, 2, 3);
+        let blocks = Array::from_slice(&bytes, &[1, 1, 2, 16]);
+        let words = in_words(blocks).unwrap();
+        assert_eq!(words.shape(), [1, 1, 8]);
+        let expected = [1, 0x200, 0, 0, 0, 0, 0, 0x0300_0000];
+        assert_eq!(words.try_as_slice::<u32>().unwrap(), expected);
     }
 }
