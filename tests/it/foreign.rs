@@ -14,9 +14,10 @@ use mlxk_harness::{
     plan::ElementType,
 };
 use safetensors::{Dtype as Stored, tensor::TensorView};
+use serde_json::{Value, json};
 
 use crate::{
-    parity::{TOLERANCE, gap_of_short, open},
+    parity::{self, TOLERANCE, gap_of_short, open},
     weights::{self, layer, lines},
 };
 
@@ -56,7 +57,7 @@ impl Tensor {
 
     fn floats(&self, dtype: Dtype) -> Vec<u8> {
         let numbers = weights::numbers(&self.name, &self.shape).as_dtype(dtype).unwrap();
-        let bytes = numbers.view_dtype(Dtype::Uint8).unwrap();
+        let bytes = numbers.reshape(&[-1]).unwrap().view_dtype(Dtype::Uint8).unwrap();
         bytes.try_as_slice::<u8>().unwrap().to_vec()
     }
 
@@ -85,7 +86,17 @@ fn tensors(fixture: &Path) -> Vec<Tensor> {
 
 /// Writes a fixture as a checkpoint whose tensors have other names.
 fn write(fixture: &Path, folder: &Path, rename: impl Fn(&str) -> String) {
-    let stored: Vec<_> = tensors(fixture)
+    write_tensors(&tensors(fixture), folder, rename);
+    for file in ["config.json", "hf_quant_config.json"] {
+        let from = fixture.join(file);
+        if from.exists() {
+            fs::copy(from, folder.join(file)).unwrap();
+        }
+    }
+}
+
+fn write_tensors(tensors: &[Tensor], folder: &Path, rename: impl Fn(&str) -> String) {
+    let stored: Vec<_> = tensors
         .iter()
         .map(|tensor| {
             let (dtype, bytes) = tensor.stored();
@@ -98,12 +109,6 @@ fn write(fixture: &Path, folder: &Path, rename: impl Fn(&str) -> String) {
     });
     let file = safetensors::serialize(views, None).unwrap();
     fs::write(folder.join("model.safetensors"), file).unwrap();
-    for file in ["config.json", "hf_quant_config.json"] {
-        let from = fixture.join(file);
-        if from.exists() {
-            fs::copy(from, folder.join(file)).unwrap();
-        }
-    }
 }
 
 /// How far a fixture goes astray in float32, and whether its greedy tokens differ.
@@ -177,4 +182,40 @@ fn headers_tell_what_packings_of_other_programs_take() {
         assert_eq!(footprint.parameters, parameters.count, "{fixture:?}");
         assert_eq!(footprint.weight_bytes, parameters.bytes(), "{fixture:?}");
     }
+}
+
+/// mlx-lm loads it, and multiplies bytes: a weight of 1, the byte 56, becomes 56 times its scale, and none is negative.
+#[test]
+fn a_scale_for_a_whole_matrix_is_refused() {
+    let fixture = parity::fixture("ministral3");
+    let packed = |line: String| {
+        let (name, shape) = line.split_once(' ').unwrap();
+        match name.strip_suffix("_proj.weight") {
+            Some(path) => vec![
+                Tensor::of(&format!("{name} {shape} e4m3")),
+                Tensor::of(&format!("{name}_scale_inv bf16")),
+                Tensor::of(&format!("{path}_proj.activation_scale bf16")),
+            ],
+            None => vec![Tensor::of(&format!("{line} bf16"))],
+        }
+    };
+    let tensors: Vec<Tensor> =
+        lines(&fixture.join("tensors.txt")).into_iter().flat_map(packed).collect();
+    let folder = tempfile::tempdir().unwrap();
+    write_tensors(&tensors, folder.path(), str::to_owned);
+    let config = fs::read_to_string(fixture.join("config.json")).unwrap();
+    let mut config: Value = serde_json::from_str(&config).unwrap();
+    config["quantization_config"] =
+        json!({"quant_method": "fp8", "activation_scheme": "static", "weight_block_size": null});
+    fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    let error = open(folder.path(), LoadOptions::default()).err().unwrap();
+    assert_eq!(
+        (error.to_string().as_str(), error.hint().as_deref(), error.kind()),
+        (
+            "`model.layers.0.mlp.down_proj.weight_scale_inv` scales a whole matrix of `fp8`, of which mlx-lm makes no \
+             usable weights",
+            Some("take the model in bfloat16, or as converted to MLX"),
+            "unsupported"
+        )
+    );
 }

@@ -62,7 +62,8 @@ def stored_bytes(name, shape, kind):
     stored, kept = KINDS[kind]
     if kept is None:
         floats = {"F32": mx.float32, "F16": mx.float16, "BF16": mx.bfloat16}
-        return bytes(np.array(weights(name, shape).astype(floats[stored]).view(mx.uint8)))
+        made = weights(name, shape).astype(floats[stored]).reshape(-1)
+        return bytes(np.array(made.view(mx.uint8)))
     mask, offset = kept
     width = np.uint32 if stored in ("I32", "U32") else np.uint8
     high = bits(name, shape) >> np.uint64(64 - 8 * width().itemsize)

@@ -15,10 +15,13 @@ pub(super) fn dequantize(tensors: &mut Tensors) -> Result<(), LoadError> {
         .filter_map(|name| name.strip_suffix("_scale_inv").map(str::to_owned))
         .collect();
     for name in names {
-        let scales = format!("{name}_scale_inv");
-        let (Some(weight), Some(scales)) = (tensors.remove(&name), tensors.remove(&scales)) else {
+        let scale = format!("{name}_scale_inv");
+        let (Some(weight), Some(scales)) = (tensors.remove(&name), tensors.remove(&scale)) else {
             return Err(LoadError::Missing { name });
         };
+        if scales.ndim() < 2 {
+            return Err(LoadError::TensorScale { name: scale });
+        }
         if weight.ndim() != 2 || scales.ndim() != 2 {
             return Err(unsupported(format!("`fp8` without a scale for every square, `{name}`")));
         }

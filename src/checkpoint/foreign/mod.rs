@@ -179,7 +179,7 @@ fn modelopt(settings: &Value) -> Result<Method, LoadError> {
 }
 
 fn fp8(settings: &Value) -> Result<Method, LoadError> {
-    let block = settings.get("weight_block_size");
+    let block = settings.get("weight_block_size").filter(|block| !block.is_null());
     let is_block = |side: i32| block == Some(&serde_json::json!([side, side]));
     let scales = settings.get("scale_fmt").and_then(Value::as_str);
     if scales == Some("ue8m0") && is_block(32) {
@@ -273,6 +273,8 @@ mod tests {
         );
         let blocks = json!({"quant_method": "fp8", "weight_block_size": [128, 128]});
         assert_eq!(method(&blocks).unwrap(), Some(Method::Fp8));
+        let unsaid = json!({"quant_method": "fp8", "weight_block_size": null});
+        assert_eq!(method(&unsaid).unwrap(), Some(Method::Fp8));
         assert_eq!(Method::of(&json!({})).unwrap(), None);
     }
 
