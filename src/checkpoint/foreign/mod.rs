@@ -39,7 +39,9 @@ impl Method {
             return Ok(None);
         };
         let Some(method) = settings.get("quant_method") else {
-            return Ok(None);
+            // ModelOpt's own file, which mlx-lm fails on, names no method.
+            let is_modelopt = settings.pointer("/quantization/quant_algo").is_some();
+            return if is_modelopt { modelopt(settings).map(Some) } else { Ok(None) };
         };
         let same = |mode| Ok(Some(Self::Same(general(mode, None))));
         match method.as_str().unwrap_or_default() {
@@ -265,6 +267,9 @@ mod tests {
         packed(&compressed("mxfp4-pack-quantized"), 32, 4, Mode::Mxfp4);
         let nested = json!({"quant_method": "modelopt", "quantization": {"quant_algo": "NVFP4"}});
         packed(&nested, 16, 4, Mode::Nvfp4);
+        let unnamed =
+            json!({"producer": {"name": "modelopt"}, "quantization": {"quant_algo": "NVFP4"}});
+        packed(&unnamed, 16, 4, Mode::Nvfp4);
         packed(
             &json!({"quant_method": "fp8", "scale_fmt": "ue8m0", "weight_block_size": [32, 32]}),
             32,
@@ -292,6 +297,7 @@ mod tests {
             "8 bits",
         );
         refused(&json!({"quant_method": "modelopt", "quant_algo": "FP8"}), "`FP8`");
+        refused(&json!({"quantization": {"quant_algo": "FP8"}}), "`FP8`");
         refused(&json!({"quant_method": "fp8", "weight_block_size": [64, 64]}), "another size");
     }
 
