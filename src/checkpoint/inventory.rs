@@ -18,6 +18,8 @@ pub struct Inventory {
     pub modules: BTreeMap<String, Option<Quantization>>,
     /// Old names of tensors that were renamed.
     renamed: BTreeMap<String, String>,
+    /// Tensors that the family does without.
+    dropped: BTreeMap<String, Array>,
 }
 
 impl Inventory {
@@ -36,6 +38,48 @@ impl Inventory {
         let old = self.old_name(&weight);
         let path = old.strip_suffix(".weight").unwrap_or(path).to_owned();
         self.modules.insert(path, how);
+    }
+
+    pub(super) fn note_dropped(&mut self, name: &str, tensor: &Array) {
+        self.dropped.insert(self.old_name(name).to_owned(), tensor.clone());
+    }
+
+    /// Gives every tensor and module the name that `new_name` answers.
+    pub fn rename(&mut self, new_name: impl Fn(&str) -> String) {
+        let tensors = std::mem::take(&mut self.tensors).into_iter();
+        self.tensors = tensors.map(|(name, tensor)| (new_name(&name), tensor)).collect();
+        let moved = |path: &str| {
+            let weight = new_name(&format!("{path}.weight"));
+            weight.strip_suffix(".weight").unwrap_or(&weight).to_owned()
+        };
+        let modules = std::mem::take(&mut self.modules).into_iter();
+        self.modules = modules.map(|(path, how)| (moved(&path), how)).collect();
+    }
+
+    /// Takes back dropped tensors that are `wanted`, packed in `general` where they are, and tells how many numbers
+    /// they stand for.
+    pub fn keep_dropped(
+        &mut self,
+        general: Option<Quantization>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> u64 {
+        let mut count = 0;
+        let dropped = std::mem::take(&mut self.dropped);
+        let is_packed = |path: &str| dropped.contains_key(&format!("{path}.scales"));
+        for (name, tensor) in dropped.iter().filter(|(name, _)| wanted(name)) {
+            self.tensors.insert(name.clone(), tensor.clone());
+            let path = name.strip_suffix(".weight");
+            let how = path.filter(|path| is_packed(path)).and(general);
+            if let Some(path) = path.filter(|_| tensor.ndim() > 1) {
+                self.modules.insert(path.to_owned(), how);
+            }
+            let is_of_packing = [".scales", ".biases"].iter().any(|end| name.ends_with(end));
+            let numbers = how.map_or(1, |how| 32 / u64::from(how.bits.unsigned_abs()));
+            if !is_of_packing {
+                count += tensor.size() as u64 * numbers;
+            }
+        }
+        count
     }
 
     fn old_name<'a>(&'a self, name: &'a str) -> &'a str {

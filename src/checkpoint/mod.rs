@@ -275,7 +275,13 @@ impl<'a> Checkpoint<'a> {
 
     /// Drops tensors that a family does without.
     pub fn discard(&self, unwanted: impl Fn(&str) -> bool) {
-        self.tensors.borrow_mut().retain(|name, _| !unwanted(name));
+        self.tensors.borrow_mut().retain(|name, tensor| {
+            let is_kept = !unwanted(name);
+            if !is_kept {
+                self.note(|inventory| inventory.note_dropped(name, tensor));
+            }
+            is_kept
+        });
         self.outlines.borrow_mut().retain(|name, _| !unwanted(name));
     }
 
