@@ -74,9 +74,8 @@ impl Inventory {
                 self.modules.insert(path.to_owned(), how);
             }
             let is_of_packing = [".scales", ".biases"].iter().any(|end| name.ends_with(end));
-            let numbers = how.map_or(1, |how| 32 / u64::from(how.bits.unsigned_abs()));
             if !is_of_packing {
-                count += tensor.size() as u64 * numbers;
+                count += numbers(tensor, how);
             }
         }
         count
@@ -85,6 +84,12 @@ impl Inventory {
     fn old_name<'a>(&'a self, name: &'a str) -> &'a str {
         self.renamed.get(name).map_or(name, String::as_str)
     }
+}
+
+/// How many numbers a weight stands for.
+pub fn numbers(weight: &Array, how: Option<Quantization>) -> u64 {
+    let elements = weight.size() as u64;
+    how.map_or(elements, |how| elements * 32 / u64::from(how.bits.unsigned_abs().max(1)))
 }
 
 impl Checkpoint<'_> {

@@ -15,7 +15,7 @@ mod sentence;
 mod tensors;
 
 pub use description::Description;
-pub use inventory::Inventory;
+pub use inventory::{Inventory, numbers};
 pub use locate::{Format, Location};
 pub use outline::{Outline, Outlines, Stored};
 pub use quantization::{Mode, Quantization};

@@ -155,9 +155,8 @@ pub fn convert(
     drop(model);
     let mut inventory = parameters.inventory.take().unwrap_or_default();
     let unused = inventory.keep_dropped(general, |name| Exceptions::holds_unused(model_type, name));
-    let count = parameters.count + unused;
+    let count = parameters.count + unused + names::restore(model_type, &mut inventory)?;
     drop(parameters);
-    names::restore(model_type, &mut inventory)?;
     let mut work = Work {
         config: WrittenConfig::new(description, general),
         exceptions: Exceptions::of(model_type),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use mlx_rs::ops::indexing::TryIndexOp;
 
 use super::{ConvertError, work::failed};
-use crate::checkpoint::Inventory;
+use crate::checkpoint::{Inventory, numbers};
 
 /// Parts of names and what takes their place, in this order; after `^` only where a name begins so.
 type Parts = &'static [(&'static str, &'static str)];
@@ -77,23 +77,24 @@ const TABLE: &[(&[&str], Parts)] = &[
     (&["qwen3_5_moe"], &[(".mlp.experts.down_proj", ".mlp.switch_mlp.down_proj.weight")]),
 ];
 
-/// Gives every tensor and module of `inventory` the name that the reference has for it.
+/// Gives every tensor and module of `inventory` the name that the reference has for it, and tells how many parameters
+/// there are more by that.
 ///
 /// # Errors
 ///
 /// When MLX cannot take stacked norms apart.
-pub(super) fn restore(model_type: &str, inventory: &mut Inventory) -> Result<(), ConvertError> {
+pub(super) fn restore(model_type: &str, inventory: &mut Inventory) -> Result<u64, ConvertError> {
     let wrapped = if WRAPPERS.contains(&model_type) { WRAPPED } else { &[] };
     let row = TABLE.iter().find(|(types, _)| types.contains(&model_type));
     let parts: Vec<_> = wrapped.iter().chain(row.map_or(&[][..], |(_, parts)| parts)).collect();
     inventory.rename(|name| parts.iter().fold(name.to_owned(), |name, part| replaced(&name, part)));
     match model_type {
         "granitemoehybrid" => name_dense_half(inventory),
-        "minicpm" => double_head(inventory),
-        "stablelm" => return take_norms_apart(inventory),
+        "minicpm" => return Ok(double_head(inventory)),
+        "stablelm" => take_norms_apart(inventory)?,
         _ => {}
     }
-    Ok(())
+    Ok(0)
 }
 
 fn replaced(name: &str, (part, by): &(&str, &str)) -> String {
@@ -113,20 +114,20 @@ fn name_dense_half(inventory: &mut Inventory) {
     }
 }
 
-/// A head that is not tied is there, if only as a copy of the embedding table.
-fn double_head(inventory: &mut Inventory) {
+/// A model has a head, if only as a copy of the embedding table.
+fn double_head(inventory: &mut Inventory) -> u64 {
     let (head, table) = ("lm_head", "model.embed_tokens");
     if inventory.modules.contains_key(head) {
-        return;
+        return 0;
     }
     for part in ["weight", "scales", "biases"] {
         if let Some(tensor) = inventory.tensors.get(&format!("{table}.{part}")).cloned() {
             inventory.tensors.insert(format!("{head}.{part}"), tensor);
         }
     }
-    if let Some(how) = inventory.modules.get(table).copied() {
-        inventory.modules.insert(head.to_owned(), how);
-    }
+    let how = inventory.modules.get(table).copied().flatten();
+    inventory.modules.insert(head.to_owned(), how);
+    inventory.tensors.get("lm_head.weight").map_or(0, |weight| numbers(weight, how))
 }
 
 /// Norms of heads, `[heads, head size]`, are one for each.

@@ -85,7 +85,7 @@ fn tensors(fixture: &Path) -> Vec<Tensor> {
 }
 
 /// Writes a fixture as a checkpoint whose tensors have other names.
-fn write(fixture: &Path, folder: &Path, rename: impl Fn(&str) -> String) {
+pub(crate) fn write(fixture: &Path, folder: &Path, rename: impl Fn(&str) -> String) {
     write_tensors(&tensors(fixture), folder, rename);
     for file in ["config.json", "hf_quant_config.json"] {
         let from = fixture.join(file);

@@ -18,6 +18,8 @@ mod hub;
 #[cfg(test)]
 mod keys_values;
 #[cfg(test)]
+mod layouts;
+#[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod parity;
