@@ -32,6 +32,15 @@ fn source(name: &str, folder: &Path, rename: fn(&str) -> String) {
     }
 }
 
+const PACKING: [&str; 5] = ["--quantize", "--bits", "4", "--group-size", "32"];
+
+/// Converts, or answers what was said instead.
+fn convert(from: &Path, to: &Path, flags: &[&str]) -> Result<(), String> {
+    let folders = ["convert", from.to_str().unwrap(), to.to_str().unwrap()];
+    let answer = Harness::new().args(folders).more(flags).answer();
+    if answer.code == Some(Exit::Ok as i32) { Ok(()) } else { Err(answer.stderr) }
+}
+
 /// What is written of a fixture: hashes of all tensors and of the packing that is noted, or what was said instead.
 fn converted(
     name: &str,
@@ -42,14 +51,8 @@ fn converted(
     let [from, to] = ["source", "target"].map(|part| folder.path().join(part));
     fs::create_dir(&from).unwrap();
     source(name, &from, rename);
-    let flags = ["--quantize", "--bits", "4", "--group-size", "32"];
-    let answer = Harness::new()
-        .args(["convert", from.to_str().unwrap(), to.to_str().unwrap()])
-        .more(if is_packed { &flags } else { &[] })
-        .answer();
-    if answer.code != Some(Exit::Ok as i32) {
-        return Err(answer.stderr);
-    }
+    let flags: &[&str] = if is_packed { &PACKING } else { &[] };
+    convert(&from, &to, flags)?;
     let tensors = hashes(&to.join("model.safetensors"));
     let lines: Vec<String> =
         tensors.iter().map(|(name, tensor)| format!("{name} {tensor}")).collect();
@@ -97,4 +100,47 @@ fn swapped_experts_change_what_is_written() {
     let [tensors, packing] = converted(&name, is_packed, swap).unwrap();
     assert_ne!(tensors, expected[0]);
     assert_eq!(packing, expected[1]);
+}
+
+#[test]
+fn names_of_the_reference_stay() {
+    for fixture in parity::fixtures() {
+        let folder = tempfile::tempdir().unwrap();
+        let [from, to] = ["source", "target"].map(|part| folder.path().join(part));
+        fs::create_dir(&from).unwrap();
+        weights::write(&fixture, FLOAT32, &from, Tweak::default());
+        convert(&from, &to, &[]).unwrap();
+        let lines = weights::lines(&fixture.join("tensors.txt"));
+        let mut expected: Vec<&str> = lines.iter().filter_map(|l| l.split(' ').next()).collect();
+        expected.sort_unstable();
+        let found = hashes(&to.join("model.safetensors"));
+        assert!(found.keys().eq(&expected), "{fixture:?}: {:?}", found.keys());
+    }
+}
+
+/// What the reference holds and no score depends on is packed, counted and made dense with the rest.
+#[test]
+fn what_is_held_unused_is_no_exception() {
+    for (name, unused) in [
+        ("helium", "lm_head.weight"),
+        ("gemma3n", "model.language_model.layers.3.self_attn.v_proj.weight"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let [from, packed, again, dense] =
+            ["source", "packed", "again", "dense"].map(|part| folder.path().join(part));
+        fs::create_dir(&from).unwrap();
+        source(name, &from, str::to_owned);
+        convert(&from, &packed, &PACKING).unwrap();
+        convert(&packed, &again, &[]).unwrap();
+        convert(&packed, &dense, &["--dequantize"]).unwrap();
+        let [packed, again] = [packed, again].map(|to| {
+            let index = json(&to.join("model.safetensors.index.json"));
+            (hashes(&to.join("model.safetensors")), index["metadata"].clone())
+        });
+        assert!(packed.0[unused].starts_with("uint32 "), "{name}");
+        assert_eq!(packed, again, "{name}");
+        let dense = hashes(&dense.join("model.safetensors"));
+        assert!(dense[unused].starts_with("float32 "), "{name}: {}", dense[unused]);
+        assert!(!dense.keys().any(|name| name.ends_with(".scales")), "{name}");
+    }
 }
