@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::{
     checkpoint::{Checkpoint, Description, LoadError, Outlines, Stored, sentence},
     models::{
-        self, Architecture, Keeps, Kept, Unpackable, family, first_steps,
+        self, Architecture, Keeps, Kept, Unpackable, family_of, first_steps,
         recipe::{Layer, Recipe},
     },
     plan::KvPacking,
@@ -192,7 +192,7 @@ fn described(
     description: &Description,
     checkpoint: &Checkpoint<'_>,
 ) -> Result<Option<Recipe>, LoadError> {
-    match family(description.model_type()?)?.architecture {
+    match family_of(description)?.architecture {
         Architecture::Decoder(recipe) => recipe(checkpoint).map(Some),
         Architecture::Other(_) => Ok(None),
     }

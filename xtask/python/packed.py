@@ -4,7 +4,7 @@ A tensor is its shape, and behind it the kind of `generator.KINDS` where that is
 steps for each folder of `tests/fixtures/foreign`, whose `config.json` says how the weights are packed.
 """
 
-from layouts import BLOCK_SPARSE, EXPERTS, GPT_OSS, latent_whole, matching
+from layouts import BLOCK_SPARSE, EXPERTS, GPT_OSS, HUGGING_FACE, latent_whole, matching, spare
 
 # Elements of four bits in a word.
 PER_WORD = 8
@@ -38,6 +38,24 @@ def squares(rows, columns):
     return {
         r"\1.weight": [rows, columns, "e4m3"],
         r"\1.weight_scale_inv": [-(-rows // 128), -(-columns // 128), "f32"],
+    }
+
+
+def matrices(rows, columns):
+    """Eight-bit floats with one scale, and one for what they are multiplied by."""
+    return {
+        r"\1.weight": [rows, columns, "e4m3"],
+        r"\1.weight_scale_inv": ["bf16"],
+        r"\1.activation_scale": ["bf16"],
+    }
+
+
+def stacked_matrices(count, rows, columns):
+    """The same of stacked experts, with a scale for each."""
+    return {
+        r"\1": [count, rows, columns, "e4m3"],
+        r"\1_scale_inv": [count, 1, 1, "bf16"],
+        r"\1_activation_scale": ["bf16"],
     }
 
 
@@ -103,5 +121,12 @@ FOREIGN = {
         floats("bf16"),
     ],
     "llama-ue8m0": [replaced(PROJECTIONS, microscaled("e4m3x4", 8, "power", 32)), floats("bf16")],
+    "mistral3-fp8": [
+        *HUGGING_FACE["mistral4"][:-1],
+        replaced(r"(mlp\.experts\.\w+_proj)", stacked_matrices),
+        replaced(PROJECTIONS, matrices),
+        spare("vision_tower.patch.weight", 4, 4),
+        floats("bf16"),
+    ],
     "minimax-fp8": [BLOCK_SPARSE, replaced(PROJECTIONS, squares), floats("bf16")],
 }

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::{Checkpoint, LoadError, Mode, Quantization};
 use crate::ffi::MlxError;
+use fp8::Scales;
 
 type Tensors = BTreeMap<String, Array>;
 
@@ -28,8 +29,8 @@ pub(super) enum Method {
     },
     /// `compressed-tensors`: encodings of MLX under other names.
     Compressed(Quantization),
-    /// Eight-bit floats with a scale for every square of 128.
-    Fp8,
+    /// Eight-bit floats with scales.
+    Fp8(Scales),
 }
 
 impl Method {
@@ -47,7 +48,7 @@ impl Method {
         match method.as_str().unwrap_or_default() {
             "mxfp4" => same(Mode::Mxfp4),
             "mxfp8" => same(Mode::Mxfp8),
-            "fp8" => fp8(settings).map(Some),
+            "fp8" => fp8(settings, scales_of(config)).map(Some),
             "compressed-tensors" => compressed(settings).map(Some),
             "modelopt" => modelopt(settings).map(Some),
             "awq" | "gptq" => awq_settings(settings).map(Some),
@@ -62,7 +63,7 @@ impl Method {
             Self::Awq { group_size } => {
                 Some(Quantization { group_size, bits: 4, mode: Mode::Affine })
             }
-            Self::Fp8 => None,
+            Self::Fp8(_) => None,
         }
     }
 
@@ -73,7 +74,7 @@ impl Method {
             Self::Same(_) => Ok(()),
             Self::Awq { .. } => awq::repack(tensors),
             Self::Compressed(how) => adopt_compressed(tensors, how),
-            Self::Fp8 => fp8::dequantize(tensors),
+            Self::Fp8(scales) => fp8::dequantize(tensors, scales),
         }
     }
 }
@@ -86,7 +87,16 @@ impl Checkpoint<'_> {
     ///
     /// When scales come without a weight, or do not cover it.
     pub fn unpack_blocks(&self) -> Result<(), LoadError> {
-        fp8::dequantize(&mut self.tensors.borrow_mut())
+        fp8::dequantize(&mut self.tensors.borrow_mut(), Scales::OfSquares)
+    }
+
+    /// The same for families that also read a scale for a whole matrix, or for each of stacked ones.
+    ///
+    /// # Errors
+    ///
+    /// When scales come without a weight, or do not fit it.
+    pub fn unpack_scaled(&self) -> Result<(), LoadError> {
+        fp8::dequantize(&mut self.tensors.borrow_mut(), Scales::Any)
     }
 
     /// Sees the tensor `name` as the words that MLX packs into, `[experts, rows, 4 · groups]`, where it is blocks of
@@ -180,14 +190,21 @@ fn modelopt(settings: &Value) -> Result<Method, LoadError> {
     }
 }
 
-fn fp8(settings: &Value) -> Result<Method, LoadError> {
+/// What scales the reference reads: only of a Mistral 4 more than one kind.
+fn scales_of(config: &Value) -> Scales {
+    let text = config.get("text_config").unwrap_or(config);
+    let is_mistral4 = text.get("model_type").is_some_and(|name| name == "mistral4");
+    if is_mistral4 { Scales::Any } else { Scales::OfSquares }
+}
+
+fn fp8(settings: &Value, scales: Scales) -> Result<Method, LoadError> {
     let block = settings.get("weight_block_size").filter(|block| !block.is_null());
     let is_block = |side: i32| block == Some(&serde_json::json!([side, side]));
-    let scales = settings.get("scale_fmt").and_then(Value::as_str);
-    if scales == Some("ue8m0") && is_block(32) {
+    let format = settings.get("scale_fmt").and_then(Value::as_str);
+    if format == Some("ue8m0") && is_block(32) {
         Ok(Method::Same(general(Mode::Mxfp8, None)))
     } else if block.is_none() || is_block(128) {
-        Ok(Method::Fp8)
+        Ok(Method::Fp8(scales))
     } else {
         Err(unsupported("`fp8` in blocks of another size than 128".to_owned()))
     }
@@ -277,9 +294,9 @@ mod tests {
             Mode::Mxfp8,
         );
         let blocks = json!({"quant_method": "fp8", "weight_block_size": [128, 128]});
-        assert_eq!(method(&blocks).unwrap(), Some(Method::Fp8));
+        assert_eq!(method(&blocks).unwrap(), Some(Method::Fp8(Scales::OfSquares)));
         let unsaid = json!({"quant_method": "fp8", "weight_block_size": null});
-        assert_eq!(method(&unsaid).unwrap(), Some(Method::Fp8));
+        assert_eq!(method(&unsaid).unwrap(), Some(Method::Fp8(Scales::OfSquares)));
         assert_eq!(Method::of(&json!({})).unwrap(), None);
     }
 

@@ -26,8 +26,8 @@ impl Method {
             Self::Compressed(how) => each(outlines, ".weight_packed", |outlines, path, words| {
                 compressed(outlines, path, words, how.mode);
             }),
-            Self::Fp8 => each(outlines, ".weight_scale_inv", |outlines, path, _| {
-                if let Some(weight) = outlines.get_mut(&format!("{path}.weight")) {
+            Self::Fp8(_) => each(outlines, "_scale_inv", |outlines, name, _| {
+                if let Some(weight) = outlines.get_mut(name) {
                     weight.element = Stored::Bfloat16;
                 }
             }),
