@@ -1,6 +1,6 @@
 //! What a model took from a checkpoint: the tensors and modules that belong to it, and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mlx_rs::Array;
 
@@ -54,6 +54,11 @@ impl Inventory {
         };
         let modules = std::mem::take(&mut self.modules).into_iter();
         self.modules = modules.map(|(path, how)| (moved(&path), how)).collect();
+    }
+
+    /// The names of the tensors that the family does without.
+    pub fn dropped(self) -> BTreeSet<String> {
+        self.dropped.into_keys().collect()
     }
 
     /// Takes back dropped tensors that are `wanted`, packed in `general` where they are, and tells how many numbers
