@@ -74,7 +74,10 @@ const TABLE: &[(&[&str], Parts)] = &[
     (&["lfm2_moe"], &[(".w1.", ".gate_proj."), (".w2.", ".down_proj."), (".w3.", ".up_proj.")]),
     (&["llama4"], &[(".mlp.switch_mlp.", ".feed_forward.experts.")]),
     (&["minimax", "mixtral", "phimoe"], &[BLOCK_SPARSE]),
-    (&["qwen3_5_moe"], &[(".mlp.experts.down_proj", ".mlp.switch_mlp.down_proj.weight")]),
+    (
+        &["llava", "mistral3", "mistral4", "qwen3_5_moe"],
+        &[(".mlp.experts.down_proj", ".mlp.switch_mlp.down_proj.weight")],
+    ),
 ];
 
 /// Gives every tensor and module of `inventory` the name that the reference has for it, and tells how many parameters

@@ -315,6 +315,16 @@ fn an_ignored_rope_scaling_is_noticed() {
     }
 }
 
+/// A control: queries that do not grow with their position.
+#[test]
+fn an_ignored_growth_of_queries_is_noticed() {
+    let config = |config: &mut Value| config["rope_parameters"]["llama_4_scaling_beta"] = 0.into();
+    for name in ["ministral3", "mistral4"] {
+        let gap = astray(&fixture(name), Tweak { config, ..Tweak::default() });
+        assert!(gap > 100.0 * TOLERANCE, "{name}: {gap:e}");
+    }
+}
+
 /// A control: a window that is one token too wide.
 #[test]
 fn a_window_off_by_one_is_noticed() {
