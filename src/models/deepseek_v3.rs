@@ -82,6 +82,7 @@ impl Config {
             eps,
             scale: single(root * asked.map_or(1.0, Scaling::yarn_sharpness)),
             form,
+            growth: QueryGrowth::None,
         })
     }
 

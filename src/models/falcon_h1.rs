@@ -51,7 +51,7 @@ keys! {
         rope_scaling: Option<Scaling> = None,
         rope_theta: f32 = 1e11,
         ssm_in_multiplier: f32 = 1.25,
-        ssm_multipliers: [f32; 5] = [0.353_553_4, 0.25, 0.353_553_4, 0.5, 0.353_553_4],
+        ssm_multipliers: [f32; 5] = [0.353_553_38, 0.25, 0.353_553_38, 0.5, 0.353_553_38],
         ssm_out_multiplier: f32 = 0.235_702_26,
         vocab_size: i32 = 32_784,
         tie_word_embeddings: bool = true,

@@ -2,7 +2,7 @@
 //!
 //! Reference: `mlx_lm.models.gpt_oss`. As there, the head is never tied and `truncate` of the scaling is passed over.
 
-use mlx_rs::{Array, Dtype, ops::indexing::TryIndexOp};
+use mlx_rs::{Array, ops::indexing::TryIndexOp};
 
 use super::prelude::*;
 use crate::nn;
@@ -69,7 +69,7 @@ fn adopt(checkpoint: &Checkpoint<'_>) -> Result<(), LoadError> {
         if !name.contains(".mlp.switch_mlp.") {
             continue;
         }
-        checkpoint.transform(&name, in_words)?;
+        checkpoint.adopt_blocks(&name)?;
         let Some((path, part)) = name.split_once("gate_up_proj.") else {
             continue;
         };
@@ -79,15 +79,6 @@ fn adopt(checkpoint: &Checkpoint<'_>) -> Result<(), LoadError> {
         }
     }
     Ok(())
-}
-
-/// Blocks of bytes, `[experts, rows, groups, 16]`, as the words that MLX packs into; anything else as it is.
-fn in_words(tensor: Array) -> nn::Result<Array> {
-    if tensor.dtype() == Dtype::Uint8 && tensor.ndim() == 4 {
-        Ok(tensor.view::<u32>()?.flatten(-2, -1)?)
-    } else {
-        Ok(tensor)
-    }
 }
 
 /// The rows `start`, `start + 2` and so on of each expert.
@@ -117,16 +108,5 @@ mod tests {
         let bias = Array::from_slice(&[0, 1, 2, 3], &[1, 4]);
         let bias = every_other(&bias, 1).unwrap();
         assert_eq!(bias.try_as_slice::<i32>().unwrap(), [1, 3]);
-    }
-
-    #[test]
-    fn blocks_of_bytes_become_words() {
-        let mut bytes = [0u8; 32];
-        (bytes[0], bytes[5], bytes[31]) = (1, 2, 3);
-        let blocks = Array::from_slice(&bytes, &[1, 1, 2, 16]);
-        let words = in_words(blocks).unwrap();
-        assert_eq!(words.shape(), [1, 1, 8]);
-        let expected = [1, 0x200, 0, 0, 0, 0, 0, 0x0300_0000];
-        assert_eq!(words.try_as_slice::<u32>().unwrap(), expected);
     }
 }

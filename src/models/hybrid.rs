@@ -10,6 +10,7 @@ use super::{
     decoder::Masks,
     feed_forward::FeedForward,
     gated_delta::GatedDeltaMixer,
+    growth::Growths,
     latent::LatentAttention,
     latent_mixture::LatentMixture,
     recipe::{self, EmbeddingScale, Head, Places, Reach, Recipe, Residual, Scores},
@@ -164,9 +165,9 @@ impl Model for Hybrid {
 
     fn forward(&self, tokens: &Array, cache: &mut Cache) -> nn::Result<Array> {
         let mut x = self.tokens.apply(self.embedding.forward(tokens)?)?;
-        let mut masks = Masks::default();
+        let (mut masks, mut growths) = (Masks::default(), Growths::default());
         for (half, cache) in self.halves.iter().zip(cache.layers_mut()) {
-            x = half.forward(&x, &mut masks, cache)?;
+            x = half.forward(&x, (&mut masks, &mut growths), cache)?;
         }
         let x = self.stream.apply(self.norm.forward(&x)?)?;
         self.scores.apply(match &self.head {
@@ -209,14 +210,19 @@ pub(super) enum Mixer {
 }
 
 impl Half {
-    fn forward(&self, x: &Array, masks: &mut Masks, cache: &mut LayerCache) -> nn::Result<Array> {
+    fn forward(
+        &self,
+        x: &Array,
+        (masks, growths): (&mut Masks, &mut Growths),
+        cache: &mut LayerCache,
+    ) -> nn::Result<Array> {
         let read = self.norm.forward(x)?;
         let written = match &self.mixer {
             Mixer::Attention(attention) => attend(attention, &read, masks, cache)?,
             Mixer::Latent(attention) => {
                 let cache = cache.keys_values()?;
                 let mask = masks.shared(attention.spells_masks_out(), cache, x.dim(1))?;
-                attention.forward(&read, &mask, cache)?
+                attention.forward(&read, &mask, growths, cache)?
             }
             Mixer::FeedForward(feed_forward) => feed_forward.forward(&read)?,
             Mixer::LatentMixture(mixture) => mixture.forward(&read)?,

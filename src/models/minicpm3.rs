@@ -79,5 +79,6 @@ fn attention(config: Config) -> Result<Latent, LoadError> {
         eps: 1e-5,
         scale: single(f64::from(plain_dim + rotated).powf(-0.5)),
         form: Form::Expanded,
+        growth: QueryGrowth::None,
     })
 }

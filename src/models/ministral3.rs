@@ -25,7 +25,7 @@ struct GrowthParameters {
 pub(super) fn recipe(checkpoint: &Checkpoint<'_>) -> Result<Recipe, LoadError> {
     let config: llama::Config = checkpoint.config()?;
     let own: Config = checkpoint.config()?;
-    let growth: Growth = checkpoint.config()?;
+    let growth = growth(checkpoint)?;
     llama::discard_unused(checkpoint, config.tie_word_embeddings);
     let config = llama::Config {
         rope_theta: own.rope_parameters.rope_theta,
@@ -33,14 +33,18 @@ pub(super) fn recipe(checkpoint: &Checkpoint<'_>) -> Result<Recipe, LoadError> {
         rope_traditional: false,
         ..config
     };
-    let parameters = growth.rope_parameters;
-    let growth = QueryGrowth::Stepwise {
-        rate: parameters.llama_4_scaling_beta,
-        step: parameters.original_max_position_embeddings,
-    };
     let mut recipe = llama::recipe(&config)?;
     for layer in &mut recipe.layers {
         layer.attention.growth = growth;
     }
     Ok(recipe)
+}
+
+/// How queries grow.
+pub(super) fn growth(checkpoint: &Checkpoint<'_>) -> Result<QueryGrowth, LoadError> {
+    let Growth { rope_parameters } = checkpoint.config()?;
+    Ok(QueryGrowth::Stepwise {
+        rate: rope_parameters.llama_4_scaling_beta,
+        step: rope_parameters.original_max_position_embeddings,
+    })
 }

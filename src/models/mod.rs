@@ -54,6 +54,7 @@ mod minicpm3;
 mod minimax;
 mod ministral3;
 mod mistral3;
+mod mistral4;
 mod mixtral;
 mod mixture;
 mod nanochat;
@@ -97,7 +98,7 @@ pub use probe::{Unpackable, first_steps};
 use mlx_rs::Array;
 
 use crate::{
-    checkpoint::{Checkpoint, LoadError, Parameters},
+    checkpoint::{Checkpoint, Description, LoadError, Parameters},
     nn,
 };
 use decoder::Decoder;
@@ -202,6 +203,7 @@ pub const FAMILIES: &[Family] = &[
     minimax::FAMILY,
     ministral3::FAMILY,
     mistral3::FAMILY,
+    mistral4::FAMILY,
     mixtral::FAMILY,
     nanochat::FAMILY,
     nemotron::FAMILY,
@@ -244,13 +246,25 @@ pub fn family(model_type: &str) -> Result<&'static Family, LoadError> {
     })
 }
 
+/// The family that reads what `description` describes.
+///
+/// # Errors
+///
+/// When none does, or it has no `model_type`.
+pub fn family_of(description: &Description) -> Result<&'static Family, LoadError> {
+    if mistral3::holds_mistral4(description) {
+        return Ok(&mistral4::FAMILY);
+    }
+    family(description.model_type()?)
+}
+
 /// Loads the model that `checkpoint` describes, using every tensor it holds; nothing is evaluated yet.
 ///
 /// # Errors
 ///
 /// When no family has its `model_type`, or the family and the checkpoint disagree.
 pub fn load(checkpoint: Checkpoint<'_>) -> Result<(Box<dyn Model>, Parameters), LoadError> {
-    let family = family(checkpoint.description().model_type()?)?;
+    let family = family_of(checkpoint.description())?;
     let model: Box<dyn Model> = match family.architecture {
         Architecture::Decoder(recipe) => {
             Box::new(Decoder::load(&recipe(&checkpoint)?, &checkpoint)?)

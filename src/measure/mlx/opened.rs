@@ -91,7 +91,7 @@ pub fn open(
     let location = Location::find(argument, revision)?;
     let began = Instant::now();
     let description = Description::read(location)?;
-    models::family(description.model_type()?)?;
+    models::family_of(&description)?;
     let options = LoadOptions { dtype: settings.dtype, dequantize: settings.dequantize };
     let checkpoint = Checkpoint::open(&description, options)?;
     let mut facts = facts(&checkpoint)?;

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
     use crate::{
         checkpoint::{Description, LoadOptions, Location},
-        models::latent::Form,
+        models::{latent::Form, recipe::QueryGrowth},
         nn::{Pairs, Rope, RopeScaling},
     };
 
@@ -116,6 +116,7 @@ mod tests {
             eps: 1e-6,
             scale: 1.0,
             form: Form::Absorbed,
+            growth: QueryGrowth::None,
         }
     }
 

@@ -11,9 +11,9 @@ use mlx_rs::{
 use super::{Form, Latent};
 use crate::{
     checkpoint::{LoadError, Scope},
-    models::cache::KeysValues,
+    models::{cache::KeysValues, growth::Growths, recipe::QueryGrowth},
     nn::{
-        self, HeadwiseLinear, Linear, Mask, MlxError, Norm, NormKind, RotaryEmbedding,
+        self, HeadwiseLinear, Linear, Mask, MlxError, Norm, NormKind, RotaryEmbedding, attention,
         attention_with, lowest,
     },
 };
@@ -29,6 +29,8 @@ pub(in crate::models) struct LatentAttention {
     rank: i32,
     plain_dim: i32,
     scale: f32,
+    form: Form,
+    query_growth: QueryGrowth,
 }
 
 /// Where queries grow from.
@@ -82,12 +84,14 @@ impl LatentAttention {
             rank,
             plain_dim: recipe.plain_dim,
             scale: recipe.scale,
+            form: recipe.form,
+            query_growth: recipe.growth,
         })
     }
 
-    /// Whether it adds its mask itself: with short vectors the reference never leaves it to the kernel.
+    /// Whether it adds its mask itself: of most with short vectors the reference never leaves it to the kernel.
     pub(in crate::models) fn spells_masks_out(&self) -> bool {
-        matches!(self.growth, Growth::Absorbed { .. })
+        self.form == Form::Absorbed
     }
 
     /// Mixes `x` (`[batch, n, width]`) with what `cache` holds and leaves the new tokens' part there.
@@ -95,12 +99,18 @@ impl LatentAttention {
         &self,
         x: &Array,
         mask: &Mask,
+        growths: &mut Growths,
         cache: &mut KeysValues,
     ) -> nn::Result<Array> {
         let &[batch, length, _] = x.shape() else {
             return Err(MlxError::new("hidden states take three axes"));
         };
-        let projected = self.project(x, batch, length, cache.offset())?;
+        let mut projected = self.project(x, batch, length, cache.offset())?;
+        let tokens = (cache.offset(), length);
+        if let Some(factors) = growths.of(self.query_growth, tokens, x.dtype())? {
+            projected.q_plain = projected.q_plain.multiply(&factors)?;
+            projected.q_rotated = projected.q_rotated.multiply(&factors)?;
+        }
         let mixed = match &self.growth {
             Growth::Expanded(grow) => self.expanded(grow, &projected, mask, cache)?,
             Growth::Absorbed { keys, values } => {
@@ -138,9 +148,7 @@ impl LatentAttention {
         let grown = grow.forward(&projected.latent)?;
         let grown = by_head(&grown, &[batch, length, heads, -1])?;
         let (k_plain, v) = halves(&grown, self.plain_dim)?;
-        let shape = [batch, heads, length, projected.k_rotated.dim(-1)];
-        let k_rotated = broadcast_to(&projected.k_rotated, &shape)?;
-        let k = concatenate(&[k_plain, k_rotated], -1)?;
+        let k = joined(&k_plain, &projected.k_rotated)?;
         let q = concatenate(&[&projected.q_plain, &projected.q_rotated], -1)?;
         cache.attend(&q, (&k, &v), self.scale, mask)
     }
@@ -155,6 +163,12 @@ impl LatentAttention {
         let latent = projected.latent.expand_dims(1)?;
         let (latent, k_rotated) = cache.update_latent(&latent, &projected.k_rotated)?;
         let q_rotated = &projected.q_rotated;
+        if self.form == Form::Joined && q_rotated.dim(2) > 1 {
+            let (k, v) = (keys.backward(&latent)?, values.forward(&latent)?);
+            let q = concatenate(&[&projected.q_plain, q_rotated], -1)?;
+            let k = joined(&k, &k_rotated)?;
+            return attention(&q, &k, &v, self.scale, mask);
+        }
         let scores = q_rotated
             .multiply(nn::scalar(self.scale, q_rotated))?
             .matmul(k_rotated.swap_axes(-1, -2)?)?;
@@ -192,12 +206,21 @@ impl Growth {
                 let scope = scope.at("kv_b_proj");
                 Self::Expanded(Linear::load(&scope, heads * (plain + value), rank)?)
             }
-            Form::Absorbed => Self::Absorbed {
+            Form::Absorbed | Form::Joined => Self::Absorbed {
                 keys: HeadwiseLinear::load(&scope.at("embed_q"), heads, rank, plain)?,
                 values: HeadwiseLinear::load(&scope.at("unembed_out"), heads, value, rank)?,
             },
         })
     }
+}
+
+/// Keys of every head, `[batch, heads, n, dim]`, and behind them the rotated part that all share, `[batch, 1, n, dims]`.
+fn joined(plain: &Array, rotated: &Array) -> nn::Result<Array> {
+    let mut shape = plain.shape().to_vec();
+    if let Some(last) = shape.last_mut() {
+        *last = rotated.dim(-1);
+    }
+    Ok(concatenate(&[plain, &broadcast_to(rotated, &shape)?], -1)?)
 }
 
 /// `[batch, n, …]`, reshaped to `[batch, n, heads, dim]`, as `[batch, heads, n, dim]`.

@@ -12,7 +12,7 @@ use super::{
     Model,
     feed_forward::FeedForward,
     hybrid::{Factor, Frame, Hybrid, Mixer},
-    recipe,
+    recipe::{self, QueryGrowth},
 };
 use crate::{
     checkpoint::{Checkpoint, LoadError},
@@ -52,6 +52,8 @@ pub(super) struct Latent {
     pub(super) scale: f32,
     /// What the cache holds.
     pub(super) form: Form,
+    /// How queries grow with their position.
+    pub(super) growth: QueryGrowth,
 }
 
 /// What the cache of latent attention holds.
@@ -61,6 +63,8 @@ pub(super) enum Form {
     Expanded,
     /// The short vectors that they grow from, and the shared rotated part of the keys.
     Absorbed,
+    /// The same; of several tokens at once, keys and their rotated part are joined for the kernel (Mistral 4).
+    Joined,
 }
 
 /// What scores the last block's output.
