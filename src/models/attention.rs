@@ -10,7 +10,7 @@ use crate::{
     checkpoint::{LoadError, Scope},
     nn::{
         self, Linear, Mask, MlxError, Norm, RotaryEmbedding, attention, attention_with_sinks,
-        capped_attention,
+        capped_attention, parts,
     },
 };
 
@@ -88,9 +88,9 @@ enum QkWeight {
 
 impl SelfAttention {
     /// Takes every tensor below `scope` that `attention` asks for.
-    pub(super) fn load(
+    pub(super) fn load<L>(
         scope: &Scope<'_>,
-        recipe: &Recipe,
+        recipe: &Recipe<L>,
         attention: &Attention,
     ) -> Result<Self, LoadError> {
         let Attention { heads, kv_heads, head_dim, .. } = *attention;
@@ -187,23 +187,22 @@ impl SelfAttention {
             Projected::Gated { q, k, v } => {
                 let flat = |part: Array| part.flatten(-2, -1);
                 let by_head = [x.dim(0), x.dim(1), self.heads, -1];
-                let halves = q.forward(x)?.reshape(&by_head)?.split_equal(2, -1)?;
-                let [q, gate] = <[Array; 2]>::try_from(halves)
-                    .map_err(|_| MlxError::new("a projection did not split into two"))?;
+                let q = q.forward(x)?.reshape(&by_head)?;
+                let [q, gate] = parts(&q, &[self.head_dim], -1)?;
                 let (k, v) = (k.forward(x)?, v.forward(x)?);
                 Ok(inputs(flat(q)?, k, v, Some(flat(gate)?)))
             }
             Projected::Fused(qkv) => {
                 let ends =
                     [self.heads * self.head_dim, (self.heads + self.kv_heads) * self.head_dim];
-                let (q, k, v) = in_three(&qkv.forward(x)?, ends, -1)?;
+                let [q, k, v] = parts(&qkv.forward(x)?, &ends, -1)?;
                 Ok(inputs(q, k, v, None))
             }
             Projected::ByGroup(qkv) => {
                 let shared = self.heads / self.kv_heads;
                 let groups = [x.dim(0), x.dim(1), self.kv_heads, shared + 2, self.head_dim];
                 let qkv = qkv.forward(x)?.reshape(&groups)?;
-                let (q, k, v) = in_three(&qkv, [shared, shared + 1], -2)?;
+                let [q, k, v] = parts(&qkv, &[shared, shared + 1], -2)?;
                 Ok(inputs(q, k, v, None))
             }
         }
@@ -249,17 +248,10 @@ impl SelfAttention {
     }
 }
 
-/// `x` cut at two places along `axis`.
-fn in_three(x: &Array, ends: [i32; 2], axis: i32) -> nn::Result<(Array, Array, Array)> {
-    <[Array; 3]>::try_from(x.split_at_indices(&ends, axis)?)
-        .map(|[q, k, v]| (q, k, v))
-        .map_err(|_| MlxError::new("a projection did not split into three"))
-}
-
 impl QkNorms {
-    fn load(
+    fn load<L>(
         scope: &Scope<'_>,
-        recipe: &Recipe,
+        recipe: &Recipe<L>,
         attention: &Attention,
     ) -> Result<Option<Self>, LoadError> {
         let head_dim = attention.head_dim;

@@ -5,7 +5,7 @@ use mlx_rs::Array;
 use super::{mixture::Mixture, recipe};
 use crate::{
     checkpoint::{LoadError, Scope},
-    nn::{self, Activation, Linear, MlxError, XieLu},
+    nn::{self, Activation, Linear, XieLu, parts},
 };
 
 /// The feed-forward half of a block, with its weights.
@@ -94,11 +94,9 @@ pub(super) struct GatedFused {
 
 impl GatedFused {
     fn forward(&self, x: &Array) -> nn::Result<Array> {
-        let halves = self.gate_up.forward(x)?.split_equal(2, -1)?;
-        let [gate, up] = halves.as_slice() else {
-            return Err(MlxError::new("a projection did not split into two"));
-        };
-        self.down.forward(&self.activation.gate(gate, up)?)
+        let gate_up = self.gate_up.forward(x)?;
+        let [gate, up] = parts(&gate_up, &[gate_up.dim(-1) / 2], -1)?;
+        self.down.forward(&self.activation.gate(&gate, &up)?)
     }
 }
 

@@ -88,7 +88,12 @@ pub(super) fn recipe(config: &Config) -> Result<Recipe, LoadError> {
             })
             .collect::<Result<_, LoadError>>()?,
     };
-    Ok(Recipe {
+    Ok(around(layers, config))
+}
+
+/// The recipe of a Llama but for its layers, which are `layers`.
+pub(super) fn around<L>(layers: Vec<L>, config: &Config) -> Recipe<L> {
+    Recipe {
         vocabulary: config.vocab_size,
         width: config.hidden_size,
         embedding_scale: EmbeddingScale::One,
@@ -99,7 +104,7 @@ pub(super) fn recipe(config: &Config) -> Result<Recipe, LoadError> {
         head: config.head(),
         scores: Scores::Plain,
         residual: Residual::Add,
-    })
+    }
 }
 
 /// How far back a layer of this kind sees.

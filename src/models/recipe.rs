@@ -9,9 +9,9 @@ pub use mixture::{
 
 use crate::nn::{Activation, NormKind, Rope};
 
-/// All that tells one decoder-only transformer from another.
+/// All that tells one decoder-only transformer from another; with layers of another kind, one of their models.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Recipe {
+pub struct Recipe<L = Layer> {
     /// How many tokens it knows.
     pub vocabulary: i32,
     /// Width of the residual stream.
@@ -21,7 +21,7 @@ pub struct Recipe {
     /// What token vectors learn of their place, outside attention.
     pub places: Places,
     /// The blocks, first to last.
-    pub layers: Vec<Layer>,
+    pub layers: Vec<L>,
     /// Which normalization it uses, everywhere.
     pub norm: NormKind,
     /// Added to the mean square before its root is taken.
