@@ -112,7 +112,9 @@ impl LayerCache {
     pub(super) fn part(&mut self, index: usize) -> nn::Result<&mut Self> {
         let part = match self {
             Self::List(parts) => parts.get_mut(index),
-            whole => (index == 0).then_some(whole),
+            whole @ (Self::Nothing | Self::KeysValues(_) | Self::State(_)) => {
+                (index == 0).then_some(whole)
+            }
         };
         part.ok_or_else(|| MlxError::new("the layer keeps fewer parts"))
     }
