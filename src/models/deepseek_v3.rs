@@ -118,14 +118,9 @@ impl Config {
             let feed_forward = if is_sparse(index) { &sparse } else { &dense };
             block("self_attn", attention.clone(), feed_forward.clone())
         });
-        let frame = llama::Config {
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            rms_norm_eps: self.rms_norm_eps.unwrap_or(1e-6),
-            tie_word_embeddings: false,
-            ..llama::Config::default()
-        };
-        Ok(llama::around(blocks.collect(), &frame))
+        let (vocabulary, width) = (self.vocab_size, self.hidden_size);
+        let eps = self.rms_norm_eps.unwrap_or(1e-6);
+        Ok(Recipe::plain(blocks.collect(), vocabulary, width, eps, Head::Separate))
     }
 
     fn mixture(&self, experts: i32, router: Router) -> Mixture {

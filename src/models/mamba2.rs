@@ -3,7 +3,7 @@
 //! Reference: `mlx_lm.models.mamba2`. As there, `layer_norm_epsilon` counts for all norms but those of the blocks.
 
 use super::{
-    hybrid::{Half, Mixer, channels_last, half},
+    hybrid::{self, Half, Mixer, channels_last, half},
     prelude::*,
     state_space::{Gating, Shape, TimeStepLimit},
 };
@@ -12,9 +12,7 @@ use crate::nn;
 pub(super) const FAMILY: Family = Family::other(&["mamba2"], |checkpoint| {
     bring_into_form(checkpoint)?;
     let config: Config = checkpoint.config()?;
-    let mixer = Half { eps: Some(BLOCK_EPS), ..half("norm", "mixer", config.recurrence()) };
-    let blocks = vec![vec![mixer]; config.num_hidden_layers];
-    llama::around(blocks, &config.frame()).load(checkpoint)
+    config.recipe().load(checkpoint)
 });
 
 /// Of the norms before the blocks.
@@ -47,15 +45,12 @@ struct Config {
 }
 
 impl Config {
-    /// What stands around the blocks, by its usual keys.
-    fn frame(&self) -> llama::Config {
-        llama::Config {
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            rms_norm_eps: self.layer_norm_epsilon,
-            tie_word_embeddings: self.tie_word_embeddings,
-            ..llama::Config::default()
-        }
+    fn recipe(&self) -> hybrid::Recipe {
+        let mixer = Half { eps: Some(BLOCK_EPS), ..half("norm", "mixer", self.recurrence()) };
+        let blocks = vec![vec![mixer]; self.num_hidden_layers];
+        let (width, eps) = (self.hidden_size, self.layer_norm_epsilon);
+        let head = llama::head(self.tie_word_embeddings);
+        Recipe::plain(blocks, self.vocab_size, width, eps, head)
     }
 
     fn recurrence(&self) -> Mixer {

@@ -39,22 +39,18 @@ fn recipe(config: &Config) -> Result<hybrid::Recipe, LoadError> {
     let feed_forward = FeedForward::gated(Activation::Silu, config.intermediate_size);
     let block = block("self_attn", Mixer::Latent(attention(config)?), feed_forward);
     let layers = config.num_hidden_layers;
-    let frame = llama::Config {
-        vocab_size: config.vocab_size,
-        hidden_size: config.hidden_size,
-        rms_norm_eps: config.rms_norm_eps,
-        tie_word_embeddings: config.tie_word_embeddings,
-        ..llama::Config::default()
-    };
+    let blocks = vec![block; usize::from(layers)];
+    let (vocabulary, width) = (config.vocab_size, config.hidden_size);
+    let head = llama::head(config.tie_word_embeddings);
     let divisor = single(f64::from(config.hidden_size) / config.dim_model_base);
     Ok(Recipe {
         embedding_scale: EmbeddingScale::Times(config.scale_emb),
         residual: Residual::AddTimes(single(config.scale_depth / f64::from(layers).sqrt())),
-        scores: match frame.head() {
+        scores: match head {
             Head::Tied => Scores::Plain,
             Head::Separate => Scores::OfStreamOver(divisor),
         },
-        ..llama::around(vec![block; usize::from(layers)], &frame)
+        ..Recipe::plain(blocks, vocabulary, width, config.rms_norm_eps, head)
     })
 }
 

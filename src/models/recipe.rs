@@ -34,6 +34,24 @@ pub struct Recipe<L = Layer> {
     pub residual: Residual,
 }
 
+impl<L> Recipe<L> {
+    /// One in which nothing is scaled and vectors are normalized by their root mean square.
+    pub fn plain(layers: Vec<L>, vocabulary: i32, width: i32, eps: f32, head: Head) -> Self {
+        Self {
+            vocabulary,
+            width,
+            embedding_scale: EmbeddingScale::One,
+            places: Places::Unmarked,
+            layers,
+            norm: NormKind::Rms,
+            eps,
+            head,
+            scores: Scores::Plain,
+            residual: Residual::Add,
+        }
+    }
+}
+
 /// What token vectors are multiplied by.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum EmbeddingScale {
