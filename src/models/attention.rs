@@ -4,13 +4,13 @@ use mlx_rs::{Array, Dtype, fast, ops::sigmoid};
 
 use super::{
     cache::KeysValues,
-    recipe::{Attention, Kernel, Projections, QkNorm, Recipe},
+    recipe::{Attention, Kernel, Projections, QkNorm, QueryGrowth, Reach, Recipe},
 };
 use crate::{
     checkpoint::{LoadError, Scope},
     nn::{
         self, Linear, Mask, MlxError, Norm, RotaryEmbedding, attention, attention_with_sinks,
-        capped_attention, parts,
+        capped_attention,
     },
 };
 
@@ -21,15 +21,21 @@ pub(super) struct SelfAttention {
     rope: Option<RotaryEmbedding>,
     /// See [`Kernel::FusedWithSinks`], `[heads]`.
     sinks: Option<Array>,
-    pub(super) recipe: Attention,
+    heads: i32,
+    kv_heads: i32,
+    head_dim: i32,
+    scale: f32,
+    pub(super) growth: QueryGrowth,
+    pub(super) reach: Reach,
+    pub(super) kernel: Kernel,
 }
 
 /// See [`Projections`].
 enum Projected {
     Separate { q: Linear, k: Linear, v: Linear },
-    Gated { q: Linear, k: Linear, v: Linear },
     Fused(Linear),
-    FusedByGroup(Linear),
+    ByGroup(Linear),
+    Gated { q: Linear, k: Linear, v: Linear },
 }
 
 /// What the layers of one forward pass are given.
@@ -88,21 +94,29 @@ impl SelfAttention {
         attention: &Attention,
     ) -> Result<Self, LoadError> {
         let Attention { heads, kv_heads, head_dim, .. } = *attention;
-        let project = |name, heads| Linear::load(&scope.at(name), heads * head_dim, recipe.width);
-        let (k, v) = (|| project("k_proj", kv_heads), || project("v_proj", kv_heads));
-        let fused = || project("qkv_proj", heads + 2 * kv_heads);
+        let linear = |name, outputs, inputs| Linear::load(&scope.at(name), outputs, inputs);
         Ok(Self {
             projections: match attention.projections {
-                Projections::Separate => {
-                    Projected::Separate { q: project("q_proj", heads)?, k: k()?, v: v()? }
+                Projections::Separate => Projected::Separate {
+                    q: linear("q_proj", heads * head_dim, recipe.width)?,
+                    k: linear("k_proj", kv_heads * head_dim, recipe.width)?,
+                    v: linear("v_proj", kv_heads * head_dim, recipe.width)?,
+                },
+                Projections::Gated => Projected::Gated {
+                    q: linear("q_proj", 2 * heads * head_dim, recipe.width)?,
+                    k: linear("k_proj", kv_heads * head_dim, recipe.width)?,
+                    v: linear("v_proj", kv_heads * head_dim, recipe.width)?,
+                },
+                Projections::Fused => {
+                    let outputs = (heads + 2 * kv_heads) * head_dim;
+                    Projected::Fused(linear("qkv_proj", outputs, recipe.width)?)
                 }
-                Projections::Gated => {
-                    Projected::Gated { q: project("q_proj", 2 * heads)?, k: k()?, v: v()? }
+                Projections::FusedByGroup => {
+                    let outputs = (heads + 2 * kv_heads) * head_dim;
+                    Projected::ByGroup(linear("qkv_proj", outputs, recipe.width)?)
                 }
-                Projections::Fused => Projected::Fused(fused()?),
-                Projections::FusedByGroup => Projected::FusedByGroup(fused()?),
             },
-            o: Linear::load(&scope.at("o_proj"), recipe.width, heads * head_dim)?,
+            o: linear("o_proj", recipe.width, heads * head_dim)?,
             qk_norms: QkNorms::load(scope, recipe, attention)?,
             rope: match &attention.rope {
                 Some(rope) => Some(RotaryEmbedding::new(rope)?),
@@ -116,7 +130,13 @@ impl SelfAttention {
                 }
                 Kernel::Fused | Kernel::Wide | Kernel::WideForFloat16 | Kernel::Capped(_) => None,
             },
-            recipe: attention.clone(),
+            heads,
+            kv_heads,
+            head_dim,
+            scale: attention.scale,
+            growth: attention.growth,
+            reach: attention.reach,
+            kernel: attention.kernel,
         })
     }
 
@@ -130,15 +150,14 @@ impl SelfAttention {
         let &[batch, length, _] = x.shape() else {
             return Err(MlxError::new("hidden states take three axes"));
         };
-        let Attention { heads, kv_heads, .. } = self.recipe;
         let Inputs { q, k, v, gate } = self.project(x)?;
         let (q, k) = self.normalized(Place::Whole, q, k)?;
         let by_head = |x: Array, heads| x.reshape(&[batch, length, heads, -1]);
-        let (q, k) = (by_head(q, heads)?, by_head(k, kv_heads)?);
+        let (q, k) = (by_head(q, self.heads)?, by_head(k, self.kv_heads)?);
         let (q, k) = self.normalized(Place::ByHead, q, k)?;
         let in_front = |x: Array| x.transpose_axes(&[0, 2, 1, 3]);
         let (q, k) = (in_front(q)?, in_front(k)?);
-        let v = in_front(by_head(v, kv_heads)?)?;
+        let v = in_front(by_head(v, self.kv_heads)?)?;
         let (q, k) = match &self.rope {
             Some(rope) => (rope.forward(&q, cache.offset())?, rope.forward(&k, cache.offset())?),
             None => (q, k),
@@ -160,7 +179,6 @@ impl SelfAttention {
 
     /// Queries, keys, values and gates, each `[batch, n, heads · head_dim]`, or by head already.
     fn project(&self, x: &Array) -> nn::Result<Inputs> {
-        let Attention { heads, kv_heads, head_dim, .. } = self.recipe;
         let inputs = |q, k, v, gate| Inputs { q, k, v, gate };
         match &self.projections {
             Projected::Separate { q, k, v } => {
@@ -168,22 +186,24 @@ impl SelfAttention {
             }
             Projected::Gated { q, k, v } => {
                 let flat = |part: Array| part.flatten(-2, -1);
-                let by_head = [x.dim(0), x.dim(1), heads, -1];
-                let q = q.forward(x)?.reshape(&by_head)?;
-                let [q, gate] = parts(&q, &[head_dim], -1)?;
+                let by_head = [x.dim(0), x.dim(1), self.heads, -1];
+                let halves = q.forward(x)?.reshape(&by_head)?.split_equal(2, -1)?;
+                let [q, gate] = <[Array; 2]>::try_from(halves)
+                    .map_err(|_| MlxError::new("a projection did not split into two"))?;
                 let (k, v) = (k.forward(x)?, v.forward(x)?);
                 Ok(inputs(flat(q)?, k, v, Some(flat(gate)?)))
             }
             Projected::Fused(qkv) => {
-                let ends = [heads * head_dim, (heads + kv_heads) * head_dim];
-                let [q, k, v] = parts(&qkv.forward(x)?, &ends, -1)?;
+                let ends =
+                    [self.heads * self.head_dim, (self.heads + self.kv_heads) * self.head_dim];
+                let (q, k, v) = in_three(&qkv.forward(x)?, ends, -1)?;
                 Ok(inputs(q, k, v, None))
             }
-            Projected::FusedByGroup(qkv) => {
-                let shared = heads / kv_heads;
-                let groups = [x.dim(0), x.dim(1), kv_heads, shared + 2, head_dim];
+            Projected::ByGroup(qkv) => {
+                let shared = self.heads / self.kv_heads;
+                let groups = [x.dim(0), x.dim(1), self.kv_heads, shared + 2, self.head_dim];
                 let qkv = qkv.forward(x)?.reshape(&groups)?;
-                let [q, k, v] = parts(&qkv, &[shared, shared + 1], -2)?;
+                let (q, k, v) = in_three(&qkv, [shared, shared + 1], -2)?;
                 Ok(inputs(q, k, v, None))
             }
         }
@@ -204,30 +224,36 @@ impl SelfAttention {
         mask: &Mask,
         cache: &mut KeysValues,
     ) -> nn::Result<Array> {
-        let scale = self.recipe.scale;
-        match self.recipe.kernel {
+        match self.kernel {
             Kernel::FusedWithSinks => {
                 let (k, v) = cache.update(k, v)?;
                 match &self.sinks {
-                    None => attention(q, &k, &v, scale, mask),
-                    Some(sinks) => attention_with_sinks(q, &k, &v, scale, sinks, mask),
+                    None => attention(q, &k, &v, self.scale, mask),
+                    Some(sinks) => attention_with_sinks(q, &k, &v, self.scale, sinks, mask),
                 }
             }
             Kernel::Capped(cap) => {
                 let (k, v) = cache.update(k, v)?;
-                capped_attention(q, &k, &v, scale, cap, mask)
+                capped_attention(q, &k, &v, self.scale, cap, mask)
             }
-            Kernel::Fused => cache.attend(q, (k, v), scale, mask),
+            Kernel::Fused => cache.attend(q, (k, v), self.scale, mask),
             Kernel::WideForFloat16 if q.dtype() != Dtype::Float16 => {
-                cache.attend(q, (k, v), scale, mask)
+                cache.attend(q, (k, v), self.scale, mask)
             }
             Kernel::Wide | Kernel::WideForFloat16 => {
                 let wide = q.as_dtype(Dtype::Float32)?;
-                let mixed = cache.attend(&wide, (k, v), scale, mask)?;
+                let mixed = cache.attend(&wide, (k, v), self.scale, mask)?;
                 Ok(mixed.as_dtype(v.dtype())?)
             }
         }
     }
+}
+
+/// `x` cut at two places along `axis`.
+fn in_three(x: &Array, ends: [i32; 2], axis: i32) -> nn::Result<(Array, Array, Array)> {
+    <[Array; 3]>::try_from(x.split_at_indices(&ends, axis)?)
+        .map(|[q, k, v]| (q, k, v))
+        .map_err(|_| MlxError::new("a projection did not split into three"))
 }
 
 impl QkNorms {

@@ -41,7 +41,7 @@ impl Decoder {
 
 impl Model for Decoder {
     fn new_cache(&self) -> Cache {
-        Cache::new(self.blocks.iter().map(|block| block.attention.recipe.reach))
+        Cache::new(self.blocks.iter().map(|block| block.attention.reach))
     }
 
     fn forward(&self, tokens: &Array, cache: &mut Cache) -> nn::Result<Array> {
@@ -53,10 +53,9 @@ impl Model for Decoder {
         let (mut masks, mut growths) = (Masks::default(), Growths::default());
         for (block, cache) in self.blocks.iter().zip(cache.layers_mut()) {
             let cache = cache.keys_values()?;
-            let (attention, n) = (&block.attention.recipe, tokens.dim(1));
             let pass = Pass {
-                mask: masks.of(attention.kernel, cache, n)?,
-                growth: growths.of(attention.growth, (offset, n), x.dtype())?,
+                mask: masks.of(block.attention.kernel, cache, tokens.dim(1))?,
+                growth: growths.of(block.attention.growth, (offset, tokens.dim(1)), x.dtype())?,
             };
             x = block.forward(&x, &pass, cache)?;
         }
@@ -104,63 +103,92 @@ struct Block {
     after_attention: Option<Norm>,
     before_feed_forward: Option<Norm>,
     after_feed_forward: Option<Norm>,
-    wiring: Wiring,
+    order: Order,
     residual: Residual,
+}
+
+/// In which order the halves of a block run.
+#[derive(Clone, Copy)]
+enum Order {
+    InTurn,
+    SideBySide,
+    /// Each half reads through a norm of its own.
+    SideBySideApart,
+    /// One half is added after the other.
+    SideBySideInTurn,
 }
 
 impl Block {
     fn load(scope: &Scope<'_>, recipe: &Recipe, layer: &Layer) -> Result<Self, LoadError> {
-        let norm = |name| match name {
-            None => Ok(None),
-            Some(name) => {
-                Norm::load(&scope.at(name), recipe.norm, recipe.width, recipe.eps).map(Some)
-            }
-        };
-        let first = Some("input_layernorm");
-        let second = Some("post_attention_layernorm");
-        let last = Some("post_feedforward_layernorm");
-        let [before_attention, after_attention, before_feed_forward, after_feed_forward] =
-            match layer.wiring {
-                Wiring::Pre | Wiring::ParallelTwoNorms => [first, None, second, None],
-                Wiring::Post => [None, second, None, last],
-                Wiring::Sandwich => [first, second, Some("pre_feedforward_layernorm"), last],
-                Wiring::Parallel | Wiring::ParallelInTurn => [first, None, None, None],
-            };
-        Ok(Self {
+        let norm = |name| Norm::load(&scope.at(name), recipe.norm, recipe.width, recipe.eps);
+        let mut block = Self {
             attention: SelfAttention::load(&scope.at("self_attn"), recipe, &layer.attention)?,
             feed_forward: FeedForward::load(&scope.at("mlp"), recipe.width, &layer.feed_forward)?,
-            before_attention: norm(before_attention)?,
-            after_attention: norm(after_attention)?,
-            before_feed_forward: norm(before_feed_forward)?,
-            after_feed_forward: norm(after_feed_forward)?,
-            wiring: layer.wiring,
+            before_attention: None,
+            after_attention: None,
+            before_feed_forward: None,
+            after_feed_forward: None,
+            order: Order::InTurn,
             residual: recipe.residual,
-        })
+        };
+        match layer.wiring {
+            Wiring::Pre => {
+                block.before_attention = Some(norm("input_layernorm")?);
+                block.before_feed_forward = Some(norm("post_attention_layernorm")?);
+            }
+            Wiring::Post => {
+                block.after_attention = Some(norm("post_attention_layernorm")?);
+                block.after_feed_forward = Some(norm("post_feedforward_layernorm")?);
+            }
+            Wiring::Sandwich => {
+                block.before_attention = Some(norm("input_layernorm")?);
+                block.after_attention = Some(norm("post_attention_layernorm")?);
+                block.before_feed_forward = Some(norm("pre_feedforward_layernorm")?);
+                block.after_feed_forward = Some(norm("post_feedforward_layernorm")?);
+            }
+            Wiring::Parallel => {
+                block.before_attention = Some(norm("input_layernorm")?);
+                block.order = Order::SideBySide;
+            }
+            Wiring::ParallelTwoNorms => {
+                block.before_attention = Some(norm("input_layernorm")?);
+                block.before_feed_forward = Some(norm("post_attention_layernorm")?);
+                block.order = Order::SideBySideApart;
+            }
+            Wiring::ParallelInTurn => {
+                block.before_attention = Some(norm("input_layernorm")?);
+                block.order = Order::SideBySideInTurn;
+            }
+        }
+        Ok(block)
     }
 
     fn forward(&self, x: &Array, pass: &Pass, cache: &mut KeysValues) -> nn::Result<Array> {
-        let read = normalized(self.before_attention.as_ref(), x)?;
+        let read = input(self.before_attention.as_ref(), x)?;
         let attended = self.attention.forward(&read, pass, cache)?;
-        let add = |x: &Array, half: &Array| self.residual.add(x, half);
-        match self.wiring {
-            Wiring::Pre | Wiring::Post | Wiring::Sandwich => {
-                let x = add(x, &normalized(self.after_attention.as_ref(), &attended)?)?;
-                add(&x, &self.fed(&x)?)
+        match self.order {
+            Order::InTurn => {
+                let x =
+                    self.residual.add(x, &normalized(self.after_attention.as_ref(), attended)?)?;
+                self.residual.add(&x, &self.fed(&x)?)
             }
-            Wiring::Parallel => add(x, &attended.add(self.feed_forward.forward(&read)?)?),
-            Wiring::ParallelTwoNorms => add(x, &attended.add(self.fed(x)?)?),
-            Wiring::ParallelInTurn => {
+            Order::SideBySide => {
                 let fed = self.feed_forward.forward(&read)?;
-                add(&add(x, &attended)?, &fed)
+                self.residual.add(x, &attended.add(fed)?)
+            }
+            Order::SideBySideApart => self.residual.add(x, &attended.add(self.fed(x)?)?),
+            Order::SideBySideInTurn => {
+                let fed = self.feed_forward.forward(&read)?;
+                self.residual.add(&self.residual.add(x, &attended)?, &fed)
             }
         }
     }
 
     /// What the second half makes of `x`, between its norms.
     fn fed(&self, x: &Array) -> nn::Result<Array> {
-        let read = normalized(self.before_feed_forward.as_ref(), x)?;
+        let read = input(self.before_feed_forward.as_ref(), x)?;
         let fed = self.feed_forward.forward(&read)?;
-        normalized(self.after_feed_forward.as_ref(), &fed)
+        normalized(self.after_feed_forward.as_ref(), fed)
     }
 }
 
@@ -180,10 +208,18 @@ impl Residual {
     }
 }
 
-/// `x`, normalized where there is a norm.
-fn normalized(norm: Option<&Norm>, x: &Array) -> nn::Result<Array> {
+/// What a half of a block reads of the stream `x`.
+fn input(norm: Option<&Norm>, x: &Array) -> nn::Result<Array> {
     match norm {
         None => Ok(x.clone()),
         Some(norm) => norm.forward(x),
+    }
+}
+
+/// `x`, normalized where there is a norm.
+fn normalized(norm: Option<&Norm>, x: Array) -> nn::Result<Array> {
+    match norm {
+        None => Ok(x),
+        Some(norm) => norm.forward(&x),
     }
 }
