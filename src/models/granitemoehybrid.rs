@@ -149,7 +149,7 @@ impl Config {
                 "experts without `num_experts_per_tok` or `shared_intermediate_size`",
             ));
         };
-        let base = mixtral::mixture(experts, chosen, self.intermediate_size);
+        let base = Mixture::of(experts, self.intermediate_size, Router::by_logits(chosen));
         Ok(Mixture {
             router: Router {
                 choice: Choice::Ascending,

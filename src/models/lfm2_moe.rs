@@ -31,11 +31,8 @@ struct Config {
 
 impl Config {
     fn mixture(&self) -> Mixture {
-        let base = mixtral::mixture(
-            self.num_experts,
-            self.num_experts_per_tok,
-            self.moe_intermediate_size,
-        );
+        let router = Router::by_logits(self.num_experts_per_tok);
+        let base = Mixture::of(self.num_experts, self.moe_intermediate_size, router);
         Mixture {
             router: Router {
                 scores: ExpertScores::SigmoidInModel,
@@ -69,11 +66,7 @@ fn bring_into_form(
     });
     for index in own.num_dense_layers..config.num_hidden_layers {
         let mixture = format!("model.layers.{index}.feed_forward");
-        for (from, into) in mixture::PROJECTIONS {
-            let each =
-                (0..own.num_experts).map(|expert| format!("{mixture}.experts.{expert}.{from}"));
-            checkpoint.stack(each, &format!("{mixture}.switch_mlp.{into}"))?;
-        }
+        mixture::stack_experts_of(checkpoint, &mixture, own.num_experts)?;
     }
     Ok(())
 }

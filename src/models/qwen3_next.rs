@@ -170,11 +170,8 @@ impl Config {
     }
 
     fn mixture(&self, place: Place) -> Mixture {
-        let base = mixtral::mixture(
-            self.num_experts,
-            self.num_experts_per_tok,
-            self.moe_intermediate_size,
-        );
+        let router = Router::by_logits(self.num_experts_per_tok);
+        let base = Mixture::of(self.num_experts, self.moe_intermediate_size, router);
         Mixture {
             router: Router {
                 scores: ExpertScores::Softmax(Precision::Model),
@@ -198,7 +195,7 @@ fn bring_into_form(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<(), L
         let is_tied = config.tie_word_embeddings;
         checkpoint.discard(|name| name.contains("mtp.") || (is_tied && name == "lm_head.weight"));
         let (layers, experts) = (config.num_hidden_layers, config.num_experts);
-        mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
+        mixture::stack_experts(checkpoint, layers, experts)?;
         shift_norms(checkpoint)?;
         channels_last(checkpoint, "conv1d.weight")?;
     }

@@ -8,7 +8,7 @@ pub(super) const FAMILY: Family = Family::decoder(&["qwen3_vl_moe"], |checkpoint
     let Text { text_config } = checkpoint.config()?;
     let own: Text<qwen3_moe::Config> = checkpoint.config()?;
     adopt(checkpoint, &text_config)?;
-    qwen3_moe::recipe(&text_config, &own.text_config)
+    qwen3_moe::recipe(text_config, &own.text_config)
 });
 
 #[derive(Deserialize)]
@@ -23,6 +23,5 @@ fn adopt(checkpoint: &Checkpoint<'_>, config: &llama::Config) -> Result<(), Load
         Some(rest) => Some(format!("model.{rest}")),
         None => name.strip_prefix("language_model.").map(str::to_owned),
     });
-    let experts = (0..config.num_hidden_layers).map(|layer| format!("model.layers.{layer}.mlp"));
-    mixture::adopt_transposed(checkpoint, experts)
+    mixture::adopt_transposed(checkpoint, config.num_hidden_layers)
 }

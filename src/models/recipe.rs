@@ -150,6 +150,11 @@ impl FeedForward {
     pub fn plain(activation: Activation, inner: i32) -> Self {
         Self::Plain { activation, inner }
     }
+
+    /// See [`Self::Mixture`].
+    pub fn mixture(mixture: Mixture) -> Self {
+        Self::Mixture(Box::new(mixture))
+    }
 }
 
 /// Where a block normalizes, and in which order its halves run.

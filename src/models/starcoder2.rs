@@ -39,9 +39,5 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
         feed_forward: FeedForward::plain(Activation::Gelu, llama.intermediate_size),
         ..llama::layer(&llama)?
     };
-    Ok(Recipe {
-        layers: vec![layer; config.num_hidden_layers],
-        norm: NormKind::Layer,
-        ..llama::recipe(&llama)?
-    })
+    Ok(Recipe { norm: NormKind::Layer, ..llama::uniform(layer, &llama) })
 }
