@@ -9,7 +9,7 @@ pub(super) const FAMILY: Family = Family::decoder(&["ernie4_5_moe"], |checkpoint
     let config: llama::Config = checkpoint.config()?;
     let own: Config = checkpoint.config()?;
     checkpoint.discard(|name| UNUSED.iter().any(|unused| name.contains(unused)));
-    mixture::stack_experts(checkpoint, config.num_hidden_layers, own.moe_num_experts)?;
+    mixture::stack_experts(checkpoint, config.num_hidden_layers, own.experts)?;
     let config = llama::Config { rope_scaling: None, rope_traditional: true, ..config };
     let mixture = own.mixture(config.intermediate_size);
     let is_sparse = |index| own.is_sparse(index);
@@ -26,20 +26,23 @@ const UNUSED: [&str; 5] = [
 
 #[derive(Deserialize)]
 struct Config {
-    moe_num_experts: i32,
-    #[serde(default = "one")]
-    moe_k: i32,
+    #[serde(rename = "moe_num_experts")]
+    experts: i32,
+    #[serde(rename = "moe_k", default = "one")]
+    chosen: i32,
     /// Width between the projections of an expert; that of dense layers where it is zero.
-    #[serde(default)]
-    moe_intermediate_size: i32,
-    #[serde(default)]
-    moe_num_shared_experts: i32,
-    moe_layer_start_index: Option<Places>,
-    moe_layer_end_index: Option<Places>,
-    #[serde(default = "one")]
-    moe_layer_interval: usize,
-    #[serde(default)]
-    moe_gate_act: GateActivation,
+    #[serde(rename = "moe_intermediate_size", default)]
+    inner: i32,
+    #[serde(rename = "moe_num_shared_experts", default)]
+    shared: i32,
+    #[serde(rename = "moe_layer_start_index")]
+    first: Option<Places>,
+    #[serde(rename = "moe_layer_end_index")]
+    last: Option<Places>,
+    #[serde(rename = "moe_layer_interval", default = "one")]
+    interval: usize,
+    #[serde(rename = "moe_gate_act", default)]
+    activation: GateActivation,
 }
 
 fn one<T: From<u8>>() -> T {
@@ -74,30 +77,29 @@ enum GateActivation {
 
 impl Config {
     fn is_sparse(&self, index: usize) -> bool {
-        let (first, last) = (&self.moe_layer_start_index, &self.moe_layer_end_index);
-        (index + 1).is_multiple_of(self.moe_layer_interval)
-            && first.as_ref().is_none_or(|first| first.any(|first| index >= first))
-            && last.as_ref().is_none_or(|last| last.any(|last| index <= last))
+        (index + 1).is_multiple_of(self.interval)
+            && self.first.as_ref().is_none_or(|first| first.any(|first| index >= first))
+            && self.last.as_ref().is_none_or(|last| last.any(|last| index <= last))
     }
 
     fn mixture(&self, intermediate: i32) -> Mixture {
-        let inner = match self.moe_intermediate_size {
+        let inner = match self.inner {
             0 => intermediate,
             own => own,
         };
         let router = Router {
-            scores: match self.moe_gate_act {
+            scores: match self.activation {
                 GateActivation::Softmax => ExpertScores::Softmax(Precision::Float32),
                 GateActivation::Sigmoid => ExpertScores::Sigmoid,
             },
             weights: ExpertWeights::SharesOfAtLeast(1e-12),
             precision: Precision::Float32,
-            ..Router::by_logits(self.moe_k)
+            ..Router::by_logits(self.chosen)
         };
-        let shared = match self.moe_num_shared_experts {
+        let shared = match self.shared {
             0 => Shared::None,
             count => Shared::Always { inner: inner * count },
         };
-        Mixture { shared, ..Mixture::of(self.moe_num_experts, inner, router) }
+        Mixture { shared, ..Mixture::of(self.experts, inner, router) }
     }
 }
