@@ -29,7 +29,7 @@ fn rename(checkpoint: &Checkpoint<'_>) -> Result<(), LoadError> {
 fn recipe(config: &llama::Config) -> Result<Recipe, LoadError> {
     let layer = Layer {
         attention: Attention { qk_norm: QkNorm::PerHead, ..llama::attention(config)? },
-        feed_forward: FeedForward::XieLu { inner: config.intermediate_size },
+        feed_forward: FeedForward::XieLu(config.intermediate_size),
         ..llama::layer(config)?
     };
     Ok(Recipe { layers: vec![layer; config.num_hidden_layers], ..llama::recipe(config)? })

@@ -27,24 +27,24 @@ impl FeedForward {
         let into = |name, outputs| Linear::load(&scope.at(name), outputs, width);
         let back = |inner| Linear::load(&scope.at("down_proj"), width, inner);
         Ok(match *recipe {
-            recipe::FeedForward::Gated { activation, inner } => Self::Gated {
+            recipe::FeedForward::Gated(activation, inner) => Self::Gated {
                 gate: into("gate_proj", inner)?,
                 up: into("up_proj", inner)?,
                 down: back(inner)?,
                 activation,
             },
-            recipe::FeedForward::GatedFused { activation, inner } => Self::GatedFused {
+            recipe::FeedForward::GatedFused(activation, inner) => Self::GatedFused {
                 gate_up: into("gate_up_proj", 2 * inner)?,
                 down: back(inner)?,
                 activation,
             },
-            recipe::FeedForward::Plain { activation, inner } => {
+            recipe::FeedForward::Plain(activation, inner) => {
                 Self::Plain { up: into("up_proj", inner)?, down: back(inner)?, activation }
             }
             recipe::FeedForward::Mixture(ref mixture) => {
                 Self::Mixture(Box::new(Mixture::load(scope, width, mixture)?))
             }
-            recipe::FeedForward::XieLu { inner } => Self::XieLu {
+            recipe::FeedForward::XieLu(inner) => Self::XieLu {
                 up: into("up_proj", inner)?,
                 down: back(inner)?,
                 activation: XieLu::load(&scope.at("act_fn"))?,

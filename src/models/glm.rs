@@ -14,7 +14,7 @@ pub(super) const FAMILY: Family = Family::decoder(&["glm"], |checkpoint| {
 
 pub(super) fn layer(config: &llama::Config) -> Result<Layer, LoadError> {
     Ok(Layer {
-        feed_forward: FeedForward::gated_fused(Activation::Silu, config.intermediate_size),
+        feed_forward: FeedForward::GatedFused(Activation::Silu, config.intermediate_size),
         ..llama::layer(config)?
     })
 }

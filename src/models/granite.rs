@@ -7,7 +7,7 @@ use super::prelude::*;
 pub(super) const FAMILY: Family = Family::decoder(&["granite"], |checkpoint| {
     let config: llama::Config = checkpoint.config()?;
     llama::discard_unused(checkpoint, config.tie_word_embeddings);
-    let feed_forward = FeedForward::gated(Activation::Silu, config.intermediate_size);
+    let feed_forward = FeedForward::Gated(Activation::Silu, config.intermediate_size);
     recipe(config, &checkpoint.config()?, feed_forward)
 });
 

@@ -131,7 +131,7 @@ impl Config {
     fn feed_forward(&self, layer: &Scope<'_>) -> Result<FeedForward, LoadError> {
         let half = match self.experts() {
             Some(experts) => recipe::FeedForward::Mixture(Box::new(self.mixture(experts)?)),
-            None => recipe::FeedForward::gated(Activation::Silu, self.intermediate_size),
+            None => recipe::FeedForward::Gated(Activation::Silu, self.intermediate_size),
         };
         FeedForward::load(&layer.at("mlp"), self.hidden_size, &half)
     }

@@ -8,7 +8,7 @@ pub(super) const FAMILY: Family = Family::other(&["lfm2_moe"], |checkpoint| {
     let config: lfm2::Config = checkpoint.config()?;
     let own: Config = checkpoint.config()?;
     bring_into_form(checkpoint, &config, &own)?;
-    let dense = recipe::FeedForward::gated(Activation::Silu, own.intermediate_size);
+    let dense = recipe::FeedForward::Gated(Activation::Silu, own.intermediate_size);
     let sparse = recipe::FeedForward::Mixture(Box::new(own.mixture()));
     let model = lfm2::load(checkpoint, &config, |scope, index| {
         let half = if index < own.num_dense_layers { &dense } else { &sparse };

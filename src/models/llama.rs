@@ -133,7 +133,7 @@ pub(super) fn window(size: Option<i32>) -> Result<Reach, LoadError> {
 pub(super) fn layer(config: &Config) -> Result<Layer, LoadError> {
     Ok(Layer {
         attention: attention(config)?,
-        feed_forward: FeedForward::gated(Activation::Silu, config.intermediate_size),
+        feed_forward: FeedForward::Gated(Activation::Silu, config.intermediate_size),
         wiring: Wiring::Pre,
     })
 }

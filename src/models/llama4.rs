@@ -66,7 +66,7 @@ fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
         ..Mixture::of(own.num_local_experts, inner, router)
     };
     let dense = Layer {
-        feed_forward: FeedForward::gated(Activation::Silu, own.intermediate_size_mlp),
+        feed_forward: FeedForward::Gated(Activation::Silu, own.intermediate_size_mlp),
         ..llama::layer(&config)?
     };
     let mut recipe = mixture::interleaved(&config, dense, mixture, |index| {

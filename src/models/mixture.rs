@@ -42,10 +42,10 @@ impl Mixture {
             shared: match shared {
                 Shared::None => None,
                 Shared::Always { inner } | Shared::Gated { inner } => {
-                    Some(load(recipe::FeedForward::gated(activation, inner))?)
+                    Some(load(recipe::FeedForward::Gated(activation, inner))?)
                 }
                 Shared::Fused { inner } => {
-                    Some(load(recipe::FeedForward::gated_fused(activation, inner))?)
+                    Some(load(recipe::FeedForward::GatedFused(activation, inner))?)
                 }
             },
             shared_gate: match shared {

@@ -29,7 +29,7 @@ fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let rope = rope.map(|rope| Rope { scaling, ..rope });
     let layer = Layer {
         attention: Attention { projections: Projections::Fused, rope, ..attention },
-        feed_forward: FeedForward::gated_fused(Activation::Silu, config.intermediate_size),
+        feed_forward: FeedForward::GatedFused(Activation::Silu, config.intermediate_size),
         wiring: Wiring::Pre,
     };
     Ok(llama::uniform(layer, &config))

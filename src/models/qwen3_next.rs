@@ -100,7 +100,7 @@ pub(super) fn load(
         let feed_forward = if config.num_experts > 0 && is_sparse(index) {
             recipe::FeedForward::Mixture(Box::new(config.mixture(place)))
         } else {
-            recipe::FeedForward::gated(Activation::Silu, config.intermediate_size)
+            recipe::FeedForward::Gated(Activation::Silu, config.intermediate_size)
         };
         let fed = FeedForward::load(&scope.at("mlp"), config.hidden_size, &feed_forward)?;
         halves.push(frame.half(&scope.at("post_attention_layernorm"), Mixer::FeedForward(fed))?);

@@ -36,7 +36,7 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
         ..llama::Config::default()
     };
     let layer = Layer {
-        feed_forward: FeedForward::plain(Activation::Gelu, llama.intermediate_size),
+        feed_forward: FeedForward::Plain(Activation::Gelu, llama.intermediate_size),
         ..llama::layer(&llama)?
     };
     Ok(Recipe { norm: NormKind::Layer, ..llama::uniform(layer, &llama) })
