@@ -30,10 +30,6 @@ pub(super) struct Config {
     topk_group: i32,
 }
 
-fn one() -> i32 {
-    1
-}
-
 /// Dense layers first, then mixtures.
 pub(super) fn recipe(
     config: &llama::Config,

@@ -45,10 +45,6 @@ struct Config {
     activation: GateActivation,
 }
 
-fn one<T: From<u8>>() -> T {
-    1.into()
-}
-
 /// A layer, or one a kind of expert.
 #[derive(Deserialize)]
 #[serde(untagged)]

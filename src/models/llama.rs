@@ -41,10 +41,6 @@ pub(super) struct Config {
     pub(super) sliding_window: Option<i32>,
 }
 
-fn yes() -> bool {
-    true
-}
-
 /// The configuration of a family in which a missing `tie_word_embeddings` means untied.
 pub(super) fn untied(checkpoint: &Checkpoint<'_>) -> Result<Config, LoadError> {
     #[derive(Deserialize)]

@@ -22,10 +22,6 @@ struct Config {
     use_qk_norm: bool,
 }
 
-fn yes() -> bool {
-    true
-}
-
 fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let config = llama::Config { rope_scaling: None, ..config };
     let router = Router {
