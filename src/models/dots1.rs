@@ -40,7 +40,7 @@ pub(super) fn recipe(
     let router = Router {
         scores: ExpertScores::Sigmoid,
         choice: Choice::Corrected(Groups { count: own.n_group, considered: own.topk_group }),
-        weights: ExpertWeights::of_scores(chosen > 1 && own.norm_topk_prob),
+        weights: ExpertWeights::shares_if(chosen > 1 && own.norm_topk_prob),
         scale: Some(own.routed_scaling_factor),
         precision: Precision::Float32,
         fusion: Fusion::Compiled,

@@ -78,19 +78,19 @@ impl Routing {
 
     /// Chooses the experts of each token of `x` (`[…, n, width]`).
     pub(super) fn forward(&self, x: &Array) -> nn::Result<Chosen> {
-        let logits = self.gate.forward(&x.as_dtype(self.logits.over(x.dtype()))?)?;
+        let logits = self.gate.forward(&x.as_dtype(self.logits.in_model(x.dtype()))?)?;
         let inputs: Vec<Array> = [logits].into_iter().chain(self.correction.clone()).collect();
         let computed = self.select.borrow_mut()(&inputs)?;
         let [experts, weights] = <[Array; 2]>::try_from(computed)
             .map_err(|_| MlxError::new("a router answers experts and weights"))?;
-        let weights = weights.as_dtype(self.precision.over(x.dtype()))?;
+        let weights = weights.as_dtype(self.precision.in_model(x.dtype()))?;
         Ok(Chosen { experts, weights })
     }
 }
 
 impl Precision {
-    /// The element type that it means in a model of this one.
-    fn over(self, model: Dtype) -> Dtype {
+    /// The element type that it is in a model of type `model`.
+    fn in_model(self, model: Dtype) -> Dtype {
         match self {
             Self::Model => model,
             Self::Float32 => Dtype::Float32,

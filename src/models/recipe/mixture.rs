@@ -183,7 +183,7 @@ pub enum ExpertWeights {
 
 impl ExpertWeights {
     /// Shares where a configuration wants weights that add up to one, otherwise scores as they are.
-    pub(crate) const fn of_scores(add_up: bool) -> Self {
+    pub(crate) const fn shares_if(add_up: bool) -> Self {
         if add_up { Self::Shares } else { Self::Scores }
     }
 }
