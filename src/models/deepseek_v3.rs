@@ -105,7 +105,7 @@ impl Config {
         attention: Latent,
         router: impl Fn(&Self) -> Result<Router, LoadError>,
     ) -> Result<Recipe, LoadError> {
-        let dense = FeedForward::Gated(Activation::Silu, self.intermediate_size);
+        let dense = FeedForward::gated(Activation::Silu, self.intermediate_size);
         let sparse = match self.n_routed_experts {
             None => dense.clone(),
             Some(experts) => {

@@ -61,7 +61,7 @@ keys! {
 fn load(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<Hybrid, LoadError> {
     let frame = config.frame();
     let (shape, attention) = (config.recurrence(), config.attention()?);
-    let feed_forward = recipe::FeedForward::Gated(Activation::Silu, config.intermediate_size);
+    let feed_forward = recipe::FeedForward::gated(Activation::Silu, config.intermediate_size);
     let mut halves = Vec::new();
     for index in 0..config.num_hidden_layers {
         let scope = checkpoint.root().at("model.layers").at(index);

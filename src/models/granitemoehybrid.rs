@@ -131,7 +131,7 @@ impl Config {
     fn feed_forward(&self, layer: &Scope<'_>) -> Result<FeedForward, LoadError> {
         let half = match self.experts() {
             Some(experts) => recipe::FeedForward::Mixture(Box::new(self.mixture(experts)?)),
-            None => recipe::FeedForward::Gated(Activation::Silu, self.intermediate_size),
+            None => recipe::FeedForward::gated(Activation::Silu, self.intermediate_size),
         };
         FeedForward::load(&layer.at("mlp"), self.hidden_size, &half)
     }
@@ -149,7 +149,7 @@ impl Config {
                 "experts without `num_experts_per_tok` or `shared_intermediate_size`",
             ));
         };
-        let base = Mixture::of(experts, self.intermediate_size, Router::by_logits(chosen));
+        let base = mixtral::mixture(experts, chosen, self.intermediate_size);
         Ok(Mixture {
             router: Router {
                 choice: Choice::Ascending,

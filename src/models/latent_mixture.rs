@@ -56,7 +56,7 @@ impl LatentMixture {
             shared: match shape.shared {
                 None => None,
                 Some(inner) => {
-                    let plain = recipe::FeedForward::Plain(activation, inner);
+                    let plain = recipe::FeedForward::plain(activation, inner);
                     Some(FeedForward::load(&scope.at("shared_experts"), width, &plain)?)
                 }
             },

@@ -60,7 +60,7 @@ impl FeedForwardConfig {
         let asked =
             asked.ok_or_else(|| unsupported("neither `block_ff_dim` nor `intermediate_size`"))?;
         let inner = if self.block_auto_adjust_ff_dim { self.adjusted(asked) } else { asked };
-        Ok(recipe::FeedForward::Gated(Activation::Silu, inner))
+        Ok(recipe::FeedForward::gated(Activation::Silu, inner))
     }
 
     /// Two thirds of `asked`, times the multiplier, rounded up to a multiple.

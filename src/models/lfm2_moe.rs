@@ -8,7 +8,7 @@ pub(super) const FAMILY: Family = Family::other(&["lfm2_moe"], |checkpoint| {
     let config: lfm2::Config = checkpoint.config()?;
     let own: Config = checkpoint.config()?;
     bring_into_form(checkpoint, &config, &own)?;
-    let dense = recipe::FeedForward::Gated(Activation::Silu, own.intermediate_size);
+    let dense = recipe::FeedForward::gated(Activation::Silu, own.intermediate_size);
     let sparse = recipe::FeedForward::Mixture(Box::new(own.mixture()));
     let model = lfm2::load(checkpoint, &config, |scope, index| {
         let half = if index < own.num_dense_layers { &dense } else { &sparse };
@@ -31,8 +31,11 @@ struct Config {
 
 impl Config {
     fn mixture(&self) -> Mixture {
-        let router = Router::by_logits(self.num_experts_per_tok);
-        let base = Mixture::of(self.num_experts, self.moe_intermediate_size, router);
+        let base = mixtral::mixture(
+            self.num_experts,
+            self.num_experts_per_tok,
+            self.moe_intermediate_size,
+        );
         Mixture {
             router: Router {
                 scores: ExpertScores::SigmoidInModel,

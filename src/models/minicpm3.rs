@@ -39,7 +39,7 @@ fn recipe(config: Config) -> Result<Recipe, LoadError> {
     if heads < 1 {
         return Err(unsupported(format!("`num_attention_heads` {heads}")));
     }
-    let feed_forward = FeedForward::Gated(Activation::Silu, config.intermediate_size);
+    let feed_forward = FeedForward::gated(Activation::Silu, config.intermediate_size);
     let layers = config.num_hidden_layers;
     Ok(Recipe {
         vocabulary: config.vocab_size,

@@ -187,7 +187,7 @@ fn load(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<Hybrid, LoadErro
             }
             Kind::FeedForward => {
                 let plain =
-                    recipe::FeedForward::Plain(Activation::ReluSquared, config.intermediate_size);
+                    recipe::FeedForward::plain(Activation::ReluSquared, config.intermediate_size);
                 let width = config.hidden_size;
                 Mixer::FeedForward(FeedForward::load(&scope.at("mixer"), width, &plain)?)
             }

@@ -100,7 +100,7 @@ pub(super) fn load(
         let feed_forward = if config.num_experts > 0 && is_sparse(index) {
             recipe::FeedForward::Mixture(Box::new(config.mixture(place)))
         } else {
-            recipe::FeedForward::Gated(Activation::Silu, config.intermediate_size)
+            recipe::FeedForward::gated(Activation::Silu, config.intermediate_size)
         };
         let fed = FeedForward::load(&scope.at("mlp"), config.hidden_size, &feed_forward)?;
         halves.push(frame.half(&scope.at("post_attention_layernorm"), Mixer::FeedForward(fed))?);
@@ -170,8 +170,11 @@ impl Config {
     }
 
     fn mixture(&self, place: Place) -> Mixture {
-        let router = Router::by_logits(self.num_experts_per_tok);
-        let base = Mixture::of(self.num_experts, self.moe_intermediate_size, router);
+        let base = mixtral::mixture(
+            self.num_experts,
+            self.num_experts_per_tok,
+            self.moe_intermediate_size,
+        );
         Mixture {
             router: Router {
                 scores: ExpertScores::Softmax(Precision::Model),

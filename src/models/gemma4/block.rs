@@ -39,7 +39,7 @@ impl Block {
         let (width, eps) = (config.hidden_size, config.rms_norm_eps);
         let norm = |name| Norm::load(&scope.at(name), NormKind::Rms, width, eps);
         let attention = config.attention(index, kind)?;
-        let feed_forward = recipe::FeedForward::Gated(Activation::GegluTanh, config.inner(index));
+        let feed_forward = recipe::FeedForward::gated(Activation::GegluTanh, config.inner(index));
         let scalar = scope.take_shaped("layer_scalar", &[1])?;
         scope.record(&scalar, 1);
         Ok(Self {
