@@ -92,7 +92,7 @@ impl Config {
         latent: &Latent,
     ) -> Result<(), LoadError> {
         let (layers, experts) = (self.num_hidden_layers, self.n_routed_experts.unwrap_or(0));
-        mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
+        mixture::stack_experts(checkpoint, layers, experts)?;
         for layer in 0..layers {
             latent::absorb(checkpoint, &format!("model.layers.{layer}.self_attn"), latent)?;
         }

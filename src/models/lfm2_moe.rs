@@ -9,7 +9,7 @@ pub(super) const FAMILY: Family = Family::other(&["lfm2_moe"], |checkpoint| {
     let own: Config = checkpoint.config()?;
     bring_into_form(checkpoint, &config, &own)?;
     let dense = FeedForward::gated(Activation::Silu, own.intermediate_size);
-    let sparse = FeedForward::Mixture(Box::new(own.mixture()));
+    let sparse = FeedForward::mixture(own.mixture());
     let feed_forward = |index| if index < own.num_dense_layers { &dense } else { &sparse }.clone();
     lfm2::recipe(&config, feed_forward)?.load(checkpoint)
 });
@@ -64,6 +64,5 @@ fn bring_into_form(
         let mixture = name.strip_suffix(".expert_bias")?;
         Some(format!("{mixture}.gate.e_score_correction_bias"))
     });
-    let (layers, experts) = (config.num_hidden_layers, own.num_experts);
-    mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)
+    mixture::stack_experts(checkpoint, config.num_hidden_layers, own.num_experts)
 }

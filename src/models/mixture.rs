@@ -8,7 +8,8 @@ use mlx_rs::{Array, ops::sigmoid};
 
 use super::{
     feed_forward::FeedForward,
-    recipe::{self, Shared, Weighted},
+    llama,
+    recipe::{self, Layer, Recipe, Shared, Weighted},
     router::{Chosen, Routing},
 };
 use crate::{
@@ -22,14 +23,10 @@ pub(super) struct Mixture {
     /// Into what experts hear, and back.
     latent: Option<(Linear, Linear)>,
     weighted: Weighted,
-    shared: Option<SharedExperts>,
-}
-
-/// What every token meets.
-struct SharedExperts {
-    experts: FeedForward,
+    /// What every token meets.
+    shared: Option<FeedForward>,
     /// Of one output.
-    gate: Option<Linear>,
+    shared_gate: Option<Linear>,
 }
 
 impl Mixture {
@@ -42,14 +39,8 @@ impl Mixture {
         let &recipe::Mixture { ref router, experts, inner, activation, .. } = recipe;
         let &recipe::Mixture { is_gated, latent, weighted, shared, .. } = recipe;
         let linear = |name, outputs, inputs| Linear::load(&scope.at(name), outputs, inputs);
-        let half = |half| FeedForward::load(&scope.at("shared_experts"), width, &half);
-        let always = |inner| {
-            half(if is_gated {
-                recipe::FeedForward::gated(activation, inner)
-            } else {
-                recipe::FeedForward::plain(activation, inner)
-            })
-        };
+        let always = |half| FeedForward::load(&scope.at("shared_experts"), width, &half);
+        let form = if is_gated { recipe::FeedForward::Gated } else { recipe::FeedForward::Plain };
         let load = if is_gated { Experts::load } else { Experts::load_plain };
         let heard = latent.unwrap_or(width);
         Ok(Self {
@@ -65,17 +56,16 @@ impl Mixture {
             weighted,
             shared: match shared {
                 Shared::None => None,
-                Shared::Always { inner } => {
-                    Some(SharedExperts { experts: always(inner)?, gate: None })
+                Shared::Always { inner } | Shared::Gated { inner } => {
+                    Some(always(form(activation, inner))?)
                 }
-                Shared::Fused { inner } => Some(SharedExperts {
-                    experts: half(recipe::FeedForward::GatedFused { activation, inner })?,
-                    gate: None,
-                }),
-                Shared::Gated { inner } => Some(SharedExperts {
-                    experts: always(inner)?,
-                    gate: Some(linear("shared_expert_gate", 1, width)?),
-                }),
+                Shared::Fused { inner } => {
+                    Some(always(recipe::FeedForward::GatedFused(activation, inner))?)
+                }
+            },
+            shared_gate: match shared {
+                Shared::Gated { .. } => Some(linear("shared_expert_gate", 1, width)?),
+                Shared::None | Shared::Always { .. } | Shared::Fused { .. } => None,
             },
         })
     }
@@ -101,29 +91,33 @@ impl Mixture {
                 self.experts.forward(&heard, &experts)?.squeeze_axes(&[-2])?
             }
         };
-        match &self.shared {
-            None => Ok(y),
-            Some(shared) => Ok(y.add(shared.forward(x)?)?),
+        let Some(shared) = &self.shared else {
+            return Ok(y);
+        };
+        let always = shared.forward(x)?;
+        match &self.shared_gate {
+            None => Ok(y.add(always)?),
+            Some(gate) => Ok(y.add(sigmoid(gate.forward(x)?)?.multiply(always)?)?),
         }
     }
 }
 
-impl SharedExperts {
-    fn forward(&self, x: &Array) -> nn::Result<Array> {
-        let y = self.experts.forward(x)?;
-        match &self.gate {
-            None => Ok(y),
-            Some(gate) => Ok(sigmoid(gate.forward(x)?)?.multiply(y)?),
+/// A Llama of layers like `dense`, with `mixture` for the feed-forward half of every layer that `is_sparse` picks.
+pub(super) fn interleaved(
+    config: &llama::Config,
+    dense: Layer,
+    mixture: recipe::Mixture,
+    is_sparse: impl Fn(usize) -> bool,
+) -> Recipe {
+    let mut recipe = llama::uniform(dense, config);
+    let half = recipe::FeedForward::mixture(mixture);
+    for (index, layer) in recipe.layers.iter_mut().enumerate() {
+        if is_sparse(index) {
+            layer.feed_forward = half.clone();
         }
     }
+    recipe
 }
-
-/// What the projections of an expert are called: by the file, and by [`Mixture`].
-pub(super) type Projections = [(&'static str, &'static str); 3];
-
-/// The usual names.
-pub(super) const PROJECTIONS: Projections =
-    [("gate_proj", "gate_proj"), ("up_proj", "up_proj"), ("down_proj", "down_proj")];
 
 /// Stacks `count` experts that lie one by one at `experts` of each block, where they do.
 ///
@@ -134,19 +128,31 @@ pub(super) fn stack_experts(
     checkpoint: &Checkpoint<'_>,
     layers: usize,
     count: i32,
-    projections: Projections,
 ) -> Result<(), LoadError> {
     for layer in 0..layers {
-        let mixture = format!("model.layers.{layer}.mlp");
-        for (from, into) in projections {
-            let each = (0..count).map(|expert| format!("{mixture}.experts.{expert}.{from}"));
-            checkpoint.stack(each, &format!("{mixture}.switch_mlp.{into}"))?;
-        }
+        stack_experts_of(checkpoint, &format!("model.layers.{layer}.mlp"), count)?;
     }
     Ok(())
 }
 
-/// Gives the experts of each of `mixtures` our names and layout where a file has them as bare `experts.gate_up_proj`
+/// The same for the block at `mixture`.
+///
+/// # Errors
+///
+/// As there.
+pub(super) fn stack_experts_of(
+    checkpoint: &Checkpoint<'_>,
+    mixture: &str,
+    count: i32,
+) -> Result<(), LoadError> {
+    for part in ["gate_proj", "up_proj", "down_proj"] {
+        let each = (0..count).map(|expert| format!("{mixture}.experts.{expert}.{part}"));
+        checkpoint.stack(each, &format!("{mixture}.switch_mlp.{part}"))?;
+    }
+    Ok(())
+}
+
+/// Gives the experts of each block our names and layout where a file has them as bare `experts.gate_up_proj`
 /// (`[experts, width, 2 · inner]`, the gate first) and `experts.down_proj`.
 ///
 /// # Errors
@@ -154,9 +160,10 @@ pub(super) fn stack_experts(
 /// When one of the two is missing, or cannot be halved.
 pub(super) fn adopt_transposed(
     checkpoint: &Checkpoint<'_>,
-    mixtures: impl IntoIterator<Item = String>,
+    layers: usize,
 ) -> Result<(), LoadError> {
-    for mixture in mixtures {
+    for layer in 0..layers {
+        let mixture = format!("model.layers.{layer}.mlp");
         let turned = |x: Array| x.swap_axes(-1, -2).map_err(MlxError::from);
         let whole = format!("{mixture}.experts.gate_up_proj");
         let Some(gate_up) = checkpoint.take(&whole) else {

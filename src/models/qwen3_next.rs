@@ -167,7 +167,7 @@ fn bring_into_form(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<(), L
         let is_tied = config.tie_word_embeddings;
         checkpoint.discard(|name| name.contains("mtp.") || (is_tied && name == "lm_head.weight"));
         let (layers, experts) = (config.num_hidden_layers, config.num_experts);
-        mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
+        mixture::stack_experts(checkpoint, layers, experts)?;
         shift_norms(checkpoint)?;
         channels_last(checkpoint, "conv1d.weight")?;
     }

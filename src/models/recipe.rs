@@ -120,53 +120,35 @@ pub struct Layer {
     pub wiring: Wiring,
 }
 
-/// The feed-forward half of a block.
+/// The feed-forward half of a block. A number is the width between its projections.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FeedForward {
     /// `down(activation(gate(x)) · up(x))`.
-    Gated {
-        /// The gate's activation.
-        activation: Activation,
-        /// Width between the projections.
-        inner: i32,
-    },
+    Gated(Activation, i32),
     /// The same with gate and up in one projection, the gate first.
-    GatedFused {
-        /// The gate's activation.
-        activation: Activation,
-        /// Width between the projections.
-        inner: i32,
-    },
+    GatedFused(Activation, i32),
     /// `down(activation(up(x)))`.
-    Plain {
-        /// The activation.
-        activation: Activation,
-        /// Width between the projections.
-        inner: i32,
-    },
+    Plain(Activation, i32),
+    /// The same with an activation that learns its slopes (Apertus).
+    XieLu(i32),
     /// A few of many experts.
     Mixture(Box<Mixture>),
-    /// The same with an activation that learns its slopes (Apertus).
-    XieLu {
-        /// Width between the projections.
-        inner: i32,
-    },
 }
 
 impl FeedForward {
     /// See [`Self::Gated`].
     pub fn gated(activation: Activation, inner: i32) -> Self {
-        Self::Gated { activation, inner }
-    }
-
-    /// See [`Self::GatedFused`].
-    pub fn gated_fused(activation: Activation, inner: i32) -> Self {
-        Self::GatedFused { activation, inner }
+        Self::Gated(activation, inner)
     }
 
     /// See [`Self::Plain`].
     pub fn plain(activation: Activation, inner: i32) -> Self {
-        Self::Plain { activation, inner }
+        Self::Plain(activation, inner)
+    }
+
+    /// See [`Self::Mixture`].
+    pub fn mixture(mixture: Mixture) -> Self {
+        Self::Mixture(Box::new(mixture))
     }
 }
 
