@@ -88,9 +88,9 @@ enum QkWeight {
 
 impl SelfAttention {
     /// Takes every tensor below `scope` that `attention` asks for.
-    pub(super) fn load(
+    pub(super) fn load<L>(
         scope: &Scope<'_>,
-        recipe: &Recipe,
+        recipe: &Recipe<L>,
         attention: &Attention,
     ) -> Result<Self, LoadError> {
         let Attention { heads, kv_heads, head_dim, .. } = *attention;
@@ -257,9 +257,9 @@ fn in_three(x: &Array, ends: [i32; 2], axis: i32) -> nn::Result<(Array, Array, A
 }
 
 impl QkNorms {
-    fn load(
+    fn load<L>(
         scope: &Scope<'_>,
-        recipe: &Recipe,
+        recipe: &Recipe<L>,
         attention: &Attention,
     ) -> Result<Option<Self>, LoadError> {
         let head_dim = attention.head_dim;

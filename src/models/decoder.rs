@@ -1,22 +1,19 @@
 //! The decoder-only transformer, built to a [`Recipe`].
 
-use mlx_rs::{
-    Array, Dtype,
-    ops::{clip, tanh},
-};
+use mlx_rs::{Array, Dtype, ops::clip};
 
 use super::{
     Cache, Model,
     attention::{Pass, SelfAttention},
     cache::KeysValues,
     feed_forward::FeedForward,
-    front::Front,
+    frame::Frame,
     growth::Growths,
-    recipe::{Head, Kernel, Layer, Reach, Recipe, Residual, Scores, Wiring},
+    recipe::{Kernel, Layer, Reach, Recipe, Residual, Wiring},
 };
 use crate::{
     checkpoint::{Checkpoint, LoadError, Scope},
-    nn::{self, Linear, Mask, Norm},
+    nn::{self, Mask, Norm},
 };
 
 /// The largest finite float16.
@@ -24,34 +21,20 @@ const LARGEST_FLOAT16: f32 = 65_504.0;
 
 /// A recipe with its weights.
 pub(super) struct Decoder {
-    vocabulary: u32,
-    front: Front,
+    frame: Frame,
     blocks: Vec<Block>,
-    norm: Norm,
-    head: Option<Linear>,
-    scores: Scores,
 }
 
 impl Decoder {
     /// Takes every tensor that `recipe` asks for.
     pub(super) fn load(recipe: &Recipe, checkpoint: &Checkpoint<'_>) -> Result<Self, LoadError> {
-        let (root, model) = (checkpoint.root(), checkpoint.root().at("model"));
-        let layers = model.at("layers");
+        let layers = checkpoint.root().at("model.layers");
         let blocks = recipe.layers.iter().enumerate();
         Ok(Self {
-            vocabulary: u32::try_from(recipe.vocabulary).unwrap_or(0),
-            front: Front::load(&model, recipe)?,
+            frame: Frame::load(recipe, checkpoint)?,
             blocks: blocks
                 .map(|(index, layer)| Block::load(&layers.at(index), recipe, layer))
                 .collect::<Result<_, _>>()?,
-            norm: Norm::load(&model.at("norm"), recipe.norm, recipe.width, recipe.eps)?,
-            head: match recipe.head {
-                Head::Tied => None,
-                Head::Separate => {
-                    Some(Linear::load(&root.at("lm_head"), recipe.vocabulary, recipe.width)?)
-                }
-            },
-            scores: recipe.scores,
         })
     }
 }
@@ -66,7 +49,7 @@ impl Model for Decoder {
             None => 0,
             Some(layer) => layer.keys_values()?.offset(),
         };
-        let mut x = self.front.forward(tokens, offset)?;
+        let mut x = self.frame.read(tokens, offset)?;
         let (mut masks, mut growths) = (Masks::default(), Growths::default());
         for (block, cache) in self.blocks.iter().zip(cache.layers_mut()) {
             let cache = cache.keys_values()?;
@@ -76,33 +59,11 @@ impl Model for Decoder {
             };
             x = block.forward(&x, &pass, cache)?;
         }
-        self.score(self.norm.forward(&x)?)
+        self.frame.score(&x)
     }
 
     fn vocabulary(&self) -> u32 {
-        self.vocabulary
-    }
-}
-
-impl Decoder {
-    fn score(&self, x: Array) -> nn::Result<Array> {
-        let x = match self.scores {
-            Scores::OfStreamOver(divisor) => x.divide(nn::scalar(divisor, &x))?,
-            Scores::Plain | Scores::Times(_) | Scores::Over(_) | Scores::Capped(_) => x,
-        };
-        let scores = match &self.head {
-            Some(head) => head.forward(&x),
-            None => self.front.as_head(&x),
-        }?;
-        Ok(match self.scores {
-            Scores::Plain | Scores::OfStreamOver(_) => scores,
-            Scores::Times(factor) => scores.multiply(nn::scalar(factor, &scores))?,
-            Scores::Over(divisor) => scores.divide(nn::scalar(divisor, &scores))?,
-            Scores::Capped(cap) => {
-                let cap = nn::scalar(cap, &scores);
-                tanh(scores.divide(&cap)?)?.multiply(cap)?
-            }
-        })
+        self.frame.vocabulary()
     }
 }
 
@@ -207,17 +168,18 @@ impl Block {
         let attended = self.attention.forward(&read, pass, cache)?;
         match self.order {
             Order::InTurn => {
-                let x = self.add(x, &normalized(self.after_attention.as_ref(), attended)?)?;
-                self.add(&x, &self.fed(&x)?)
+                let x =
+                    self.residual.add(x, &normalized(self.after_attention.as_ref(), attended)?)?;
+                self.residual.add(&x, &self.fed(&x)?)
             }
             Order::SideBySide => {
                 let fed = self.feed_forward.forward(&read)?;
-                self.add(x, &attended.add(fed)?)
+                self.residual.add(x, &attended.add(fed)?)
             }
-            Order::SideBySideApart => self.add(x, &attended.add(self.fed(x)?)?),
+            Order::SideBySideApart => self.residual.add(x, &attended.add(self.fed(x)?)?),
             Order::SideBySideInTurn => {
                 let fed = self.feed_forward.forward(&read)?;
-                self.add(&self.add(x, &attended)?, &fed)
+                self.residual.add(&self.residual.add(x, &attended)?, &fed)
             }
         }
     }
@@ -228,17 +190,20 @@ impl Block {
         let fed = self.feed_forward.forward(&read)?;
         normalized(self.after_feed_forward.as_ref(), fed)
     }
+}
 
-    fn add(&self, x: &Array, half: &Array) -> nn::Result<Array> {
-        match self.residual {
-            Residual::AddTimes(factor) => Ok(x.add(half.multiply(nn::scalar(factor, half))?)?),
-            Residual::AddClipped if x.dtype() == Dtype::Float16 => {
+impl Residual {
+    /// The stream `x` with what `half` of a block made of it.
+    pub(super) fn add(self, x: &Array, half: &Array) -> nn::Result<Array> {
+        match self {
+            Self::AddTimes(factor) => Ok(x.add(half.multiply(nn::scalar(factor, half))?)?),
+            Self::AddClipped if x.dtype() == Dtype::Float16 => {
                 let wide = |x: &Array| x.as_dtype(Dtype::Float32);
                 let sum = wide(x)?.add(wide(half)?)?;
                 let bounds = (-LARGEST_FLOAT16, LARGEST_FLOAT16);
                 Ok(clip(sum, bounds)?.as_dtype(Dtype::Float16)?)
             }
-            Residual::Add | Residual::AddClipped => Ok(x.add(half)?),
+            Self::Add | Self::AddClipped => Ok(x.add(half)?),
         }
     }
 }

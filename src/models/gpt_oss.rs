@@ -23,48 +23,39 @@ keys! {
 }
 
 fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
-    let alternating = || {
-        let kinds = ["sliding_attention", "full_attention"].map(str::to_owned);
-        kinds.into_iter().cycle().take(config.num_hidden_layers)
-    };
+    let kinds = ["sliding_attention", "full_attention"].map(str::to_owned);
+    let alternating = kinds.into_iter().cycle().take(config.num_hidden_layers);
     let config = llama::Config {
         head_dim: Some(own.head_dim),
         rope_theta: Some(own.rope_theta),
         rope_traditional: false,
         tie_word_embeddings: false,
         sliding_window: Some(own.sliding_window),
-        layer_types: Some(match config.layer_types {
-            Some(ref types) => types.clone(),
-            None => alternating().collect(),
-        }),
+        layer_types: config.layer_types.or_else(|| Some(alternating.collect())),
         ..config
     };
-    let mut recipe = llama::recipe(&config)?;
+    let router = Router { choice: Choice::Ascending, ..Router::by_logits(own.num_experts_per_tok) };
+    let mixture = Mixture {
+        activation: Activation::ClippedSilu,
+        ..Mixture::of(own.num_local_experts, config.intermediate_size, router)
+    };
+    let mut recipe = llama::windowed(&config)?;
     for layer in &mut recipe.layers {
         layer.attention.kernel = Kernel::FusedWithSinks;
-        layer.feed_forward = FeedForward::Mixture(Box::new(mixture(own, config.intermediate_size)));
+        layer.feed_forward = FeedForward::mixture(mixture.clone());
     }
     Ok(recipe)
 }
 
-fn mixture(own: &Config, inner: i32) -> Mixture {
-    let base = mixtral::mixture(own.num_local_experts, own.num_experts_per_tok, inner);
-    Mixture {
-        router: Router { choice: Choice::Ascending, ..base.router },
-        activation: Activation::ClippedSilu,
-        ..base
-    }
-}
-
 /// Brings the names and layouts of the original into ours.
 fn adopt(checkpoint: &Checkpoint<'_>) -> Result<(), LoadError> {
-    checkpoint.rename(|name| {
-        let name = name.replace(".mlp.router.", ".mlp.gate.");
-        let name = name.replace(".mlp.experts.", ".mlp.switch_mlp.");
-        let name = name.replace("_proj_blocks", "_proj.weight");
-        let name = name.replace("_proj_scales", "_proj.scales");
-        Some(name.replace("_proj_bias", "_proj.bias"))
-    });
+    checkpoint.rename_parts(&[
+        (".mlp.router.", ".mlp.gate."),
+        (".mlp.experts.", ".mlp.switch_mlp."),
+        ("_proj_blocks", "_proj.weight"),
+        ("_proj_scales", "_proj.scales"),
+        ("_proj_bias", "_proj.bias"),
+    ]);
     for name in checkpoint.names() {
         if !name.contains(".mlp.switch_mlp.") {
             continue;

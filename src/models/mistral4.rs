@@ -5,7 +5,7 @@
 
 use super::{
     deepseek_v3,
-    latent::{Form, Head, Latent},
+    latent::{Form, Latent},
     ministral3,
     positions::Scaling,
     prelude::*,
@@ -38,10 +38,8 @@ pub(super) const FAMILY: Family = Family::other(&["mistral4"], |checkpoint| {
         ..latent
     };
     config.convert(checkpoint, &latent)?;
-    let mut recipe = config.recipe(latent, router)?;
-    if own.tie_word_embeddings {
-        recipe.head = Head::Tied;
-    }
+    let mut recipe = config.recipe(latent, router(&config))?;
+    recipe.head = llama::head(own.tie_word_embeddings);
     recipe.load(checkpoint)
 });
 

@@ -4,7 +4,7 @@ pub(super) use serde::Deserialize;
 
 pub(super) use super::{
     Family,
-    keys::{keys, unsupported},
+    keys::{keys, one, unsupported, yes},
     llama, mixtral, mixture, positions,
     recipe::{
         Attention, Choice, EmbeddingScale, ExpertScores, ExpertWeights, FeedForward, Fusion,

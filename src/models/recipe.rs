@@ -9,9 +9,9 @@ pub use mixture::{
 
 use crate::nn::{Activation, NormKind, Rope};
 
-/// All that tells one decoder-only transformer from another.
+/// All that tells one decoder-only transformer from another; with layers of another kind, one of their models.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Recipe {
+pub struct Recipe<L = Layer> {
     /// How many tokens it knows.
     pub vocabulary: i32,
     /// Width of the residual stream.
@@ -21,7 +21,7 @@ pub struct Recipe {
     /// What token vectors learn of their place, outside attention.
     pub places: Places,
     /// The blocks, first to last.
-    pub layers: Vec<Layer>,
+    pub layers: Vec<L>,
     /// Which normalization it uses, everywhere.
     pub norm: NormKind,
     /// Added to the mean square before its root is taken.
@@ -32,6 +32,24 @@ pub struct Recipe {
     pub scores: Scores,
     /// How halves of a block are added to the residual stream.
     pub residual: Residual,
+}
+
+impl<L> Recipe<L> {
+    /// One in which nothing is scaled and vectors are normalized by their root mean square.
+    pub fn plain(layers: Vec<L>, vocabulary: i32, width: i32, eps: f32, head: Head) -> Self {
+        Self {
+            vocabulary,
+            width,
+            embedding_scale: EmbeddingScale::One,
+            places: Places::Unmarked,
+            layers,
+            norm: NormKind::Rms,
+            eps,
+            head,
+            scores: Scores::Plain,
+            residual: Residual::Add,
+        }
+    }
 }
 
 /// What token vectors are multiplied by.
@@ -102,53 +120,35 @@ pub struct Layer {
     pub wiring: Wiring,
 }
 
-/// The feed-forward half of a block.
+/// The feed-forward half of a block. A number is the width between its projections.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FeedForward {
     /// `down(activation(gate(x)) · up(x))`.
-    Gated {
-        /// The gate's activation.
-        activation: Activation,
-        /// Width between the projections.
-        inner: i32,
-    },
+    Gated(Activation, i32),
     /// The same with gate and up in one projection, the gate first.
-    GatedFused {
-        /// The gate's activation.
-        activation: Activation,
-        /// Width between the projections.
-        inner: i32,
-    },
+    GatedFused(Activation, i32),
     /// `down(activation(up(x)))`.
-    Plain {
-        /// The activation.
-        activation: Activation,
-        /// Width between the projections.
-        inner: i32,
-    },
+    Plain(Activation, i32),
+    /// The same with an activation that learns its slopes (Apertus).
+    XieLu(i32),
     /// A few of many experts.
     Mixture(Box<Mixture>),
-    /// The same with an activation that learns its slopes (Apertus).
-    XieLu {
-        /// Width between the projections.
-        inner: i32,
-    },
 }
 
 impl FeedForward {
     /// See [`Self::Gated`].
     pub fn gated(activation: Activation, inner: i32) -> Self {
-        Self::Gated { activation, inner }
-    }
-
-    /// See [`Self::GatedFused`].
-    pub fn gated_fused(activation: Activation, inner: i32) -> Self {
-        Self::GatedFused { activation, inner }
+        Self::Gated(activation, inner)
     }
 
     /// See [`Self::Plain`].
     pub fn plain(activation: Activation, inner: i32) -> Self {
-        Self::Plain { activation, inner }
+        Self::Plain(activation, inner)
+    }
+
+    /// See [`Self::Mixture`].
+    pub fn mixture(mixture: Mixture) -> Self {
+        Self::Mixture(Box::new(mixture))
     }
 }
 
