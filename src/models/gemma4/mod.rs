@@ -11,7 +11,7 @@ use mlx_rs::Array;
 use serde::Deserialize;
 
 use super::{
-    Architecture, Cache, Family, Model,
+    Cache, Family, Model,
     decoder::Masks,
     lending::{lender, owners},
     per_layer::PerLayerVectors,
@@ -24,21 +24,15 @@ use crate::{
 use block::Block;
 use config::Config;
 
-pub(super) const FAMILY: Family = Family {
-    model_types: &["gemma4_text"],
-    architecture: Architecture::Other(|checkpoint| load(checkpoint, &checkpoint.config()?)),
-};
-
-pub(super) const WRAPPED: Family = Family {
-    model_types: &["gemma4", "gemma4_unified"],
-    architecture: Architecture::Other(|checkpoint| {
-        let Wrapper { text_config, vocab_size } = checkpoint.config()?;
-        convert::unwrap(checkpoint);
-        let mut config = text_config.unwrap_or_default();
-        config.vocab_size = vocab_size.unwrap_or(262_144);
-        load(checkpoint, &config)
-    }),
-};
+pub(super) const FAMILY: Family =
+    Family::other(&["gemma4", "gemma4_text", "gemma4_unified"], |checkpoint| {
+        let config = match checkpoint.description().model_type()? {
+            "gemma4_text" => checkpoint.config()?,
+            _ => unwrap(checkpoint)?,
+        };
+        convert::convert(checkpoint, &config)?;
+        Ok(Box::new(Gemma4::load(checkpoint, &config)?))
+    });
 
 /// The configuration of a model that sees and hears as well.
 #[derive(Deserialize)]
@@ -47,9 +41,13 @@ struct Wrapper {
     vocab_size: Option<i32>,
 }
 
-fn load(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<Box<dyn Model>, LoadError> {
-    convert::convert(checkpoint, config)?;
-    Ok(Box::new(Gemma4::load(checkpoint, config)?))
+/// Leaves the language model of one that sees and hears.
+fn unwrap(checkpoint: &Checkpoint<'_>) -> Result<Config, LoadError> {
+    let Wrapper { text_config, vocab_size } = checkpoint.config()?;
+    convert::unwrap(checkpoint);
+    let mut config = text_config.unwrap_or_default();
+    config.vocab_size = vocab_size.unwrap_or(262_144);
+    Ok(config)
 }
 
 struct Gemma4 {
