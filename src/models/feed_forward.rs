@@ -5,7 +5,7 @@ use mlx_rs::Array;
 use super::{mixture::Mixture, recipe};
 use crate::{
     checkpoint::{LoadError, Scope},
-    nn::{self, Activation, Linear, MlxError, XieLu},
+    nn::{self, Activation, Linear, MlxError, SparseGelu, XieLu},
 };
 
 /// The feed-forward half of a block, with its weights.
@@ -14,6 +14,8 @@ pub(super) enum FeedForward {
     Gated(Gated),
     /// See [`recipe::FeedForward::GatedFused`].
     GatedFused(GatedFused),
+    /// See [`recipe::FeedForward::GatedSparse`].
+    GatedSparse { gate: Linear, up: Linear, down: Linear, activation: SparseGelu },
     /// See [`recipe::FeedForward::Plain`].
     Plain(Plain),
     /// See [`recipe::FeedForward::Mixture`].
@@ -42,6 +44,12 @@ impl FeedForward {
                 down: project("down_proj", width, inner)?,
                 activation,
             }),
+            recipe::FeedForward::GatedSparse { dropped, inner } => Self::GatedSparse {
+                gate: project("gate_proj", inner, width)?,
+                up: project("up_proj", inner, width)?,
+                down: project("down_proj", width, inner)?,
+                activation: SparseGelu::new(dropped)?,
+            },
             recipe::FeedForward::Plain { activation, inner } => Self::Plain(Plain {
                 up: project("up_proj", inner, width)?,
                 down: project("down_proj", width, inner)?,
@@ -63,6 +71,10 @@ impl FeedForward {
         match self {
             Self::Gated(gated) => gated.forward(x),
             Self::GatedFused(gated) => gated.forward(x),
+            Self::GatedSparse { gate, up, down, activation } => {
+                let (gate, up) = (gate.forward(x)?, up.forward(x)?);
+                down.forward(&activation.gate(&gate, &up)?)
+            }
             Self::Plain(plain) => plain.forward(x),
             Self::Mixture(mixture) => mixture.forward(x),
             Self::XieLu(learned) => learned.forward(x),

@@ -12,7 +12,7 @@ use super::{
     gated_delta::GatedDeltaMixer,
     latent::LatentAttention,
     latent_mixture::LatentMixture,
-    recipe::{self, EmbeddingScale, Head, Places, Reach, Recipe, Residual, Scores},
+    recipe::{self, EmbeddingScale, Extras, Head, Places, Reach, Recipe, Residual, Scores},
     short_convolution::ShortConvolution,
     state_space::StateSpaceMixer,
 };
@@ -96,6 +96,7 @@ impl Frame {
             head: self.head,
             scores: Scores::Plain,
             residual: Residual::Add,
+            extras: Extras::default(),
         };
         SelfAttention::load(scope, &recipe, attention)
     }

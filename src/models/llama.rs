@@ -99,11 +99,12 @@ pub(super) fn recipe(config: &Config) -> Result<Recipe, LoadError> {
         head: config.head(),
         scores: Scores::Plain,
         residual: Residual::Add,
+        extras: Extras::default(),
     })
 }
 
 /// How far back a layer of this kind sees.
-fn reach(kind: &str, size: Option<i32>) -> Result<Reach, LoadError> {
+pub(super) fn reach(kind: &str, size: Option<i32>) -> Result<Reach, LoadError> {
     match kind {
         "full_attention" => Ok(Reach::Full),
         "sliding_attention" => window(size),

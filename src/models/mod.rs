@@ -2,6 +2,7 @@
 
 mod apertus;
 mod attention;
+mod block;
 mod cache;
 mod cohere;
 mod cohere2;
@@ -84,10 +85,13 @@ pub mod recipe;
 mod router;
 mod seed_oss;
 mod short_convolution;
+mod shortcut;
+mod side_experts;
 mod smollm3;
 mod stablelm;
 mod starcoder2;
 mod state_space;
+mod streams;
 mod telechat3;
 mod wrapper;
 
