@@ -8,8 +8,7 @@
 use super::{lending, prelude::*};
 
 pub(super) const FAMILY: Family = Family::decoder(&["gemma3n"], |checkpoint| {
-    let Text { text_config } = checkpoint.config()?;
-    let config = text_config;
+    let Text { text_config: config } = checkpoint.config()?;
     let lenders = lending::lenders(config.num_hidden_layers, config.num_kv_shared_layers)?;
     wrapper::keep_tensors(checkpoint);
     lending::discard_lent(checkpoint, lenders);
