@@ -94,6 +94,7 @@ impl SelfAttention {
         let k = || linear("k_proj", kv_heads * head_dim);
         let v = || linear("v_proj", kv_heads * head_dim);
         let qkv = || linear("qkv_proj", (heads + 2 * kv_heads) * head_dim);
+        let has_sinks = attention.kernel == Kernel::FusedWithSinks;
         let side = |name, heads| Side::load(&scope.at(name), recipe, attention, heads);
         Ok(Self {
             projections: match attention.projections {
@@ -112,15 +113,8 @@ impl SelfAttention {
                 side("k_norm", kv_heads)?
             },
             value_eps: (attention.qk_norm == QkNorm::PerHeadAndValues).then_some(recipe.eps),
-            rope: match &attention.rope {
-                Some(rope) => Some(RotaryEmbedding::new(rope)?),
-                None => None,
-            },
-            sinks: if attention.kernel == Kernel::FusedWithSinks {
-                Some(scope.take_recorded("sinks", &[heads])?)
-            } else {
-                None
-            },
+            rope: attention.rope.as_ref().map(RotaryEmbedding::new).transpose()?,
+            sinks: has_sinks.then(|| scope.take_recorded("sinks", &[heads])).transpose()?,
             head_dim,
             scale: attention.scale,
             growth: attention.growth,

@@ -222,7 +222,8 @@ pub enum Projections {
     Gated,
     /// By `q_proj` and `k_proj`, the second of which makes the values too (Gemma 4).
     KeysAsValues,
-    /// By `q_proj`; keys and values are those of the last layer before that has its own and reaches as far (Gemma 3n).
+    /// By `q_proj`; keys and values are those of the last layer before that has its own and reaches as far (Gemma 3n,
+    /// Gemma 4).
     Borrowed,
 }
 
@@ -235,7 +236,7 @@ pub enum QkNorm {
     PerHead,
     /// The same, and values by their root mean square (Gemma 3n and 4).
     PerHeadAndValues,
-    /// Each head on its own, after positions were encoded (Hunyuan).
+    /// Each head on its own, all with the same weight, after positions were encoded (Hunyuan).
     PerHeadAfterRope,
     /// All heads together (OLMo 2).
     Whole,
