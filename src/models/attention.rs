@@ -4,7 +4,7 @@ use mlx_rs::{Array, Dtype, ops::sigmoid};
 
 use super::{
     cache::KeysValues,
-    recipe::{Attention, Kernel, Projections, QkNorm, QueryGrowth, Reach, Recipe},
+    recipe::{Attention, Kernel, Projections, QkNorm, Recipe},
 };
 use crate::{
     checkpoint::{LoadError, Scope},
@@ -24,11 +24,7 @@ pub(super) struct SelfAttention {
     rope: Option<RotaryEmbedding>,
     /// See [`Kernel::FusedWithSinks`], `[heads]`.
     sinks: Option<Array>,
-    head_dim: i32,
-    scale: f32,
-    pub(super) growth: QueryGrowth,
-    pub(super) reach: Reach,
-    pub(super) kernel: Kernel,
+    pub(super) recipe: Attention,
 }
 
 /// See [`Projections`].
@@ -38,7 +34,7 @@ enum Projected {
     KeysAsValues { q: Linear, k: Linear },
     Borrowed(Linear),
     Fused(Linear),
-    ByGroup(Linear),
+    FusedByGroup(Linear),
 }
 
 /// What the layers of one forward pass are given.
@@ -103,11 +99,11 @@ impl SelfAttention {
                 Projections::KeysAsValues => Projected::KeysAsValues { q: q(1)?, k: k()? },
                 Projections::Borrowed => Projected::Borrowed(q(1)?),
                 Projections::Fused => Projected::Fused(qkv()?),
-                Projections::FusedByGroup => Projected::ByGroup(qkv()?),
+                Projections::FusedByGroup => Projected::FusedByGroup(qkv()?),
             },
             o: Linear::load(&scope.at("o_proj"), recipe.width, heads * head_dim)?,
             queries: side("q_norm", heads)?,
-            keys: if attention.projections == Projections::Borrowed {
+            keys: if attention.borrows() {
                 Side { heads: kv_heads, norm: None }
             } else {
                 side("k_norm", kv_heads)?
@@ -115,17 +111,8 @@ impl SelfAttention {
             value_eps: (attention.qk_norm == QkNorm::PerHeadAndValues).then_some(recipe.eps),
             rope: attention.rope.as_ref().map(RotaryEmbedding::new).transpose()?,
             sinks: has_sinks.then(|| scope.take_recorded("sinks", &[heads])).transpose()?,
-            head_dim,
-            scale: attention.scale,
-            growth: attention.growth,
-            reach: attention.reach,
-            kernel: attention.kernel,
+            recipe: attention.clone(),
         })
-    }
-
-    /// Whether it looks at keys and values of another layer.
-    pub(super) fn borrows(&self) -> bool {
-        matches!(self.projections, Projected::Borrowed(_))
     }
 
     /// Mixes `x` (`[batch, n, width]`) with what `cache` holds and leaves the new keys and values there.
@@ -149,7 +136,7 @@ impl SelfAttention {
         let mixed = match rows {
             None => {
                 let (k, v) = cache.visible()?;
-                attention(&q, &k, &v, self.scale, &pass.mask)?
+                attention(&q, &k, &v, self.recipe.scale, &pass.mask)?
             }
             Some((k, v)) => {
                 let k = self.placed(k, &self.keys, offset)?;
@@ -171,15 +158,16 @@ impl SelfAttention {
 
     /// Queries, keys, values and gates, each `[batch, n, heads · head_dim]`, or by head already.
     fn project(&self, x: &Array) -> nn::Result<Inputs> {
+        let Attention { heads, kv_heads, head_dim, .. } = self.recipe;
         let inputs = |q, k, v| Inputs { q, rows: Some((k, v)), gate: None };
         match &self.projections {
             Projected::Separate { q, k, v } => {
                 Ok(inputs(q.forward(x)?, k.forward(x)?, v.forward(x)?))
             }
             Projected::Gated { q, k, v } => {
-                let by_head = [x.dim(0), x.dim(1), self.queries.heads, -1];
+                let by_head = [x.dim(0), x.dim(1), heads, -1];
                 let q = q.forward(x)?.reshape(&by_head)?;
-                let [q, gate] = parts(&q, &[self.head_dim], -1)?;
+                let [q, gate] = parts(&q, &[head_dim], -1)?;
                 let gate = Some(gate.flatten(-2, -1)?);
                 let inputs = inputs(q.flatten(-2, -1)?, k.forward(x)?, v.forward(x)?);
                 Ok(Inputs { gate, ..inputs })
@@ -190,15 +178,13 @@ impl SelfAttention {
             }
             Projected::Borrowed(q) => Ok(Inputs { q: q.forward(x)?, rows: None, gate: None }),
             Projected::Fused(qkv) => {
-                let (heads, kv_heads) = (self.queries.heads, self.keys.heads);
-                let ends = [heads * self.head_dim, (heads + kv_heads) * self.head_dim];
+                let ends = [heads * head_dim, (heads + kv_heads) * head_dim];
                 let [q, k, v] = parts(&qkv.forward(x)?, &ends, -1)?;
                 Ok(inputs(q, k, v))
             }
-            Projected::ByGroup(qkv) => {
-                let kv_heads = self.keys.heads;
-                let shared = self.queries.heads / kv_heads;
-                let groups = [x.dim(0), x.dim(1), kv_heads, shared + 2, self.head_dim];
+            Projected::FusedByGroup(qkv) => {
+                let shared = heads / kv_heads;
+                let groups = [x.dim(0), x.dim(1), kv_heads, shared + 2, head_dim];
                 let qkv = qkv.forward(x)?.reshape(&groups)?;
                 let [q, k, v] = parts(&qkv, &[shared, shared + 1], -2)?;
                 Ok(inputs(q, k, v))
@@ -226,25 +212,26 @@ impl SelfAttention {
         mask: &Mask,
         cache: &mut KeysValues,
     ) -> nn::Result<Array> {
-        match self.kernel {
+        let scale = self.recipe.scale;
+        match self.recipe.kernel {
             Kernel::Lending | Kernel::FusedWithSinks => {
                 let (k, v) = cache.update(k, v)?;
                 match &self.sinks {
-                    None => attention(q, &k, &v, self.scale, mask),
-                    Some(sinks) => attention_with_sinks(q, &k, &v, self.scale, sinks, mask),
+                    None => attention(q, &k, &v, scale, mask),
+                    Some(sinks) => attention_with_sinks(q, &k, &v, scale, sinks, mask),
                 }
             }
             Kernel::Capped(cap) => {
                 let (k, v) = cache.update(k, v)?;
-                capped_attention(q, &k, &v, self.scale, cap, mask)
+                capped_attention(q, &k, &v, scale, cap, mask)
             }
-            Kernel::Fused => cache.attend(q, (k, v), self.scale, mask),
+            Kernel::Fused => cache.attend(q, (k, v), scale, mask),
             Kernel::WideForFloat16 if q.dtype() != Dtype::Float16 => {
-                cache.attend(q, (k, v), self.scale, mask)
+                cache.attend(q, (k, v), scale, mask)
             }
             Kernel::Wide | Kernel::WideForFloat16 => {
                 let wide = q.as_dtype(Dtype::Float32)?;
-                let mixed = cache.attend(&wide, (k, v), self.scale, mask)?;
+                let mixed = cache.attend(&wide, (k, v), scale, mask)?;
                 Ok(mixed.as_dtype(v.dtype())?)
             }
         }

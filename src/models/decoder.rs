@@ -69,7 +69,7 @@ impl Decoder {
 
 impl Model for Decoder {
     fn new_cache(&self) -> Cache {
-        let attentions = self.blocks.iter().map(|block| &block.attention);
+        let attentions = self.blocks.iter().map(|block| &block.attention.recipe);
         let lenders = attentions.filter(|attention| !attention.borrows());
         Cache::new(lenders.map(|attention| attention.reach))
     }
@@ -92,9 +92,10 @@ impl Model for Decoder {
         let (mut masks, mut growths) = (Masks::default(), Growths::default());
         for (index, (block, owner)) in self.blocks.iter().zip(&self.owners).enumerate() {
             let cache = part(caches, *owner)?;
+            let attention = &block.attention.recipe;
             let pass = Pass {
-                mask: masks.of(block.attention.kernel, cache, tokens.dim(1))?,
-                growth: growths.of(block.attention.growth, (offset, tokens.dim(1)), x.dtype())?,
+                mask: masks.of(attention.kernel, cache, tokens.dim(1))?,
+                growth: growths.of(attention.growth, (offset, tokens.dim(1)), x.dtype())?,
             };
             x = block.forward(&x, vectors.get(index), &pass, cache)?;
         }

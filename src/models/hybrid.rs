@@ -241,7 +241,7 @@ fn attend(
     cache: &mut LayerCache,
 ) -> nn::Result<Array> {
     let cache = cache.keys_values()?;
-    let pass = Pass { mask: masks.of(attention.kernel, cache, x.dim(1))?, growth: None };
+    let pass = Pass { mask: masks.of(attention.recipe.kernel, cache, x.dim(1))?, growth: None };
     attention.forward(x, &pass, cache)
 }
 

@@ -3,10 +3,7 @@
 //! A layer that borrows has no keys and values of its own: it looks at those that an earlier layer has just left in
 //! its part of the cache, from the position where that layer stood before.
 
-use super::{
-    keys::unsupported,
-    recipe::{Layer, Projections},
-};
+use super::{keys::unsupported, recipe::Layer};
 use crate::checkpoint::{Checkpoint, LoadError};
 
 /// How many of `layers`, from the first, have keys and values of their own where the last `shared` borrow them.
@@ -40,7 +37,7 @@ pub(super) fn owners(layers: &[Layer]) -> Result<Vec<usize>, LoadError> {
     let mut lenders = Vec::new();
     let owner = |layer: &Layer| {
         let reach = layer.attention.reach;
-        if layer.attention.projections != Projections::Borrowed {
+        if !layer.attention.borrows() {
             lenders.push(reach);
             return Ok(lenders.len() - 1);
         }
@@ -54,7 +51,10 @@ pub(super) fn owners(layers: &[Layer]) -> Result<Vec<usize>, LoadError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::{llama, recipe::Reach};
+    use crate::models::{
+        llama,
+        recipe::{Projections, Reach},
+    };
 
     /// Layers that see everything, `f`, or a window, `s`; those in capitals borrow.
     fn layers(kinds: &str) -> Vec<Layer> {

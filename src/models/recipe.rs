@@ -209,6 +209,13 @@ pub struct Attention {
     pub kernel: Kernel,
 }
 
+impl Attention {
+    /// Whether it looks at keys and values of an earlier layer.
+    pub fn borrows(&self) -> bool {
+        self.projections == Projections::Borrowed
+    }
+}
+
 /// How queries, keys and values are projected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Projections {
