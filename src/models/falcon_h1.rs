@@ -67,7 +67,7 @@ fn load(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<Hybrid, LoadErro
         let scope = checkpoint.root().at("model.layers").at(index);
         let mixer = StateSpaceMixer::load(&scope.at("mamba"), &shape)?;
         let attention = frame.attention(&scope.at("self_attn"), &attention)?;
-        let mixer = Mixer::Parallel(mixer, attention);
+        let mixer = Mixer::Parallel(mixer, Box::new(attention));
         halves.push(frame.half(&scope.at("input_layernorm"), mixer)?);
         let fed = FeedForward::load(&scope.at("feed_forward"), config.hidden_size, &feed_forward)?;
         halves.push(frame.half(&scope.at("pre_ff_layernorm"), Mixer::FeedForward(fed))?);

@@ -206,7 +206,7 @@ pub(super) enum Mixer {
     /// A state-space recurrence.
     StateSpace(StateSpaceMixer),
     /// A state-space recurrence and self-attention side by side, added in this order.
-    Parallel(StateSpaceMixer, SelfAttention),
+    Parallel(StateSpaceMixer, Box<SelfAttention>),
 }
 
 impl Half {
