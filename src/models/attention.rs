@@ -79,9 +79,9 @@ enum QkWeight {
 
 impl SelfAttention {
     /// Takes every tensor below `scope` that `attention` asks for.
-    pub(super) fn load(
+    pub(super) fn load<L>(
         scope: &Scope<'_>,
-        recipe: &Recipe,
+        recipe: &Recipe<L>,
         attention: &Attention,
     ) -> Result<Self, LoadError> {
         let Attention { heads, kv_heads, head_dim, .. } = *attention;
@@ -240,9 +240,9 @@ impl SelfAttention {
 
 impl Side {
     /// Takes the norm at `scope` that `attention` asks for.
-    fn load(
+    fn load<L>(
         scope: &Scope<'_>,
-        recipe: &Recipe,
+        recipe: &Recipe<L>,
         attention: &Attention,
         heads: i32,
     ) -> Result<Self, LoadError> {

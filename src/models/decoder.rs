@@ -1,68 +1,48 @@
 //! The decoder-only transformer, built to a [`Recipe`].
 
-use mlx_rs::{Array, ops::tanh};
+use mlx_rs::Array;
 
 use super::{
     Cache, Model,
     attention::Pass,
     block::Block,
     cache::{KeysValues, LayerCache},
-    front::Front,
+    frame::Frame,
     growth::Growths,
     lending::owners,
     per_layer::PerLayerVectors,
-    recipe::{Head, Kernel, Reach, Recipe, Scores},
+    recipe::{Kernel, Reach, Recipe},
     streams::Streams,
 };
 use crate::{
     checkpoint::{Checkpoint, LoadError},
-    nn::{self, Linear, Mask, MlxError, Norm, SoftCap},
+    nn::{self, Mask, MlxError},
 };
 
 /// A recipe with its weights.
 pub(super) struct Decoder {
-    vocabulary: u32,
-    front: Front,
+    frame: Frame,
     per_layer: Option<PerLayerVectors>,
     streams: Option<Streams>,
     blocks: Vec<Block>,
     /// Of each block, which part of the cache it looks into.
     owners: Vec<usize>,
-    norm: Norm,
-    head: Option<Linear>,
-    scores: Scores,
-    /// See [`Scores::CappedAtOnce`].
-    cap: Option<SoftCap>,
 }
 
 impl Decoder {
     /// Takes every tensor that `recipe` asks for.
     pub(super) fn load(recipe: &Recipe, checkpoint: &Checkpoint<'_>) -> Result<Self, LoadError> {
-        let (root, model) = (checkpoint.root(), checkpoint.root().at("model"));
+        let model = checkpoint.root().at("model");
         let layers = model.at("layers");
         let blocks = recipe.layers.iter().enumerate();
         Ok(Self {
-            vocabulary: u32::try_from(recipe.vocabulary).unwrap_or(0),
-            front: Front::load(&model, recipe)?,
+            frame: Frame::load(recipe, checkpoint)?,
             per_layer: PerLayerVectors::load(&model, recipe)?,
             streams: Streams::load(&model, recipe)?,
             blocks: blocks
                 .map(|(index, layer)| Block::load(&layers.at(index), recipe, layer))
                 .collect::<Result<_, _>>()?,
             owners: owners(&recipe.layers)?,
-            norm: Norm::load(&model.at("norm"), recipe.norm, recipe.width, recipe.eps)?,
-            head: match recipe.head {
-                Head::Tied => None,
-                Head::Separate => {
-                    Some(Linear::load(&root.at("lm_head"), recipe.vocabulary, recipe.width)?)
-                }
-            },
-            scores: recipe.scores,
-            cap: if let Scores::CappedAtOnce(cap) = recipe.scores {
-                Some(SoftCap::new(cap))
-            } else {
-                None
-            },
         })
     }
 }
@@ -80,7 +60,7 @@ impl Model for Decoder {
             None => 0,
             Some(layer) => layer.keys_values()?.offset(),
         };
-        let x = self.front.forward(tokens, offset)?;
+        let x = self.frame.read(tokens, offset)?;
         let vectors = match &self.per_layer {
             None => Vec::new(),
             Some(per_layer) => per_layer.forward(tokens, &x)?,
@@ -103,37 +83,11 @@ impl Model for Decoder {
             None => x,
             Some(streams) => streams.close(&x)?,
         };
-        self.score(self.norm.forward(&x)?)
+        self.frame.score(&x)
     }
 
     fn vocabulary(&self) -> u32 {
-        self.vocabulary
-    }
-}
-
-impl Decoder {
-    fn score(&self, x: Array) -> nn::Result<Array> {
-        let x = if let Scores::OfStreamOver(divisor) = self.scores {
-            x.divide(nn::scalar(divisor, &x))?
-        } else {
-            x
-        };
-        let scores = match &self.head {
-            Some(head) => head.forward(&x),
-            None => self.front.as_head(&x),
-        }?;
-        if let Some(cap) = &self.cap {
-            return cap.forward(&scores);
-        }
-        Ok(match self.scores {
-            Scores::Plain | Scores::OfStreamOver(_) | Scores::CappedAtOnce(_) => scores,
-            Scores::Times(factor) => scores.multiply(nn::scalar(factor, &scores))?,
-            Scores::Over(divisor) => scores.divide(nn::scalar(divisor, &scores))?,
-            Scores::Capped(cap) => {
-                let cap = nn::scalar(cap, &scores);
-                tanh(scores.divide(&cap)?)?.multiply(cap)?
-            }
-        })
+        self.frame.vocabulary()
     }
 }
 

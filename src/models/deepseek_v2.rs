@@ -19,8 +19,7 @@ pub(super) const FAMILY: Family = Family::other(&["deepseek_v2"], |checkpoint| {
     let experts = config.n_routed_experts.unwrap_or(0);
     mixture::stack_experts(checkpoint, config.num_hidden_layers, experts, mixture::PROJECTIONS)?;
     let latent = config.latent(1e-6, Form::Expanded)?;
-    let recipe = config.recipe(latent, router)?;
-    recipe.load(checkpoint)
+    config.recipe(latent, router(&config))?.load(checkpoint)
 });
 
 fn router(config: &Config) -> Result<Router, LoadError> {

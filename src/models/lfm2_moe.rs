@@ -2,19 +2,16 @@
 //!
 //! Reference: `mlx_lm.models.lfm2_moe`.
 
-use super::{feed_forward::FeedForward, lfm2, prelude::*, recipe};
+use super::{lfm2, prelude::*};
 
 pub(super) const FAMILY: Family = Family::other(&["lfm2_moe"], |checkpoint| {
     let config: lfm2::Config = checkpoint.config()?;
     let own: Config = checkpoint.config()?;
     bring_into_form(checkpoint, &config, &own)?;
-    let dense = recipe::FeedForward::gated(Activation::Silu, own.intermediate_size);
-    let sparse = recipe::FeedForward::Mixture(Box::new(own.mixture()));
-    let model = lfm2::load(checkpoint, &config, |scope, index| {
-        let half = if index < own.num_dense_layers { &dense } else { &sparse };
-        FeedForward::load(scope, config.hidden_size, half)
-    })?;
-    Ok(Box::new(model))
+    let dense = FeedForward::gated(Activation::Silu, own.intermediate_size);
+    let sparse = FeedForward::Mixture(Box::new(own.mixture()));
+    let feed_forward = |index| if index < own.num_dense_layers { &dense } else { &sparse }.clone();
+    lfm2::recipe(&config, feed_forward)?.load(checkpoint)
 });
 
 #[derive(Deserialize)]
@@ -67,13 +64,6 @@ fn bring_into_form(
         let mixture = name.strip_suffix(".expert_bias")?;
         Some(format!("{mixture}.gate.e_score_correction_bias"))
     });
-    for index in own.num_dense_layers..config.num_hidden_layers {
-        let mixture = format!("model.layers.{index}.feed_forward");
-        for (from, into) in mixture::PROJECTIONS {
-            let each =
-                (0..own.num_experts).map(|expert| format!("{mixture}.experts.{expert}.{from}"));
-            checkpoint.stack(each, &format!("{mixture}.switch_mlp.{into}"))?;
-        }
-    }
-    Ok(())
+    let (layers, experts) = (config.num_hidden_layers, own.num_experts);
+    mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)
 }

@@ -88,19 +88,13 @@ pub(super) fn recipe(config: &Config) -> Result<Recipe, LoadError> {
             })
             .collect::<Result<_, LoadError>>()?,
     };
-    Ok(Recipe {
-        vocabulary: config.vocab_size,
-        width: config.hidden_size,
-        embedding_scale: EmbeddingScale::One,
-        places: Places::Unmarked,
-        layers,
-        norm: NormKind::Rms,
-        eps: config.rms_norm_eps,
-        head: config.head(),
-        scores: Scores::Plain,
-        residual: Residual::Add,
-        extras: Extras::default(),
-    })
+    Ok(around(layers, config))
+}
+
+/// The recipe of a Llama but for its layers.
+pub(super) fn around<L>(layers: Vec<L>, config: &Config) -> Recipe<L> {
+    let (vocabulary, width) = (config.vocab_size, config.hidden_size);
+    Recipe::plain(layers, vocabulary, width, config.rms_norm_eps, config.head())
 }
 
 /// How far back a layer of this kind sees.

@@ -53,6 +53,8 @@ pub(super) fn mixture(experts: i32, chosen: i32, inner: i32) -> Mixture {
         experts,
         inner,
         activation: Activation::Silu,
+        is_gated: true,
+        latent: None,
         weighted: Weighted::Output,
         shared: Shared::None,
     }

@@ -1,7 +1,8 @@
 //! The feed-forward half of a block of which each token meets only a few experts.
 //!
-//! Below the block lie `gate`, the router; `switch_mlp`, the experts; `shared_experts`, what every token meets, and
-//! `shared_expert_gate`. Families bring other names to these.
+//! Below the block lie `gate`, the router; `switch_mlp`, the experts; `fc1_latent_proj` and `fc2_latent_proj` into what
+//! they hear and back; `shared_experts`, what every token meets, and `shared_expert_gate`. Families bring other names to
+//! these.
 
 use mlx_rs::{Array, ops::sigmoid};
 
@@ -18,6 +19,8 @@ use crate::{
 pub(super) struct Mixture {
     router: Routing,
     experts: Experts,
+    /// Into what experts hear, and back.
+    latent: Option<(Linear, Linear)>,
     weighted: Weighted,
     shared: Option<SharedExperts>,
 }
@@ -36,12 +39,29 @@ impl Mixture {
         width: i32,
         recipe: &recipe::Mixture,
     ) -> Result<Self, LoadError> {
-        let &recipe::Mixture { ref router, experts, inner, activation, weighted, shared } = recipe;
+        let &recipe::Mixture { ref router, experts, inner, activation, .. } = recipe;
+        let &recipe::Mixture { is_gated, latent, weighted, shared, .. } = recipe;
+        let linear = |name, outputs, inputs| Linear::load(&scope.at(name), outputs, inputs);
         let half = |half| FeedForward::load(&scope.at("shared_experts"), width, &half);
-        let always = |inner| half(recipe::FeedForward::Gated { activation, inner });
+        let always = |inner| {
+            half(if is_gated {
+                recipe::FeedForward::gated(activation, inner)
+            } else {
+                recipe::FeedForward::plain(activation, inner)
+            })
+        };
+        let load = if is_gated { Experts::load } else { Experts::load_plain };
+        let heard = latent.unwrap_or(width);
         Ok(Self {
             router: Routing::load(scope, router, experts, width)?,
-            experts: Experts::load(&scope.at("switch_mlp"), (experts, inner), width, activation)?,
+            experts: load(&scope.at("switch_mlp"), (experts, inner), heard, activation)?,
+            latent: match latent {
+                None => None,
+                Some(latent) => Some((
+                    linear("fc1_latent_proj", latent, width)?,
+                    linear("fc2_latent_proj", width, latent)?,
+                )),
+            },
             weighted,
             shared: match shared {
                 Shared::None => None,
@@ -54,7 +74,7 @@ impl Mixture {
                 }),
                 Shared::Gated { inner } => Some(SharedExperts {
                     experts: always(inner)?,
-                    gate: Some(Linear::load(&scope.at("shared_expert_gate"), 1, width)?),
+                    gate: Some(linear("shared_expert_gate", 1, width)?),
                 }),
             },
         })
@@ -65,9 +85,16 @@ impl Mixture {
         let Chosen { experts, weights } = self.router.forward(x)?;
         let y = match self.weighted {
             Weighted::Output => {
-                let y = self.experts.forward(x, &experts)?;
+                let y = match &self.latent {
+                    None => self.experts.forward(x, &experts)?,
+                    Some((into, _)) => self.experts.forward(&into.forward(x)?, &experts)?,
+                };
                 let summed = y.multiply(weights.expand_dims(-1)?)?.sum_axis(-2, false)?;
-                summed.as_dtype(y.dtype())?
+                let summed = summed.as_dtype(y.dtype())?;
+                match &self.latent {
+                    None => summed,
+                    Some((_, back)) => back.forward(&summed)?,
+                }
             }
             Weighted::Input => {
                 let heard = x.multiply(&weights)?;

@@ -11,9 +11,9 @@ pub use mixture::{
 
 use crate::nn::{Activation, NormKind, Rope};
 
-/// All that tells one decoder-only transformer from another.
+/// All that tells one decoder-only transformer from another; with layers of another kind, one of their models.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Recipe {
+pub struct Recipe<L = Layer> {
     /// How many tokens it knows.
     pub vocabulary: i32,
     /// Width of the residual stream.
@@ -23,7 +23,7 @@ pub struct Recipe {
     /// What token vectors learn of their place, outside attention.
     pub places: Places,
     /// The blocks, first to last.
-    pub layers: Vec<Layer>,
+    pub layers: Vec<L>,
     /// Which normalization it uses, everywhere.
     pub norm: NormKind,
     /// Added to the mean square before its root is taken.
@@ -36,6 +36,25 @@ pub struct Recipe {
     pub residual: Residual,
     /// What it has beside all this.
     pub extras: Extras,
+}
+
+impl<L> Recipe<L> {
+    /// One in which nothing is scaled and vectors are normalized by their root mean square.
+    pub fn plain(layers: Vec<L>, vocabulary: i32, width: i32, eps: f32, head: Head) -> Self {
+        Self {
+            vocabulary,
+            width,
+            embedding_scale: EmbeddingScale::One,
+            places: Places::Unmarked,
+            layers,
+            norm: NormKind::Rms,
+            eps,
+            head,
+            scores: Scores::Plain,
+            residual: Residual::Add,
+            extras: Extras::default(),
+        }
+    }
 }
 
 /// What token vectors are multiplied by.

@@ -104,11 +104,13 @@ impl LayerCache {
         }
     }
 
-    /// One part of a layer that keeps several.
+    /// One part of a layer that keeps several; of another, all it keeps is the first.
     pub(super) fn part(&mut self, index: usize) -> nn::Result<&mut Self> {
         let part = match self {
             Self::List(parts) => parts.get_mut(index),
-            Self::Nothing | Self::KeysValues(_) | Self::State(_) => None,
+            whole @ (Self::Nothing | Self::KeysValues(_) | Self::State(_)) => {
+                (index == 0).then_some(whole)
+            }
         };
         part.ok_or_else(|| MlxError::new("the layer keeps fewer parts"))
     }

@@ -11,8 +11,12 @@ pub struct Mixture {
     pub experts: i32,
     /// Width between the projections of an expert.
     pub inner: i32,
-    /// The gates' activation, of shared experts too.
+    /// The activation of experts, shared ones too.
     pub activation: Activation,
+    /// Whether experts, shared ones too, have gates, which the activation is then of.
+    pub is_gated: bool,
+    /// Width of what experts hear and say, projected from the stream and back, where it is not the stream's (Nemotron).
+    pub latent: Option<i32>,
     /// Where an expert's weight takes effect.
     pub weighted: Weighted,
     /// What every token meets besides.
@@ -33,7 +37,7 @@ pub enum Weighted {
 pub enum Shared {
     /// Nothing.
     None,
-    /// A gated half of its own, added.
+    /// A half of its own, added.
     Always {
         /// Width between its projections.
         inner: i32,
