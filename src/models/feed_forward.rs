@@ -5,16 +5,40 @@ use mlx_rs::Array;
 use super::{mixture::Mixture, recipe};
 use crate::{
     checkpoint::{LoadError, Scope},
-    nn::{self, Activation, Linear, MlxError, XieLu},
+    nn::{self, Activation, Linear, MlxError, SparseGelu, XieLu},
 };
 
 /// The feed-forward half of a block, with its weights; see [`recipe::FeedForward`].
 pub(super) enum FeedForward {
-    Gated { gate: Linear, up: Linear, down: Linear, activation: Activation },
-    GatedFused { gate_up: Linear, down: Linear, activation: Activation },
-    Plain { up: Linear, down: Linear, activation: Activation },
+    Gated {
+        gate: Linear,
+        up: Linear,
+        down: Linear,
+        activation: Activation,
+    },
+    GatedFused {
+        gate_up: Linear,
+        down: Linear,
+        activation: Activation,
+    },
+    /// Its activation also says which units count.
+    GatedSparse {
+        gate: Linear,
+        up: Linear,
+        down: Linear,
+        activation: SparseGelu,
+    },
+    Plain {
+        up: Linear,
+        down: Linear,
+        activation: Activation,
+    },
     Mixture(Box<Mixture>),
-    XieLu { up: Linear, down: Linear, activation: XieLu },
+    XieLu {
+        up: Linear,
+        down: Linear,
+        activation: XieLu,
+    },
 }
 
 impl FeedForward {
@@ -37,6 +61,12 @@ impl FeedForward {
                 gate_up: into("gate_up_proj", 2 * inner)?,
                 down: back(inner)?,
                 activation,
+            },
+            recipe::FeedForward::GatedSparse(dropped, inner) => Self::GatedSparse {
+                gate: into("gate_proj", inner)?,
+                up: into("up_proj", inner)?,
+                down: back(inner)?,
+                activation: SparseGelu::new(dropped)?,
             },
             recipe::FeedForward::Plain(activation, inner) => {
                 Self::Plain { up: into("up_proj", inner)?, down: back(inner)?, activation }
@@ -65,6 +95,10 @@ impl FeedForward {
                     return Err(MlxError::new("a projection did not split into two"));
                 };
                 down.forward(&activation.gate(gate, up)?)
+            }
+            Self::GatedSparse { gate, up, down, activation } => {
+                let (gate, up) = (gate.forward(x)?, up.forward(x)?);
+                down.forward(&activation.gate(&gate, &up)?)
             }
             Self::Plain { up, down, activation } => {
                 down.forward(&activation.forward(&up.forward(x)?)?)

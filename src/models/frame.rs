@@ -10,7 +10,7 @@ use mlx_rs::{
 use super::recipe::{EmbeddingScale, Head, Places, Recipe, Scores};
 use crate::{
     checkpoint::{Checkpoint, LoadError},
-    nn::{self, Embedding, Linear, Norm, NormKind},
+    nn::{self, Embedding, Linear, Norm, NormKind, SoftCap},
 };
 
 /// What a recipe asks for beside its layers, with its weights.
@@ -22,6 +22,8 @@ pub(super) struct Frame {
     norm: Norm,
     head: Option<Linear>,
     scores: Scores,
+    /// See [`Scores::CappedAtOnce`].
+    cap: Option<SoftCap>,
 }
 
 /// See [`EmbeddingScale`].
@@ -62,6 +64,11 @@ impl Frame {
                 Head::Separate => Some(Linear::load(&root.at("lm_head"), vocabulary, width)?),
             },
             scores: recipe.scores,
+            cap: if let Scores::CappedAtOnce(cap) = recipe.scores {
+                Some(SoftCap::new(cap))
+            } else {
+                None
+            },
         })
     }
 
@@ -90,16 +97,20 @@ impl Frame {
     /// Scores what the last block made of each position, `x` (`[batch, n, width]`): `[batch, n, vocabulary]`.
     pub(super) fn score(&self, x: &Array) -> nn::Result<Array> {
         let x = self.norm.forward(x)?;
-        let x = match self.scores {
-            Scores::OfStreamOver(divisor) => x.divide(nn::scalar(divisor, &x))?,
-            Scores::Plain | Scores::Times(_) | Scores::Over(_) | Scores::Capped(_) => x,
+        let x = if let Scores::OfStreamOver(divisor) = self.scores {
+            x.divide(nn::scalar(divisor, &x))?
+        } else {
+            x
         };
         let scores = match &self.head {
             Some(head) => head.forward(&x),
             None => self.tokens.as_head(&x),
         }?;
+        if let Some(cap) = &self.cap {
+            return cap.forward(&scores);
+        }
         Ok(match self.scores {
-            Scores::Plain | Scores::OfStreamOver(_) => scores,
+            Scores::Plain | Scores::OfStreamOver(_) | Scores::CappedAtOnce(_) => scores,
             Scores::Times(factor) => scores.multiply(nn::scalar(factor, &scores))?,
             Scores::Over(divisor) => scores.divide(nn::scalar(divisor, &scores))?,
             Scores::Capped(cap) => {

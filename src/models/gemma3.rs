@@ -67,6 +67,7 @@ fn recipe(config: &Config, head: Head) -> Result<Recipe, LoadError> {
         head,
         scores: Scores::Plain,
         residual: Residual::AddClipped,
+        extras: Extras::default(),
     })
 }
 

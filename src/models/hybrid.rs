@@ -203,7 +203,7 @@ impl Mixing {
         match self {
             Self::Attention(attention) => {
                 let cache = cache.keys_values()?;
-                let mask = masks.of(attention.kernel, cache, x.dim(1))?;
+                let mask = masks.of(attention.recipe.kernel, cache, x.dim(1))?;
                 attention.forward(x, &Pass { mask, growth: None }, cache)
             }
             Self::Latent(attention) => {

@@ -100,7 +100,7 @@ pub(super) fn around<L>(layers: Vec<L>, config: &Config) -> Recipe<L> {
 }
 
 /// How far back a layer of this kind sees.
-fn reach(kind: &str, size: Option<i32>) -> Result<Reach, LoadError> {
+pub(super) fn reach(kind: &str, size: Option<i32>) -> Result<Reach, LoadError> {
     match kind {
         "full_attention" => Ok(Reach::Full),
         "sliding_attention" => window(size),

@@ -1,7 +1,9 @@
 //! What tells one decoder-only transformer from another, as data.
 
+mod extras;
 mod mixture;
 
+pub use extras::{Extras, PerLayer, SideExperts, Streams};
 pub use mixture::{
     Choice, ExpertScores, ExpertWeights, Fusion, Groups, Mixture, Precision, Router, Shared,
     Weighted,
@@ -32,6 +34,8 @@ pub struct Recipe<L = Layer> {
     pub scores: Scores,
     /// How halves of a block are added to the residual stream.
     pub residual: Residual,
+    /// What it has beside all this.
+    pub extras: Extras,
 }
 
 impl<L> Recipe<L> {
@@ -48,6 +52,7 @@ impl<L> Recipe<L> {
             head,
             scores: Scores::Plain,
             residual: Residual::Add,
+            extras: Extras::default(),
         }
     }
 }
@@ -94,6 +99,8 @@ pub enum Scores {
     Over(f32),
     /// They are bent below a cap: `cap · tanh(score / cap)` (Gemma 2).
     Capped(f32),
+    /// The same, compiled as one (Gemma 3n and 4).
+    CappedAtOnce(f32),
     /// The head reads the stream divided by a number (MiniCPM).
     OfStreamOver(f32),
 }
@@ -127,6 +134,9 @@ pub enum FeedForward {
     Gated(Activation, i32),
     /// The same with gate and up in one projection, the gate first.
     GatedFused(Activation, i32),
+    /// `down(GELU(gate(x)) · up(x))` of those units only whose gate stands out (Gemma 3n); the number is the fraction of
+    /// units that would be dropped, were they distributed normally.
+    GatedSparse(f64, i32),
     /// `down(activation(up(x)))`.
     Plain(Activation, i32),
     /// The same with an activation that learns its slopes (Apertus).
@@ -161,6 +171,8 @@ pub enum Wiring {
     Post,
     /// Before and after each half: `x + norm(f(norm(x)))`.
     Sandwich,
+    /// The same, and what comes out is multiplied by a learned number (Gemma 4).
+    SandwichScaled,
     /// Once for both halves, which read the same: `x + attention(norm(x)) + feed_forward(norm(x))`.
     Parallel,
     /// The same, but each half has a norm of its own (GPT-NeoX).
@@ -194,6 +206,13 @@ pub struct Attention {
     pub kernel: Kernel,
 }
 
+impl Attention {
+    /// Whether it looks at keys and values of an earlier layer.
+    pub fn borrows(&self) -> bool {
+        self.projections == Projections::Borrowed
+    }
+}
+
 /// How queries, keys and values are projected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Projections {
@@ -205,6 +224,11 @@ pub enum Projections {
     FusedByGroup,
     /// By `q_proj`, `k_proj` and `v_proj`, the first of which also makes a gate for each head: `out(mixed · σ(gate))`.
     Gated,
+    /// By `q_proj` and `k_proj`, the second of which makes the values too (Gemma 4).
+    KeysAsValues,
+    /// By `q_proj`; keys and values are those of the last layer before that has its own and reaches as far (Gemma 3n,
+    /// Gemma 4).
+    Borrowed,
 }
 
 /// Which queries and keys are normalized.
@@ -214,7 +238,9 @@ pub enum QkNorm {
     None,
     /// Each head on its own, all with the same weight.
     PerHead,
-    /// The same after positions were encoded (Hunyuan).
+    /// The same, and values by their root mean square (Gemma 3n and 4).
+    PerHeadAndValues,
+    /// Each head on its own, all with the same weight, after positions were encoded (Hunyuan).
     PerHeadAfterRope,
     /// All heads together (OLMo 2).
     Whole,
@@ -233,6 +259,8 @@ pub enum Kernel {
     Fused,
     /// By the same, with a learned score a head, `sinks`, that takes part in the softmax alone (gpt-oss).
     FusedWithSinks,
+    /// By MLX's own kernel, on keys and values that later layers may borrow (Gemma 3n and 4).
+    Lending,
     /// By the same in float32, whatever the stream is in (Phi).
     Wide,
     /// By the same in float32 where the stream is in float16 (Cohere 2).

@@ -32,11 +32,7 @@ impl Cache {
 
     /// Every array that it holds, for evaluation.
     pub fn arrays(&self) -> impl Iterator<Item = &Array> {
-        let mut arrays = Vec::new();
-        for layer in &self.layers {
-            layer.collect(&mut arrays);
-        }
-        arrays.into_iter()
+        self.layers.iter().flat_map(LayerCache::arrays)
     }
 
     /// Packs the keys and values of every layer that has read `start` tokens, those that it holds and those that will
@@ -119,16 +115,12 @@ impl LayerCache {
         part.ok_or_else(|| MlxError::new("the layer keeps fewer parts"))
     }
 
-    fn collect<'a>(&'a self, arrays: &mut Vec<&'a Array>) {
+    fn arrays(&self) -> Vec<&Array> {
         match self {
-            Self::Nothing => {}
-            Self::KeysValues(rows) => arrays.extend(rows.arrays()),
-            Self::State(state) => arrays.extend(state.arrays()),
-            Self::List(parts) => {
-                for part in parts {
-                    part.collect(arrays);
-                }
-            }
+            Self::Nothing => Vec::new(),
+            Self::KeysValues(rows) => rows.arrays().collect(),
+            Self::State(state) => state.arrays().collect(),
+            Self::List(parts) => parts.iter().flat_map(Self::arrays).collect(),
         }
     }
 }
