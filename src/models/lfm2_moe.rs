@@ -64,6 +64,13 @@ fn bring_into_form(
         let mixture = name.strip_suffix(".expert_bias")?;
         Some(format!("{mixture}.gate.e_score_correction_bias"))
     });
-    let (layers, experts) = (config.num_hidden_layers, own.num_experts);
-    mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)
+    for index in own.num_dense_layers..config.num_hidden_layers {
+        let mixture = format!("model.layers.{index}.feed_forward");
+        for (from, into) in mixture::PROJECTIONS {
+            let each =
+                (0..own.num_experts).map(|expert| format!("{mixture}.experts.{expert}.{from}"));
+            checkpoint.stack(each, &format!("{mixture}.switch_mlp.{into}"))?;
+        }
+    }
+    Ok(())
 }
