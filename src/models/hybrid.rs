@@ -155,7 +155,7 @@ impl Mixed {
 
 /// See [`Mixer`].
 enum Mixing {
-    Attention(SelfAttention),
+    Attention(Box<SelfAttention>),
     Latent(LatentAttention),
     FeedForward(FeedForward),
     GatedDelta(GatedDeltaMixer),
@@ -168,7 +168,7 @@ impl Mixing {
         let width = recipe.width;
         Ok(match mixer {
             Mixer::Attention(attention) => {
-                Self::Attention(SelfAttention::load(scope, recipe, attention)?)
+                Self::Attention(Box::new(SelfAttention::load(scope, recipe, attention)?))
             }
             Mixer::Latent(latent) => Self::Latent(LatentAttention::load(scope, width, latent)?),
             Mixer::FeedForward(half) => Self::FeedForward(FeedForward::load(scope, width, half)?),

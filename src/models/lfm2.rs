@@ -3,7 +3,7 @@
 //! Reference: `mlx_lm.models.lfm2`. As there, the head is always tied.
 
 use super::{
-    hybrid::{self, Mixer, block, channels_last},
+    hybrid::{self, Mixer, channels_last, half},
     positions::Scaling,
     prelude::*,
 };
@@ -70,9 +70,6 @@ impl FeedForwardConfig {
 pub(super) fn bring_into_form(checkpoint: &Checkpoint<'_>) -> Result<(), LoadError> {
     checkpoint.rename_parts(&[
         ("model.embedding_norm.", "model.norm."),
-        (".operator_norm.", ".input_layernorm."),
-        (".ffn_norm.", ".post_attention_layernorm."),
-        (".feed_forward.", ".mlp."),
         (".self_attn.out_proj.", ".self_attn.o_proj."),
         (".q_layernorm.", ".q_norm."),
         (".k_layernorm.", ".k_norm."),
@@ -96,7 +93,8 @@ pub(super) fn recipe(
         } else {
             ("conv", Mixer::ShortConvolution(config.conv_l_cache))
         };
-        block(place, mixer, feed_forward(index))
+        let feed_forward = Mixer::FeedForward(feed_forward(index));
+        vec![half("operator_norm", place, mixer), half("ffn_norm", "feed_forward", feed_forward)]
     });
     Ok(llama::around(blocks.collect(), &base))
 }

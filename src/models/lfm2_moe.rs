@@ -64,5 +64,9 @@ fn bring_into_form(
         let mixture = name.strip_suffix(".expert_bias")?;
         Some(format!("{mixture}.gate.e_score_correction_bias"))
     });
-    mixture::stack_experts(checkpoint, config.num_hidden_layers, own.num_experts)
+    for index in own.num_dense_layers..config.num_hidden_layers {
+        let mixture = format!("model.layers.{index}.feed_forward");
+        mixture::stack_experts_of(checkpoint, &mixture, own.num_experts)?;
+    }
+    Ok(())
 }

@@ -12,10 +12,10 @@ use super::{
 use crate::nn;
 
 pub(super) const FAMILY: Family = Family::other(&["nemotron_h"], |checkpoint| {
-    checkpoint.discard(|name| name.starts_with("mtp."));
-    mamba2::bring_into_form(checkpoint)?;
-    checkpoint.rename_parts(&[(".fc1.", ".up_proj."), (".fc2.", ".down_proj.")]);
-    recipe(checkpoint, &checkpoint.config()?)?.load(checkpoint)
+    let config: Config = checkpoint.config()?;
+    let kinds = config.kinds()?;
+    bring_into_form(checkpoint, &kinds)?;
+    recipe(checkpoint, &config, &kinds)?.load(checkpoint)
 });
 
 #[derive(Deserialize)]
@@ -161,10 +161,13 @@ impl Config {
     }
 }
 
-fn recipe(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<hybrid::Recipe, LoadError> {
+fn recipe(
+    checkpoint: &Checkpoint<'_>,
+    config: &Config,
+    kinds: &[Kind],
+) -> Result<hybrid::Recipe, LoadError> {
     let base = config.base();
-    let mut blocks = Vec::new();
-    for (index, kind) in config.kinds()?.into_iter().enumerate() {
+    let block = |kind: &Kind| {
         let mixer = match kind {
             Kind::Attention => {
                 Mixer::Attention(Attention { rope: None, ..llama::attention(&base)? })
@@ -175,24 +178,29 @@ fn recipe(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<hybrid::Recipe
             )),
             Kind::Mixture => {
                 let mixture = checkpoint.config::<MixtureConfig>()?.mixture();
-                stack_experts(checkpoint, index, mixture.experts)?;
                 Mixer::FeedForward(FeedForward::Mixture(Box::new(mixture)))
             }
             Kind::Recurrence => Mixer::StateSpace(config.recurrence()),
         };
-        blocks.push(vec![half("norm", "mixer", mixer)]);
-    }
+        Ok(vec![half("norm", "mixer", mixer)])
+    };
+    let blocks = kinds.iter().map(block).collect::<Result<_, LoadError>>()?;
     Ok(llama::around(blocks, &base))
 }
 
-/// Stacks experts that lie one by one.
-fn stack_experts(checkpoint: &Checkpoint<'_>, index: usize, count: i32) -> Result<(), LoadError> {
-    let mixer = format!("model.layers.{index}.mixer");
-    for name in ["up_proj", "down_proj"] {
-        let each = (0..count).map(|expert| format!("{mixer}.experts.{expert}.{name}"));
-        checkpoint.stack(each, &format!("{mixer}.switch_mlp.{name}"))?;
+/// Stacks experts that lie one by one, and gives tensors the names and shapes that are used here.
+fn bring_into_form(checkpoint: &Checkpoint<'_>, kinds: &[Kind]) -> Result<(), LoadError> {
+    checkpoint.discard(|name| name.starts_with("mtp."));
+    for (index, _) in kinds.iter().enumerate().filter(|(_, kind)| **kind == Kind::Mixture) {
+        let MixtureConfig { n_routed_experts, .. } = checkpoint.config()?;
+        let mixer = format!("backbone.layers.{index}.mixer");
+        for (from, into) in [("up_proj", "fc1"), ("down_proj", "fc2")] {
+            let each = (0..n_routed_experts).map(|i| format!("{mixer}.experts.{i}.{from}"));
+            checkpoint.stack(each, &format!("{mixer}.switch_mlp.{into}"))?;
+        }
     }
-    Ok(())
+    checkpoint.rename_parts(&[(".fc1.", ".up_proj."), (".fc2.", ".down_proj.")]);
+    mamba2::bring_into_form(checkpoint)
 }
 
 #[cfg(test)]

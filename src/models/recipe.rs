@@ -11,7 +11,7 @@ pub use mixture::{
 
 use crate::nn::{Activation, NormKind, Rope};
 
-/// All that tells one decoder-only transformer from another; with layers of another kind, one of their models.
+/// All that tells one model from another: by its usual layers a decoder-only transformer, by others what these make.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe<L = Layer> {
     /// How many tokens it knows.
