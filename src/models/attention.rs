@@ -115,7 +115,8 @@ impl SelfAttention {
         })
     }
 
-    /// Mixes `x` (`[batch, n, width]`) with what `cache` holds and leaves the new keys and values there.
+    /// Mixes `x` (`[batch, n, width]`) with what `cache` holds and leaves the new keys and values there; one that
+    /// borrows is given what its lender has left.
     pub(super) fn forward(
         &self,
         x: &Array,
