@@ -106,7 +106,7 @@ impl Config {
         attention: Latent,
         router: Result<Router, LoadError>,
     ) -> Result<hybrid::Recipe, LoadError> {
-        let dense = FeedForward::gated(Activation::Silu, self.intermediate_size);
+        let dense = FeedForward::Gated(Activation::Silu, self.intermediate_size);
         let sparse = match self.n_routed_experts {
             None => dense.clone(),
             Some(experts) => FeedForward::Mixture(Box::new(self.mixture(experts, router?))),

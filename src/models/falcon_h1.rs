@@ -60,7 +60,7 @@ keys! {
 impl Config {
     fn recipe(&self) -> Result<hybrid::Recipe, LoadError> {
         let base = self.base();
-        let feed_forward = FeedForward::gated(Activation::Silu, self.intermediate_size);
+        let feed_forward = FeedForward::Gated(Activation::Silu, self.intermediate_size);
         let block = vec![
             Half {
                 mixers: vec![

@@ -7,7 +7,7 @@ use super::prelude::*;
 pub(super) const FAMILY: Family = Family::decoder(&["gemma"], |checkpoint| {
     let config = plain(&checkpoint.config()?);
     let layer = Layer {
-        feed_forward: FeedForward::gated(Activation::Gelu, config.intermediate_size),
+        feed_forward: FeedForward::Gated(Activation::Gelu, config.intermediate_size),
         ..llama::layer(&config)?
     };
     recipe(&config, layer)

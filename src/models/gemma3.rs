@@ -90,7 +90,7 @@ fn layer(config: &Config, index: usize) -> Result<Layer, LoadError> {
     let scale = llama::inverse_root(config.query_pre_attn_scalar);
     Ok(Layer {
         attention: Attention { scale, qk_norm: QkNorm::PerHead, reach, ..attention },
-        feed_forward: FeedForward::gated(Activation::GeluTanh, config.intermediate_size),
+        feed_forward: FeedForward::Gated(Activation::GeluTanh, config.intermediate_size),
         wiring: Wiring::Sandwich,
     })
 }

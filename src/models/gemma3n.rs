@@ -126,7 +126,7 @@ fn layer(config: &Config, index: usize, lenders: usize) -> Result<Layer, LoadErr
         feed_forward: if dropped > 0.0 {
             FeedForward::GatedSparse(dropped, inner)
         } else {
-            FeedForward::gated(Activation::GeluTanh, inner)
+            FeedForward::Gated(Activation::GeluTanh, inner)
         },
         wiring: Wiring::Sandwich,
     })

@@ -178,7 +178,7 @@ fn layer(config: &Config, index: usize, lenders: usize) -> Result<Layer, LoadErr
             kernel: Kernel::Lending,
             ..attention
         },
-        feed_forward: FeedForward::gated(Activation::GegluTanh, inner),
+        feed_forward: FeedForward::Gated(Activation::GegluTanh, inner),
         wiring: Wiring::SandwichScaled,
     })
 }

@@ -68,7 +68,7 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
             rope: None,
             ..llama::attention(&llama)?
         },
-        feed_forward: FeedForward::plain(Activation::GeluTanh, llama.intermediate_size),
+        feed_forward: FeedForward::Plain(Activation::GeluTanh, llama.intermediate_size),
         ..llama::layer(&llama)?
     };
     Ok(Recipe {

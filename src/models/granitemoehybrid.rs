@@ -100,7 +100,7 @@ impl Config {
 
     fn feed_forward(&self, inner: i32) -> Result<FeedForward, LoadError> {
         let Some(experts) = self.experts() else {
-            return Ok(FeedForward::gated(Activation::Silu, inner));
+            return Ok(FeedForward::Gated(Activation::Silu, inner));
         };
         let (Some(chosen), Some(shared)) =
             (self.num_experts_per_tok, self.shared_intermediate_size)

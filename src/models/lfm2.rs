@@ -13,7 +13,7 @@ pub(super) const FAMILY: Family = Family::other(&["lfm2"], |checkpoint| {
     let own: FeedForwardConfig = checkpoint.config()?;
     bring_into_form(checkpoint)?;
     let inner = own.inner()?;
-    recipe(&config, |_| FeedForward::gated(Activation::Silu, inner))?.load(checkpoint)
+    recipe(&config, |_| FeedForward::Gated(Activation::Silu, inner))?.load(checkpoint)
 });
 
 /// The keys that this family shares with its mixtures.

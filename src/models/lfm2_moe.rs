@@ -8,7 +8,7 @@ pub(super) const FAMILY: Family = Family::other(&["lfm2_moe"], |checkpoint| {
     let config: lfm2::Config = checkpoint.config()?;
     let own: Config = checkpoint.config()?;
     bring_into_form(checkpoint, &config, &own)?;
-    let dense = FeedForward::gated(Activation::Silu, own.intermediate_size);
+    let dense = FeedForward::Gated(Activation::Silu, own.intermediate_size);
     let sparse = FeedForward::mixture(own.mixture());
     let feed_forward = |index| if index < own.num_dense_layers { &dense } else { &sparse }.clone();
     lfm2::recipe(&config, feed_forward)?.load(checkpoint)

@@ -36,7 +36,7 @@ struct Config {
 }
 
 fn recipe(config: &Config) -> Result<hybrid::Recipe, LoadError> {
-    let feed_forward = FeedForward::gated(Activation::Silu, config.intermediate_size);
+    let feed_forward = FeedForward::Gated(Activation::Silu, config.intermediate_size);
     let block = block("self_attn", Mixer::Latent(attention(config)?), feed_forward);
     let layers = config.num_hidden_layers;
     let blocks = vec![block; usize::from(layers)];

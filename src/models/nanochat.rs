@@ -56,7 +56,7 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
             qk_norm: QkNorm::PerHeadAfterRope,
             ..attention
         },
-        feed_forward: FeedForward::plain(Activation::ReluSquared, config.intermediate_size),
+        feed_forward: FeedForward::Plain(Activation::ReluSquared, config.intermediate_size),
         ..llama::layer(&llama)?
     };
     Ok(Recipe {

@@ -172,7 +172,7 @@ fn recipe(
             Kind::Attention => {
                 Mixer::Attention(Attention { rope: None, ..llama::attention(&base)? })
             }
-            Kind::FeedForward => Mixer::FeedForward(FeedForward::plain(
+            Kind::FeedForward => Mixer::FeedForward(FeedForward::Plain(
                 Activation::ReluSquared,
                 config.intermediate_size,
             )),

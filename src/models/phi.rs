@@ -47,7 +47,7 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
             kernel: Kernel::Wide,
             ..attention
         },
-        feed_forward: FeedForward::plain(Activation::GeluTanh, config.intermediate_size),
+        feed_forward: FeedForward::Plain(Activation::GeluTanh, config.intermediate_size),
         wiring: Wiring::Parallel,
     };
     Ok(Recipe {

@@ -77,7 +77,7 @@ impl Config {
             ..llama::attention(&base)?
         });
         let recurrence = Mixer::GatedDelta(self.recurrence(inputs));
-        let dense = FeedForward::gated(Activation::Silu, self.intermediate_size);
+        let dense = FeedForward::Gated(Activation::Silu, self.intermediate_size);
         let sparse = FeedForward::Mixture(Box::new(self.mixture(weights)));
         let blocks = (0..self.num_hidden_layers).map(|index| {
             let (place, mixer) = if (index + 1).is_multiple_of(self.full_attention_interval) {

@@ -146,16 +146,6 @@ pub enum FeedForward {
 }
 
 impl FeedForward {
-    /// See [`Self::Gated`].
-    pub fn gated(activation: Activation, inner: i32) -> Self {
-        Self::Gated(activation, inner)
-    }
-
-    /// See [`Self::Plain`].
-    pub fn plain(activation: Activation, inner: i32) -> Self {
-        Self::Plain(activation, inner)
-    }
-
     /// See [`Self::Mixture`].
     pub fn mixture(mixture: Mixture) -> Self {
         Self::Mixture(Box::new(mixture))
