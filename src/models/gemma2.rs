@@ -28,6 +28,6 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     };
     Ok(Recipe {
         scores: Scores::Capped(own.final_logit_softcapping),
-        ..gemma::recipe(config, layer)?
+        ..gemma::recipe(config, layer)
     })
 }

@@ -73,8 +73,7 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
     };
     Ok(Recipe {
         places: Places::Learned(config.n_positions),
-        layers: vec![layer; config.n_layer],
         norm: NormKind::Layer,
-        ..llama::recipe(&llama)?
+        ..llama::uniform(layer, &llama)
     })
 }

@@ -64,9 +64,5 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
             Some(false) => Wiring::Pre,
         },
     };
-    Ok(Recipe {
-        layers: vec![layer; config.num_hidden_layers],
-        norm: NormKind::Layer,
-        ..llama::recipe(&llama)?
-    })
+    Ok(Recipe { norm: NormKind::Layer, ..llama::uniform(layer, &llama) })
 }

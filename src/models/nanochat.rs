@@ -61,9 +61,8 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
     };
     Ok(Recipe {
         embedding_scale: EmbeddingScale::Normalized,
-        layers: vec![layer; config.num_hidden_layers],
         norm: NormKind::RmsPlain,
         scores: Scores::Capped(CAP),
-        ..llama::recipe(&llama)?
+        ..llama::uniform(layer, &llama)
     })
 }

@@ -48,9 +48,5 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
         feed_forward: FeedForward::Plain(Activation::ReluSquared, config.intermediate_size),
         ..llama::layer(&llama)?
     };
-    Ok(Recipe {
-        layers: vec![layer; config.num_hidden_layers],
-        norm: NormKind::LayerUnitOffset,
-        ..llama::recipe(&llama)?
-    })
+    Ok(Recipe { norm: NormKind::LayerUnitOffset, ..llama::uniform(layer, &llama) })
 }
