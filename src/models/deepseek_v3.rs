@@ -109,7 +109,7 @@ impl Config {
         let dense = FeedForward::Gated(Activation::Silu, self.intermediate_size);
         let sparse = match self.n_routed_experts {
             None => dense.clone(),
-            Some(experts) => FeedForward::Mixture(Box::new(self.mixture(experts, router?))),
+            Some(experts) => FeedForward::mixture(self.mixture(experts, router?)),
         };
         let (first, every) = (self.first_k_dense_replace, self.moe_layer_freq);
         let is_sparse =
@@ -127,11 +127,13 @@ impl Config {
     fn mixture(&self, experts: i32, router: Router) -> Mixture {
         let inner = self.moe_intermediate_size.unwrap_or(1407);
         let shared = self.n_shared_experts.map(|count| Shared::Always { inner: inner * count });
-        Mixture {
-            shared: shared.unwrap_or(Shared::None),
-            router,
-            ..mixtral::mixture(experts, 0, inner)
-        }
+        Mixture { shared: shared.unwrap_or(Shared::None), ..Mixture::of(experts, inner, router) }
+    }
+
+    /// How many experts a token meets, of a family that does not say what it means where it is absent.
+    pub(super) fn chosen(&self) -> Result<i32, LoadError> {
+        let chosen = self.num_experts_per_tok;
+        chosen.ok_or_else(|| unsupported("experts without `num_experts_per_tok`"))
     }
 
     /// Experts chosen by corrected `σ` and weighted by `shares` of it, where shares are asked for.
@@ -142,8 +144,6 @@ impl Config {
         }
         let chosen = self.num_experts_per_tok.unwrap_or(1);
         Ok(Router {
-            chosen,
-            logits: Precision::Model,
             scores: ExpertScores::Sigmoid,
             choice: Choice::Corrected(Groups {
                 count: self.n_group.unwrap_or(1),
@@ -157,6 +157,7 @@ impl Config {
             scale: Some(self.routed_scaling_factor.unwrap_or(1.0)),
             precision: Precision::Float32,
             fusion: Fusion::Compiled,
+            ..Router::by_logits(chosen)
         })
     }
 }

@@ -109,12 +109,11 @@ impl Config {
                 "experts without `num_experts_per_tok` or `shared_intermediate_size`",
             ));
         };
-        let base = mixtral::mixture(experts, chosen, inner);
-        Ok(FeedForward::Mixture(Box::new(Mixture {
-            router: Router { choice: Choice::Ascending, ..base.router },
+        let router = Router { choice: Choice::Ascending, ..Router::by_logits(chosen) };
+        Ok(FeedForward::mixture(Mixture {
             shared: Shared::Fused { inner: shared },
-            ..base
-        })))
+            ..Mixture::of(experts, inner, router)
+        }))
     }
 }
 

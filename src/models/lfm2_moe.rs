@@ -28,29 +28,22 @@ struct Config {
 
 impl Config {
     fn mixture(&self) -> Mixture {
-        let base = mixtral::mixture(
-            self.num_experts,
-            self.num_experts_per_tok,
-            self.moe_intermediate_size,
-        );
-        Mixture {
-            router: Router {
-                scores: ExpertScores::SigmoidInModel,
-                choice: if self.use_expert_bias {
-                    Choice::CorrectedAscending
-                } else {
-                    Choice::Ascending
-                },
-                weights: if self.norm_topk_prob {
-                    ExpertWeights::SharesOfSumPlus(1e-6)
-                } else {
-                    ExpertWeights::Scores
-                },
-                scale: Some(self.routed_scaling_factor.unwrap_or(1.0)),
-                ..base.router
+        let router = Router {
+            scores: ExpertScores::SigmoidInModel,
+            choice: if self.use_expert_bias {
+                Choice::CorrectedAscending
+            } else {
+                Choice::Ascending
             },
-            ..base
-        }
+            weights: if self.norm_topk_prob {
+                ExpertWeights::SharesOfSumPlus(1e-6)
+            } else {
+                ExpertWeights::Scores
+            },
+            scale: Some(self.routed_scaling_factor.unwrap_or(1.0)),
+            ..Router::by_logits(self.num_experts_per_tok)
+        };
+        Mixture::of(self.num_experts, self.moe_intermediate_size, router)
     }
 }
 

@@ -69,16 +69,12 @@ fn split_experts(checkpoint: &Checkpoint<'_>, layers: usize) -> Result<(), LoadE
 }
 
 fn router(config: &deepseek_v3::Config) -> Result<Router, LoadError> {
-    let chosen = config.num_experts_per_tok;
     let groups = config.n_group.unwrap_or(1);
     if groups > 1 {
         return Err(unsupported(format!("`n_group` `{groups}` of a mistral4")));
     }
     Ok(Router {
-        chosen: chosen.ok_or_else(|| unsupported("experts without `num_experts_per_tok`"))?,
-        logits: Precision::Model,
         scores: ExpertScores::Softmax(Precision::Float32),
-        choice: Choice::Descending,
         weights: if config.norm_topk_prob.unwrap_or(true) {
             ExpertWeights::SharesOfSumPlus(1e-20)
         } else {
@@ -87,5 +83,6 @@ fn router(config: &deepseek_v3::Config) -> Result<Router, LoadError> {
         scale: Some(config.routed_scaling_factor.unwrap_or(1.0)),
         precision: Precision::Float32,
         fusion: Fusion::Compiled,
+        ..Router::by_logits(config.chosen()?)
     })
 }

@@ -39,7 +39,3 @@ fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let layer = Layer { feed_forward: FeedForward::mixture(mixture), ..llama::layer(&config)? };
     Ok(llama::uniform(layer, &config))
 }
-
-pub(super) fn mixture(experts: i32, chosen: i32, inner: i32) -> Mixture {
-    Mixture::of(experts, inner, Router::by_logits(chosen))
-}

@@ -56,24 +56,21 @@ struct MixtureConfig {
 impl MixtureConfig {
     fn mixture(&self) -> Mixture {
         let chosen = self.num_experts_per_tok;
-        let base = mixtral::mixture(self.n_routed_experts, chosen, self.moe_intermediate_size);
-        Mixture {
-            router: Router {
-                scores: ExpertScores::Sigmoid,
-                choice: Choice::Corrected(Groups {
-                    count: self.n_group,
-                    considered: self.topk_group,
-                }),
-                weights: if chosen > 1 && self.norm_topk_prob {
-                    ExpertWeights::SharesOfSumPlus(1e-20)
-                } else {
-                    ExpertWeights::Scores
-                },
-                scale: Some(self.routed_scaling_factor),
-                precision: Precision::Float32,
-                fusion: Fusion::Compiled,
-                ..base.router
+        let groups = Groups { count: self.n_group, considered: self.topk_group };
+        let router = Router {
+            scores: ExpertScores::Sigmoid,
+            choice: Choice::Corrected(groups),
+            weights: if chosen > 1 && self.norm_topk_prob {
+                ExpertWeights::SharesOfSumPlus(1e-20)
+            } else {
+                ExpertWeights::Scores
             },
+            scale: Some(self.routed_scaling_factor),
+            precision: Precision::Float32,
+            fusion: Fusion::Compiled,
+            ..Router::by_logits(chosen)
+        };
+        Mixture {
             activation: Activation::ReluSquared,
             is_gated: false,
             latent: self.moe_latent_size,
@@ -81,7 +78,7 @@ impl MixtureConfig {
                 None => Shared::None,
                 Some(inner) => Shared::Always { inner },
             },
-            ..base
+            ..Mixture::of(self.n_routed_experts, self.moe_intermediate_size, router)
         }
     }
 }
@@ -178,7 +175,7 @@ fn recipe(
             )),
             Kind::Mixture => {
                 let mixture = checkpoint.config::<MixtureConfig>()?.mixture();
-                Mixer::FeedForward(FeedForward::Mixture(Box::new(mixture)))
+                Mixer::FeedForward(FeedForward::mixture(mixture))
             }
             Kind::Recurrence => Mixer::StateSpace(config.recurrence()),
         };

@@ -78,7 +78,7 @@ impl Config {
         });
         let recurrence = Mixer::GatedDelta(self.recurrence(inputs));
         let dense = FeedForward::Gated(Activation::Silu, self.intermediate_size);
-        let sparse = FeedForward::Mixture(Box::new(self.mixture(weights)));
+        let sparse = FeedForward::mixture(self.mixture(weights));
         let blocks = (0..self.num_hidden_layers).map(|index| {
             let (place, mixer) = if (index + 1).is_multiple_of(self.full_attention_interval) {
                 ("self_attn", &attention)
@@ -139,24 +139,14 @@ impl Config {
     }
 
     fn mixture(&self, weights: ExpertWeights) -> Mixture {
-        let base = mixtral::mixture(
-            self.num_experts,
-            self.num_experts_per_tok,
-            self.moe_intermediate_size,
-        );
+        let weights = self.norm_topk_prob.map_or(weights, ExpertWeights::shares_if);
+        let router = Router {
+            choice: Choice::Ascending,
+            ..Router::by_softmax(self.num_experts_per_tok, weights)
+        };
         Mixture {
-            router: Router {
-                scores: ExpertScores::Softmax(Precision::Model),
-                choice: Choice::Ascending,
-                weights: match self.norm_topk_prob {
-                    Some(true) => ExpertWeights::Shares,
-                    Some(false) => ExpertWeights::Scores,
-                    None => weights,
-                },
-                ..base.router
-            },
             shared: Shared::Gated { inner: self.shared_expert_intermediate_size },
-            ..base
+            ..Mixture::of(self.num_experts, self.moe_intermediate_size, router)
         }
     }
 }

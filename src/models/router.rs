@@ -62,9 +62,7 @@ impl Routing {
             logits: router.logits,
             correction: match router.choice {
                 Choice::Corrected(_) | Choice::CorrectedAscending => {
-                    let correction = scope.take_shaped("e_score_correction_bias", &[experts])?;
-                    scope.record(&correction, correction.size());
-                    Some(correction)
+                    Some(scope.take_recorded("e_score_correction_bias", &[experts])?)
                 }
                 Choice::Ascending
                 | Choice::Descending
