@@ -1,6 +1,6 @@
 //! What a model took from a checkpoint: the tensors and modules that belong to it, and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mlx_rs::Array;
 
@@ -18,6 +18,8 @@ pub struct Inventory {
     pub modules: BTreeMap<String, Option<Quantization>>,
     /// Old names of tensors that were renamed.
     renamed: BTreeMap<String, String>,
+    /// Tensors that the family does without.
+    dropped: BTreeMap<String, Array>,
 }
 
 impl Inventory {
@@ -38,9 +40,61 @@ impl Inventory {
         self.modules.insert(path, how);
     }
 
+    pub(super) fn note_dropped(&mut self, name: &str, tensor: &Array) {
+        self.dropped.insert(self.old_name(name).to_owned(), tensor.clone());
+    }
+
+    /// Gives every tensor and module the name that `new_name` answers.
+    pub fn rename(&mut self, new_name: impl Fn(&str) -> String) {
+        let tensors = std::mem::take(&mut self.tensors).into_iter();
+        self.tensors = tensors.map(|(name, tensor)| (new_name(&name), tensor)).collect();
+        let moved = |path: &str| {
+            let weight = new_name(&format!("{path}.weight"));
+            weight.strip_suffix(".weight").unwrap_or(&weight).to_owned()
+        };
+        let modules = std::mem::take(&mut self.modules).into_iter();
+        self.modules = modules.map(|(path, how)| (moved(&path), how)).collect();
+    }
+
+    /// The names of the tensors that the family does without.
+    pub fn dropped(self) -> BTreeSet<String> {
+        self.dropped.into_keys().collect()
+    }
+
+    /// Takes back dropped tensors that are `wanted`, packed in `general` where they are, and tells how many numbers
+    /// they stand for.
+    pub fn keep_dropped(
+        &mut self,
+        general: Option<Quantization>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> u64 {
+        let mut count = 0;
+        let dropped = std::mem::take(&mut self.dropped);
+        let is_packed = |path: &str| dropped.contains_key(&format!("{path}.scales"));
+        for (name, tensor) in dropped.iter().filter(|(name, _)| wanted(name)) {
+            self.tensors.insert(name.clone(), tensor.clone());
+            let path = name.strip_suffix(".weight");
+            let how = path.filter(|path| is_packed(path)).and(general);
+            if let Some(path) = path.filter(|_| tensor.ndim() > 1) {
+                self.modules.insert(path.to_owned(), how);
+            }
+            let is_of_packing = [".scales", ".biases"].iter().any(|end| name.ends_with(end));
+            if !is_of_packing {
+                count += numbers(tensor, how);
+            }
+        }
+        count
+    }
+
     fn old_name<'a>(&'a self, name: &'a str) -> &'a str {
         self.renamed.get(name).map_or(name, String::as_str)
     }
+}
+
+/// How many numbers a weight stands for.
+pub fn numbers(weight: &Array, how: Option<Quantization>) -> u64 {
+    let elements = weight.size() as u64;
+    how.map_or(elements, |how| elements * 32 / u64::from(how.bits.unsigned_abs().max(1)))
 }
 
 impl Checkpoint<'_> {

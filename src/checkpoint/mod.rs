@@ -15,7 +15,7 @@ mod sentence;
 mod tensors;
 
 pub use description::Description;
-pub use inventory::Inventory;
+pub use inventory::{Inventory, numbers};
 pub use locate::{Format, Location};
 pub use outline::{Outline, Outlines, Stored};
 pub use quantization::{Mode, Quantization};
@@ -69,6 +69,13 @@ pub enum LoadError {
     Unsupported {
         /// What, with its value in backticks.
         what: String,
+    },
+    /// Eight-bit floats have one scale for a whole matrix. mlx-lm's Ministral 3 multiplies it by the bytes as they are,
+    /// as if they were whole numbers, and its other families do not read such a scale.
+    #[error("`{name}` scales a whole matrix of `fp8`, of which mlx-lm makes no usable weights")]
+    TensorScale {
+        /// The scale.
+        name: String,
     },
     /// `config.json` names no `model_type`.
     #[error("`config.json` has no `model_type`")]
@@ -135,7 +142,7 @@ impl LoadError {
             Self::NoConfig { .. } => "config_missing",
             Self::Json { .. } => "json",
             Self::Config { .. } => "config",
-            Self::Unsupported { .. } => "unsupported",
+            Self::Unsupported { .. } | Self::TensorScale { .. } => "unsupported",
             Self::NoArchitecture | Self::UnknownArchitecture { .. } => "model_type",
             Self::NoWeights { .. } => "weights_missing",
             Self::Shard { .. } => "shard",
@@ -158,6 +165,9 @@ impl LoadError {
                 Some(nearest) => format!("did you mean `{nearest}`? `mlxk-harness list` shows all"),
                 None => "`mlxk-harness list` shows the families".to_owned(),
             }),
+            Self::TensorScale { .. } => {
+                Some("take the model in bfloat16, or as converted to MLX".to_owned())
+            }
             Self::NoWeights { .. } => Some("download the model again, weights included".to_owned()),
             Self::Shard { .. } => Some("the file was cut or altered: download it again".to_owned()),
             Self::Missing { .. } | Self::Unused { .. } | Self::Shape { .. } => Some(
@@ -265,7 +275,13 @@ impl<'a> Checkpoint<'a> {
 
     /// Drops tensors that a family does without.
     pub fn discard(&self, unwanted: impl Fn(&str) -> bool) {
-        self.tensors.borrow_mut().retain(|name, _| !unwanted(name));
+        self.tensors.borrow_mut().retain(|name, tensor| {
+            let is_kept = !unwanted(name);
+            if !is_kept {
+                self.note(|inventory| inventory.note_dropped(name, tensor));
+            }
+            is_kept
+        });
         self.outlines.borrow_mut().retain(|name, _| !unwanted(name));
     }
 

@@ -53,6 +53,17 @@ impl<'a> Scope<'a> {
             .ok_or_else(|| LoadError::Missing { name: self.full(name) })
     }
 
+    /// Takes the tensor `name`, which has to have this shape, and notes that the model holds it as it is.
+    ///
+    /// # Errors
+    ///
+    /// When there is none here, or it has another shape.
+    pub fn take_recorded(&self, name: &str, shape: &[i32]) -> Result<Array, LoadError> {
+        let tensor = self.take_shaped(name, shape)?;
+        self.record(&tensor, tensor.size());
+        Ok(tensor)
+    }
+
     /// Takes the tensor `name` where there is one; it has to have this shape.
     ///
     /// # Errors

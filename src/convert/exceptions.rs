@@ -23,9 +23,14 @@ impl Exceptions {
             .map_or_else(Self::default, |(_, exceptions)| *exceptions)
     }
 
-    /// Whether models with this `model_type` take every tensor that the reference does, used or not.
-    pub(super) fn takes_all(model_type: &str) -> bool {
-        !matches!(model_type, "gemma3n" | "gemma3n_text" | "helium")
+    /// Whether the reference holds a tensor all the same of which no score depends, and which was therefore dropped:
+    /// keys and values of layers that borrow them, and the head of a tied model.
+    pub(super) fn holds_unused(model_type: &str, name: &str) -> bool {
+        match model_type {
+            "gemma3n" => name.starts_with("model.language_model."),
+            "helium" => name.starts_with("lm_head."),
+            _ => false,
+        }
     }
 
     /// Whether the module at `path` is packed with 8 bits in groups of 64.

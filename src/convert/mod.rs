@@ -5,6 +5,7 @@
 
 mod exceptions;
 mod files;
+mod names;
 mod packing;
 mod shards;
 mod work;
@@ -148,17 +149,13 @@ pub fn convert(
         return Err(ConvertError::TargetExists { path: target.to_owned() });
     }
     let model_type = description.model_type()?;
-    if !Exceptions::takes_all(model_type) {
-        return Err(ConvertError::Load(LoadError::Unsupported {
-            what: format!("the conversion of a `{model_type}`, whose unused tensors others want"),
-        }));
-    }
     let checkpoint = Checkpoint::open(description, LoadOptions::default())?.recording();
     let general = checkpoint.general_quantization();
     let (model, mut parameters) = models::load(checkpoint)?;
     drop(model);
-    let inventory = parameters.inventory.take().unwrap_or_default();
-    let count = parameters.count;
+    let mut inventory = parameters.inventory.take().unwrap_or_default();
+    let unused = inventory.keep_dropped(general, |name| Exceptions::holds_unused(model_type, name));
+    let count = parameters.count + unused + names::restore(model_type, &mut inventory)?;
     drop(parameters);
     let mut work = Work {
         config: WrittenConfig::new(description, general),

@@ -114,7 +114,7 @@ fn parts(tensors: &mut BTreeMap<String, Array>, path: &str) -> (String, [Option<
     (name, parts)
 }
 
-fn failed<E: Into<MlxError>>(name: &str) -> impl FnOnce(E) -> ConvertError {
+pub(super) fn failed<E: Into<MlxError>>(name: &str) -> impl FnOnce(E) -> ConvertError {
     let name = name.to_owned();
     move |error| ConvertError::Tensor { name, source: error.into() }
 }

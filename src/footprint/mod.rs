@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::{
     checkpoint::{Checkpoint, Description, LoadError, Outlines, Stored, sentence},
     models::{
-        self, Architecture, Keeps, Kept, Unpackable, family, first_steps,
+        self, Architecture, Keeps, Kept, Unpackable, family_of, first_steps,
         recipe::{Layer, Recipe},
     },
     plan::KvPacking,
@@ -117,8 +117,11 @@ impl Footprint {
             Ok(recipe) => (recipe, None),
             Err(error) => (None, Some(error.to_string())),
         };
-        let (caches, obstacle) = match (obstacle, caches(description, kv)) {
-            (None, Ok(caches)) => (Some(caches), None),
+        let (caches, obstacle) = match (obstacle, kept(description, kv)) {
+            (None, Ok((caches, unused))) => {
+                checkpoint.discard(|name| unused.contains(name));
+                (Some(caches), None)
+            }
             (None, Err(error)) => (None, Some(sentence(&error))),
             (obstacle, _) => (None, obstacle),
         };
@@ -192,7 +195,7 @@ fn described(
     description: &Description,
     checkpoint: &Checkpoint<'_>,
 ) -> Result<Option<Recipe>, LoadError> {
-    match family(description.model_type()?)?.architecture {
+    match family_of(description)?.architecture {
         Architecture::Decoder(recipe) => recipe(checkpoint).map(Some),
         Architecture::Other(_) => Ok(None),
     }
@@ -207,9 +210,14 @@ enum Unknown {
     Packing(#[from] Unpackable),
 }
 
-/// What the layers of a model keep, which is made of zeros and asked without computing anything.
-fn caches(description: &Description, kv: Option<KvPacking>) -> Result<Vec<CacheKind>, Unknown> {
-    let (model, _) = models::load(Checkpoint::sketched(description)?)?;
+/// What the layers of a model keep, which is made of zeros and asked without computing anything; and the tensors that
+/// it does without.
+fn kept(
+    description: &Description,
+    kv: Option<KvPacking>,
+) -> Result<(Vec<CacheKind>, BTreeSet<String>), Unknown> {
+    let (model, parameters) = models::load(Checkpoint::sketched(description)?.recording())?;
+    let unused = parameters.inventory.unwrap_or_default().dropped();
     let mut kinds: BTreeMap<Keeps, CacheKind> = BTreeMap::new();
     for Kept { keeps, bytes_per_token, constant_bytes } in
         first_steps(model.as_ref(), kv.map(Into::into))?.kept()
@@ -220,7 +228,7 @@ fn caches(description: &Description, kv: Option<KvPacking>) -> Result<Vec<CacheK
         kind.bytes_per_token += bytes_per_token;
         kind.constant_bytes += constant_bytes;
     }
-    Ok(kinds.into_values().collect())
+    Ok((kinds.into_values().collect(), unused))
 }
 
 /// The type that flows through a model: that of its embedding, or of the embedding's scales.

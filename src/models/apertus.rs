@@ -9,7 +9,7 @@ pub(super) const FAMILY: Family = Family::decoder(&["apertus"], |checkpoint| {
     let config: llama::Config = checkpoint.config()?;
     llama::discard_unused(checkpoint, config.tie_word_embeddings);
     rename(checkpoint)?;
-    recipe(&llama::Config { head_dim: None, layer_types: None, ..config })
+    recipe(&llama::Config { head_dim: None, ..config })
 });
 
 /// Gives norms the names of a decoder, and makes numbers of the exporter's one-element slopes.
@@ -29,8 +29,8 @@ fn rename(checkpoint: &Checkpoint<'_>) -> Result<(), LoadError> {
 fn recipe(config: &llama::Config) -> Result<Recipe, LoadError> {
     let layer = Layer {
         attention: Attention { qk_norm: QkNorm::PerHead, ..llama::attention(config)? },
-        feed_forward: FeedForward::XieLu { inner: config.intermediate_size },
+        feed_forward: FeedForward::XieLu(config.intermediate_size),
         ..llama::layer(config)?
     };
-    Ok(Recipe { layers: vec![layer; config.num_hidden_layers], ..llama::recipe(config)? })
+    Ok(llama::uniform(layer, config))
 }

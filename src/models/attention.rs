@@ -1,41 +1,40 @@
 //! Self-attention of a decoder, built to a recipe.
 
-use mlx_rs::{Array, Dtype, fast, ops::sigmoid};
+use mlx_rs::{Array, Dtype, ops::sigmoid};
 
 use super::{
     cache::KeysValues,
-    recipe::{Attention, Kernel, Projections, QkNorm, QueryGrowth, Reach, Recipe},
+    recipe::{Attention, Kernel, Projections, QkNorm, Recipe},
 };
 use crate::{
     checkpoint::{LoadError, Scope},
     nn::{
-        self, Linear, Mask, MlxError, Norm, RotaryEmbedding, attention, attention_with_sinks,
-        capped_attention,
+        self, Linear, Mask, MlxError, Norm, NormKind, RotaryEmbedding, attention,
+        attention_with_sinks, capped_attention, parts, unweighted_norm,
     },
 };
 
 pub(super) struct SelfAttention {
     projections: Projected,
     o: Linear,
-    qk_norms: Option<QkNorms>,
+    queries: Side,
+    keys: Side,
+    /// What is added to the mean square of values, where they are normalized.
+    value_eps: Option<f32>,
     rope: Option<RotaryEmbedding>,
     /// See [`Kernel::FusedWithSinks`], `[heads]`.
     sinks: Option<Array>,
-    heads: i32,
-    kv_heads: i32,
-    head_dim: i32,
-    scale: f32,
-    pub(super) growth: QueryGrowth,
-    pub(super) reach: Reach,
-    pub(super) kernel: Kernel,
+    pub(super) recipe: Attention,
 }
 
 /// See [`Projections`].
 enum Projected {
     Separate { q: Linear, k: Linear, v: Linear },
-    Fused(Linear),
-    ByGroup(Linear),
     Gated { q: Linear, k: Linear, v: Linear },
+    KeysAsValues { q: Linear, k: Linear },
+    Borrowed(Linear),
+    Fused(Linear),
+    FusedByGroup(Linear),
 }
 
 /// What the layers of one forward pass are given.
@@ -49,17 +48,16 @@ pub(super) struct Pass {
 /// What is projected from a position.
 struct Inputs {
     q: Array,
-    k: Array,
-    v: Array,
+    /// Keys and values; none where they are borrowed.
+    rows: Option<(Array, Array)>,
     /// What the mixed values are multiplied by, before the sigmoid.
     gate: Option<Array>,
 }
 
-/// The norms of queries and keys; see [`QkNorm`].
-struct QkNorms {
-    place: Place,
-    q: QkWeight,
-    k: QkWeight,
+/// Queries or keys: how many heads they have, and how they are normalized.
+struct Side {
+    heads: i32,
+    norm: Option<(Place, QkWeight)>,
 }
 
 /// Where queries and keys are normalized.
@@ -74,73 +72,51 @@ enum Place {
 }
 
 enum QkWeight {
-    /// By the root mean square alone.
-    None {
-        eps: f32,
-    },
     Shared(Norm),
-    /// `[heads, head_dim]`.
-    EachHead {
-        weight: Array,
-        eps: f32,
-    },
+    /// A norm that learns nothing, and a weight for it: `[heads, head_dim]`.
+    EachHead(Norm, Array),
 }
 
 impl SelfAttention {
     /// Takes every tensor below `scope` that `attention` asks for.
-    pub(super) fn load(
+    pub(super) fn load<L>(
         scope: &Scope<'_>,
-        recipe: &Recipe,
+        recipe: &Recipe<L>,
         attention: &Attention,
     ) -> Result<Self, LoadError> {
         let Attention { heads, kv_heads, head_dim, .. } = *attention;
-        let linear = |name, outputs, inputs| Linear::load(&scope.at(name), outputs, inputs);
+        let linear = |name, outputs| Linear::load(&scope.at(name), outputs, recipe.width);
+        let q = |parts| linear("q_proj", parts * heads * head_dim);
+        let k = || linear("k_proj", kv_heads * head_dim);
+        let v = || linear("v_proj", kv_heads * head_dim);
+        let qkv = || linear("qkv_proj", (heads + 2 * kv_heads) * head_dim);
+        let has_sinks = attention.kernel == Kernel::FusedWithSinks;
+        let side = |name, heads| Side::load(&scope.at(name), recipe, attention, heads);
         Ok(Self {
             projections: match attention.projections {
-                Projections::Separate => Projected::Separate {
-                    q: linear("q_proj", heads * head_dim, recipe.width)?,
-                    k: linear("k_proj", kv_heads * head_dim, recipe.width)?,
-                    v: linear("v_proj", kv_heads * head_dim, recipe.width)?,
-                },
-                Projections::Gated => Projected::Gated {
-                    q: linear("q_proj", 2 * heads * head_dim, recipe.width)?,
-                    k: linear("k_proj", kv_heads * head_dim, recipe.width)?,
-                    v: linear("v_proj", kv_heads * head_dim, recipe.width)?,
-                },
-                Projections::Fused => {
-                    let outputs = (heads + 2 * kv_heads) * head_dim;
-                    Projected::Fused(linear("qkv_proj", outputs, recipe.width)?)
-                }
-                Projections::FusedByGroup => {
-                    let outputs = (heads + 2 * kv_heads) * head_dim;
-                    Projected::ByGroup(linear("qkv_proj", outputs, recipe.width)?)
-                }
+                Projections::Separate => Projected::Separate { q: q(1)?, k: k()?, v: v()? },
+                Projections::Gated => Projected::Gated { q: q(2)?, k: k()?, v: v()? },
+                Projections::KeysAsValues => Projected::KeysAsValues { q: q(1)?, k: k()? },
+                Projections::Borrowed => Projected::Borrowed(q(1)?),
+                Projections::Fused => Projected::Fused(qkv()?),
+                Projections::FusedByGroup => Projected::FusedByGroup(qkv()?),
             },
-            o: linear("o_proj", recipe.width, heads * head_dim)?,
-            qk_norms: QkNorms::load(scope, recipe, attention)?,
-            rope: match &attention.rope {
-                Some(rope) => Some(RotaryEmbedding::new(rope)?),
-                None => None,
+            o: Linear::load(&scope.at("o_proj"), recipe.width, heads * head_dim)?,
+            queries: side("q_norm", heads)?,
+            keys: if attention.borrows() {
+                Side { heads: kv_heads, norm: None }
+            } else {
+                side("k_norm", kv_heads)?
             },
-            sinks: match attention.kernel {
-                Kernel::FusedWithSinks => {
-                    let sinks = scope.take_shaped("sinks", &[heads])?;
-                    scope.record(&sinks, sinks.size());
-                    Some(sinks)
-                }
-                Kernel::Fused | Kernel::Wide | Kernel::WideForFloat16 | Kernel::Capped(_) => None,
-            },
-            heads,
-            kv_heads,
-            head_dim,
-            scale: attention.scale,
-            growth: attention.growth,
-            reach: attention.reach,
-            kernel: attention.kernel,
+            value_eps: (attention.qk_norm == QkNorm::PerHeadAndValues).then_some(recipe.eps),
+            rope: attention.rope.as_ref().map(RotaryEmbedding::new).transpose()?,
+            sinks: has_sinks.then(|| scope.take_recorded("sinks", &[heads])).transpose()?,
+            recipe: attention.clone(),
         })
     }
 
-    /// Mixes `x` (`[batch, n, width]`) with what `cache` holds and leaves the new keys and values there.
+    /// Mixes `x` (`[batch, n, width]`) with what `cache` holds and leaves the new keys and values there; one that
+    /// borrows is given what its lender has left.
     pub(super) fn forward(
         &self,
         x: &Array,
@@ -150,27 +126,31 @@ impl SelfAttention {
         let &[batch, length, _] = x.shape() else {
             return Err(MlxError::new("hidden states take three axes"));
         };
-        let Inputs { q, k, v, gate } = self.project(x)?;
-        let (q, k) = self.normalized(Place::Whole, q, k)?;
-        let by_head = |x: Array, heads| x.reshape(&[batch, length, heads, -1]);
-        let (q, k) = (by_head(q, self.heads)?, by_head(k, self.kv_heads)?);
-        let (q, k) = self.normalized(Place::ByHead, q, k)?;
-        let in_front = |x: Array| x.transpose_axes(&[0, 2, 1, 3]);
-        let (q, k) = (in_front(q)?, in_front(k)?);
-        let v = in_front(by_head(v, self.kv_heads)?)?;
-        let (q, k) = match &self.rope {
-            Some(rope) => (rope.forward(&q, cache.offset())?, rope.forward(&k, cache.offset())?),
-            None => (q, k),
-        };
-        let (q, k) = self.normalized(Place::Rotated, q, k)?;
+        let Inputs { q, rows, gate } = self.project(x)?;
+        // The layer that lends has read these tokens already.
+        let offset = cache.offset() - if rows.is_none() { length } else { 0 };
+        let q = self.placed(q, &self.queries, offset)?;
         let q = match &pass.growth {
             Some(growth) => q.multiply(growth)?.as_dtype(q.dtype())?,
             None => q,
         };
-        let mixed = self
-            .mix(&q, (&k, &v), &pass.mask, cache)?
-            .transpose_axes(&[0, 2, 1, 3])?
-            .reshape(&[batch, length, -1])?;
+        let mixed = match rows {
+            None => {
+                let (k, v) = cache.visible()?;
+                attention(&q, &k, &v, self.recipe.scale, &pass.mask)?
+            }
+            Some((k, v)) => {
+                let k = self.placed(k, &self.keys, offset)?;
+                let v = v.reshape(&[batch, length, self.keys.heads, -1])?;
+                let v = match self.value_eps {
+                    Some(eps) => unweighted_norm(&v, eps)?,
+                    None => v,
+                };
+                let v = v.transpose_axes(&[0, 2, 1, 3])?;
+                self.mix(&q, (&k, &v), &pass.mask, cache)?
+            }
+        };
+        let mixed = mixed.transpose_axes(&[0, 2, 1, 3])?.reshape(&[batch, length, -1])?;
         match gate {
             None => self.o.forward(&mixed),
             Some(gate) => self.o.forward(&mixed.multiply(sigmoid(gate)?)?),
@@ -179,41 +159,50 @@ impl SelfAttention {
 
     /// Queries, keys, values and gates, each `[batch, n, heads · head_dim]`, or by head already.
     fn project(&self, x: &Array) -> nn::Result<Inputs> {
-        let inputs = |q, k, v, gate| Inputs { q, k, v, gate };
+        let Attention { heads, kv_heads, head_dim, .. } = self.recipe;
+        let inputs = |q, k, v| Inputs { q, rows: Some((k, v)), gate: None };
         match &self.projections {
             Projected::Separate { q, k, v } => {
-                Ok(inputs(q.forward(x)?, k.forward(x)?, v.forward(x)?, None))
+                Ok(inputs(q.forward(x)?, k.forward(x)?, v.forward(x)?))
             }
             Projected::Gated { q, k, v } => {
-                let flat = |part: Array| part.flatten(-2, -1);
-                let by_head = [x.dim(0), x.dim(1), self.heads, -1];
-                let halves = q.forward(x)?.reshape(&by_head)?.split_equal(2, -1)?;
-                let [q, gate] = <[Array; 2]>::try_from(halves)
-                    .map_err(|_| MlxError::new("a projection did not split into two"))?;
-                let (k, v) = (k.forward(x)?, v.forward(x)?);
-                Ok(inputs(flat(q)?, k, v, Some(flat(gate)?)))
+                let by_head = [x.dim(0), x.dim(1), heads, -1];
+                let q = q.forward(x)?.reshape(&by_head)?;
+                let [q, gate] = parts(&q, &[head_dim], -1)?;
+                let gate = Some(gate.flatten(-2, -1)?);
+                let inputs = inputs(q.flatten(-2, -1)?, k.forward(x)?, v.forward(x)?);
+                Ok(Inputs { gate, ..inputs })
             }
+            Projected::KeysAsValues { q, k } => {
+                let k = k.forward(x)?;
+                Ok(inputs(q.forward(x)?, k.clone(), k))
+            }
+            Projected::Borrowed(q) => Ok(Inputs { q: q.forward(x)?, rows: None, gate: None }),
             Projected::Fused(qkv) => {
-                let ends =
-                    [self.heads * self.head_dim, (self.heads + self.kv_heads) * self.head_dim];
-                let (q, k, v) = in_three(&qkv.forward(x)?, ends, -1)?;
-                Ok(inputs(q, k, v, None))
+                let ends = [heads * head_dim, (heads + kv_heads) * head_dim];
+                let [q, k, v] = parts(&qkv.forward(x)?, &ends, -1)?;
+                Ok(inputs(q, k, v))
             }
-            Projected::ByGroup(qkv) => {
-                let shared = self.heads / self.kv_heads;
-                let groups = [x.dim(0), x.dim(1), self.kv_heads, shared + 2, self.head_dim];
+            Projected::FusedByGroup(qkv) => {
+                let shared = heads / kv_heads;
+                let groups = [x.dim(0), x.dim(1), kv_heads, shared + 2, head_dim];
                 let qkv = qkv.forward(x)?.reshape(&groups)?;
-                let (q, k, v) = in_three(&qkv, [shared, shared + 1], -2)?;
-                Ok(inputs(q, k, v, None))
+                let [q, k, v] = parts(&qkv, &[shared, shared + 1], -2)?;
+                Ok(inputs(q, k, v))
             }
         }
     }
 
-    fn normalized(&self, place: Place, q: Array, k: Array) -> nn::Result<(Array, Array)> {
-        match &self.qk_norms {
-            Some(norms) if norms.place == place => Ok((norms.q.forward(&q)?, norms.k.forward(&k)?)),
-            _ => Ok((q, k)),
-        }
+    /// Queries or keys of positions from `offset` on, normalized and rotated: `[batch, heads, n, head_dim]`.
+    fn placed(&self, x: Array, side: &Side, offset: i32) -> nn::Result<Array> {
+        let by_head = [x.dim(0), x.dim(1), side.heads, -1];
+        let x = side.normalized(Place::Whole, x)?.reshape(&by_head)?;
+        let x = side.normalized(Place::ByHead, x)?.transpose_axes(&[0, 2, 1, 3])?;
+        let x = match &self.rope {
+            Some(rope) => rope.forward(&x, offset)?,
+            None => x,
+        };
+        side.normalized(Place::Rotated, x)
     }
 
     /// Leaves the new keys and values in `cache` and attends to all it holds.
@@ -224,85 +213,67 @@ impl SelfAttention {
         mask: &Mask,
         cache: &mut KeysValues,
     ) -> nn::Result<Array> {
-        match self.kernel {
-            Kernel::FusedWithSinks => {
+        let scale = self.recipe.scale;
+        match self.recipe.kernel {
+            Kernel::Lending | Kernel::FusedWithSinks => {
                 let (k, v) = cache.update(k, v)?;
                 match &self.sinks {
-                    None => attention(q, &k, &v, self.scale, mask),
-                    Some(sinks) => attention_with_sinks(q, &k, &v, self.scale, sinks, mask),
+                    None => attention(q, &k, &v, scale, mask),
+                    Some(sinks) => attention_with_sinks(q, &k, &v, scale, sinks, mask),
                 }
             }
             Kernel::Capped(cap) => {
                 let (k, v) = cache.update(k, v)?;
-                capped_attention(q, &k, &v, self.scale, cap, mask)
+                capped_attention(q, &k, &v, scale, cap, mask)
             }
-            Kernel::Fused => cache.attend(q, (k, v), self.scale, mask),
+            Kernel::Fused => cache.attend(q, (k, v), scale, mask),
             Kernel::WideForFloat16 if q.dtype() != Dtype::Float16 => {
-                cache.attend(q, (k, v), self.scale, mask)
+                cache.attend(q, (k, v), scale, mask)
             }
             Kernel::Wide | Kernel::WideForFloat16 => {
                 let wide = q.as_dtype(Dtype::Float32)?;
-                let mixed = cache.attend(&wide, (k, v), self.scale, mask)?;
+                let mixed = cache.attend(&wide, (k, v), scale, mask)?;
                 Ok(mixed.as_dtype(v.dtype())?)
             }
         }
     }
 }
 
-/// `x` cut at two places along `axis`.
-fn in_three(x: &Array, ends: [i32; 2], axis: i32) -> nn::Result<(Array, Array, Array)> {
-    <[Array; 3]>::try_from(x.split_at_indices(&ends, axis)?)
-        .map(|[q, k, v]| (q, k, v))
-        .map_err(|_| MlxError::new("a projection did not split into three"))
-}
-
-impl QkNorms {
-    fn load(
+impl Side {
+    /// Takes the norm at `scope` that `attention` asks for.
+    fn load<L>(
         scope: &Scope<'_>,
-        recipe: &Recipe,
+        recipe: &Recipe<L>,
         attention: &Attention,
-    ) -> Result<Option<Self>, LoadError> {
+        heads: i32,
+    ) -> Result<Self, LoadError> {
         let head_dim = attention.head_dim;
-        let place = match attention.qk_norm {
-            QkNorm::None => return Ok(None),
-            QkNorm::Whole => Place::Whole,
-            QkNorm::PerHead | QkNorm::PerHeadPlain | QkNorm::EachHead => Place::ByHead,
-            QkNorm::PerHeadAfterRope | QkNorm::PerHeadPlainAfterRope(_) => Place::Rotated,
-        };
-        let load = |name, heads| {
-            let scope = scope.at(name);
-            let shared = |width| Norm::load(&scope, recipe.norm, width, recipe.eps);
-            Ok::<_, LoadError>(match attention.qk_norm {
-                QkNorm::Whole => QkWeight::Shared(shared(heads * head_dim)?),
-                QkNorm::EachHead => {
-                    let weight = scope.take_shaped("weight", &[heads, head_dim])?;
-                    scope.record(&weight, weight.size());
-                    let eps = recipe.eps;
-                    QkWeight::EachHead { weight, eps }
-                }
-                QkNorm::PerHeadPlain => QkWeight::None { eps: recipe.eps },
-                QkNorm::PerHeadPlainAfterRope(eps) => QkWeight::None { eps },
-                QkNorm::None | QkNorm::PerHead | QkNorm::PerHeadAfterRope => {
-                    QkWeight::Shared(shared(head_dim)?)
-                }
-            })
-        };
-        Ok(Some(Self {
-            place,
-            q: load("q_norm", attention.heads)?,
-            k: load("k_norm", attention.kv_heads)?,
-        }))
-    }
-}
-
-impl QkWeight {
-    fn forward(&self, x: &Array) -> nn::Result<Array> {
-        match self {
-            Self::None { eps } => Ok(fast::rms_norm(x, None, *eps)?),
-            Self::Shared(norm) => norm.forward(x),
-            Self::EachHead { weight, eps } => {
-                Ok(weight.multiply(fast::layer_norm(x, None, None, *eps)?)?)
+        let norm = |kind, width, eps| Norm::load(scope, kind, width, eps);
+        let shared = |width| norm(recipe.norm, width, recipe.eps).map(QkWeight::Shared);
+        let plain = |eps| norm(NormKind::RmsPlain, head_dim, eps).map(QkWeight::Shared);
+        let norm = match attention.qk_norm {
+            QkNorm::None => None,
+            QkNorm::Whole => Some((Place::Whole, shared(heads * head_dim)?)),
+            QkNorm::PerHead | QkNorm::PerHeadAndValues => Some((Place::ByHead, shared(head_dim)?)),
+            QkNorm::PerHeadAfterRope => Some((Place::Rotated, shared(head_dim)?)),
+            QkNorm::PerHeadPlain => Some((Place::ByHead, plain(recipe.eps)?)),
+            QkNorm::PerHeadPlainAfterRope(eps) => Some((Place::Rotated, plain(eps)?)),
+            QkNorm::EachHead => {
+                let weight = scope.take_recorded("weight", &[heads, head_dim])?;
+                let norm = norm(NormKind::LayerPlain, head_dim, recipe.eps)?;
+                Some((Place::ByHead, QkWeight::EachHead(norm, weight)))
             }
+        };
+        Ok(Self { heads, norm })
+    }
+
+    fn normalized(&self, here: Place, x: Array) -> nn::Result<Array> {
+        match &self.norm {
+            Some((place, QkWeight::Shared(norm))) if *place == here => norm.forward(&x),
+            Some((place, QkWeight::EachHead(norm, weight))) if *place == here => {
+                Ok(weight.multiply(norm.forward(&x)?)?)
+            }
+            _ => Ok(x),
         }
     }
 }

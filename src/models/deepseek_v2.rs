@@ -17,14 +17,12 @@ pub(super) const FAMILY: Family = Family::other(&["deepseek_v2"], |checkpoint| {
         }
     }
     let experts = config.n_routed_experts.unwrap_or(0);
-    mixture::stack_experts(checkpoint, config.num_hidden_layers, experts, mixture::PROJECTIONS)?;
+    mixture::stack_experts(checkpoint, config.num_hidden_layers, experts)?;
     let latent = config.latent(1e-6, Form::Expanded)?;
-    let recipe = config.recipe(latent, router)?;
-    recipe.load(checkpoint)
+    config.recipe(latent, router(&config))?.load(checkpoint)
 });
 
 fn router(config: &Config) -> Result<Router, LoadError> {
-    let chosen = config.num_experts_per_tok;
     let choice = match (config.topk_method.as_deref(), config.n_group, config.topk_group) {
         (Some("group_limited_greedy"), Some(count), Some(considered)) => {
             Choice::Grouped(Groups { count, considered })
@@ -35,13 +33,8 @@ fn router(config: &Config) -> Result<Router, LoadError> {
         _ => Choice::Descending,
     };
     Ok(Router {
-        chosen: chosen.ok_or_else(|| unsupported("experts without `num_experts_per_tok`"))?,
-        logits: Precision::Model,
-        scores: ExpertScores::Softmax(Precision::Model),
         choice,
-        weights: ExpertWeights::Scores,
         scale: Some(config.routed_scaling_factor.unwrap_or(1.0)),
-        precision: Precision::Model,
-        fusion: Fusion::None,
+        ..Router::by_softmax(config.chosen()?, ExpertWeights::Scores)
     })
 }

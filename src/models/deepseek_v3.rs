@@ -4,7 +4,8 @@
 //! the layer that predicts a further token, is dropped.
 
 use super::{
-    latent::{self, Form, Head, Latent, Recipe},
+    hybrid::{self, Mixer, block},
+    latent::{self, Form, Latent},
     positions::{Scaling, scaling},
     prelude::*,
 };
@@ -19,8 +20,7 @@ pub(super) const FAMILY: Family =
         checkpoint.unpack_blocks()?;
         let latent = config.latent(1e-6, Form::Absorbed)?;
         config.convert(checkpoint, &latent)?;
-        let recipe = config.recipe(latent, |config| config.corrected(ExpertWeights::Shares))?;
-        recipe.load(checkpoint)
+        config.recipe(latent, config.corrected(ExpertWeights::Shares))?.load(checkpoint)
     });
 
 /// The keys that families with latent attention and experts share.
@@ -82,6 +82,7 @@ impl Config {
             eps,
             scale: single(root * asked.map_or(1.0, Scaling::yarn_sharpness)),
             form,
+            growth: QueryGrowth::None,
         })
     }
 
@@ -92,56 +93,47 @@ impl Config {
         latent: &Latent,
     ) -> Result<(), LoadError> {
         let (layers, experts) = (self.num_hidden_layers, self.n_routed_experts.unwrap_or(0));
-        mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
+        mixture::stack_experts(checkpoint, layers, experts)?;
         for layer in 0..layers {
             latent::absorb(checkpoint, &format!("model.layers.{layer}.self_attn"), latent)?;
         }
         Ok(())
     }
 
-    /// The whole model, with experts routed by what `router` answers.
+    /// The whole model, with experts routed by `router`, which only has to be one where there are experts.
     pub(super) fn recipe(
         &self,
         attention: Latent,
-        router: impl Fn(&Self) -> Result<Router, LoadError>,
-    ) -> Result<Recipe, LoadError> {
-        let dense = FeedForward::gated(Activation::Silu, self.intermediate_size);
+        router: Result<Router, LoadError>,
+    ) -> Result<hybrid::Recipe, LoadError> {
+        let dense = FeedForward::Gated(Activation::Silu, self.intermediate_size);
         let sparse = match self.n_routed_experts {
             None => dense.clone(),
-            Some(experts) => {
-                let mixture = self.mixture(experts, router(self)?);
-                FeedForward::Mixture(Box::new(mixture))
-            }
+            Some(experts) => FeedForward::mixture(self.mixture(experts, router?)),
         };
         let (first, every) = (self.first_k_dense_replace, self.moe_layer_freq);
         let is_sparse =
             |index: usize| index >= first.unwrap_or(0) && index.is_multiple_of(every.unwrap_or(1));
-        let layer = |index| if is_sparse(index) { &sparse } else { &dense }.clone();
-        Ok(Recipe {
-            vocabulary: self.vocab_size,
-            width: self.hidden_size,
-            embedding_scale: None,
-            attention,
-            feed_forward: (0..self.num_hidden_layers).map(layer).collect(),
-            residual_scale: None,
-            eps: self.rms_norm_eps.unwrap_or(1e-6),
-            head: Head::Separate,
-        })
+        let attention = Mixer::Latent(attention);
+        let blocks = (0..self.num_hidden_layers).map(|index| {
+            let feed_forward = if is_sparse(index) { &sparse } else { &dense };
+            block("self_attn", attention.clone(), feed_forward.clone())
+        });
+        let (vocabulary, width) = (self.vocab_size, self.hidden_size);
+        let eps = self.rms_norm_eps.unwrap_or(1e-6);
+        Ok(Recipe::plain(blocks.collect(), vocabulary, width, eps, Head::Separate))
     }
 
     fn mixture(&self, experts: i32, router: Router) -> Mixture {
         let inner = self.moe_intermediate_size.unwrap_or(1407);
-        Mixture {
-            router,
-            experts,
-            inner,
-            activation: Activation::Silu,
-            weighted: Weighted::Output,
-            shared: match self.n_shared_experts {
-                None => Shared::None,
-                Some(count) => Shared::Always { inner: inner * count },
-            },
-        }
+        let shared = self.n_shared_experts.map(|count| Shared::Always { inner: inner * count });
+        Mixture { shared: shared.unwrap_or(Shared::None), ..Mixture::of(experts, inner, router) }
+    }
+
+    /// How many experts a token meets, of a family that does not say what it means where it is absent.
+    pub(super) fn chosen(&self) -> Result<i32, LoadError> {
+        let chosen = self.num_experts_per_tok;
+        chosen.ok_or_else(|| unsupported("experts without `num_experts_per_tok`"))
     }
 
     /// Experts chosen by corrected `σ` and weighted by `shares` of it, where shares are asked for.
@@ -152,8 +144,6 @@ impl Config {
         }
         let chosen = self.num_experts_per_tok.unwrap_or(1);
         Ok(Router {
-            chosen,
-            logits: Precision::Model,
             scores: ExpertScores::Sigmoid,
             choice: Choice::Corrected(Groups {
                 count: self.n_group.unwrap_or(1),
@@ -167,6 +157,7 @@ impl Config {
             scale: Some(self.routed_scaling_factor.unwrap_or(1.0)),
             precision: Precision::Float32,
             fusion: Fusion::Compiled,
+            ..Router::by_logits(chosen)
         })
     }
 }

@@ -8,10 +8,8 @@ pub(super) const FAMILY: Family = Family::decoder(&["dots1"], |checkpoint| {
     let config = llama::untied(checkpoint)?;
     let own: Config = checkpoint.config()?;
     llama::discard_unused(checkpoint, config.tie_word_embeddings);
-    let (layers, experts) = (config.num_hidden_layers, own.n_routed_experts);
-    mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
-    checkpoint.rename(|name| Some(name.replace(".mlp.experts.", ".mlp.switch_mlp.")));
-    let config = llama::Config { layer_types: None, ..config };
+    mixture::stack_experts(checkpoint, config.num_hidden_layers, own.n_routed_experts)?;
+    checkpoint.rename_parts(&[(".mlp.experts.", ".mlp.switch_mlp.")]);
     let attention = Attention { qk_norm: QkNorm::PerHead, ..llama::attention(&config)? };
     recipe(&config, attention, &own)
 });
@@ -32,45 +30,27 @@ pub(super) struct Config {
     topk_group: i32,
 }
 
-fn one() -> i32 {
-    1
-}
-
 /// Dense layers first, then mixtures.
 pub(super) fn recipe(
     config: &llama::Config,
     attention: Attention,
     own: &Config,
 ) -> Result<Recipe, LoadError> {
+    let (chosen, inner) = (own.num_experts_per_tok, own.moe_intermediate_size);
+    let router = Router {
+        scores: ExpertScores::Sigmoid,
+        choice: Choice::Corrected(Groups { count: own.n_group, considered: own.topk_group }),
+        weights: ExpertWeights::shares_if(chosen > 1 && own.norm_topk_prob),
+        scale: Some(own.routed_scaling_factor),
+        precision: Precision::Float32,
+        fusion: Fusion::Compiled,
+        ..Router::by_logits(chosen)
+    };
+    let mixture = Mixture {
+        shared: Shared::Always { inner: inner * own.n_shared_experts },
+        ..Mixture::of(own.n_routed_experts, inner, router)
+    };
     let dense = Layer { attention, ..llama::layer(config)? };
-    let sparse =
-        Layer { feed_forward: FeedForward::Mixture(Box::new(mixture(own))), ..dense.clone() };
-    let is_dense = |index: usize| index < own.first_k_dense_replace;
-    let layer = |index| if is_dense(index) { &dense } else { &sparse }.clone();
-    Ok(Recipe {
-        layers: (0..config.num_hidden_layers).map(layer).collect(),
-        ..llama::recipe(config)?
-    })
-}
-
-fn mixture(own: &Config) -> Mixture {
-    let (experts, chosen) = (own.n_routed_experts, own.num_experts_per_tok);
-    let base = mixtral::mixture(experts, chosen, own.moe_intermediate_size);
-    Mixture {
-        router: Router {
-            scores: ExpertScores::Sigmoid,
-            choice: Choice::Corrected(Groups { count: own.n_group, considered: own.topk_group }),
-            weights: if chosen > 1 && own.norm_topk_prob {
-                ExpertWeights::Shares
-            } else {
-                ExpertWeights::Scores
-            },
-            scale: Some(own.routed_scaling_factor),
-            precision: Precision::Float32,
-            fusion: Fusion::Compiled,
-            ..base.router
-        },
-        shared: Shared::Always { inner: own.moe_intermediate_size * own.n_shared_experts },
-        ..base
-    }
+    let is_sparse = |index| index >= own.first_k_dense_replace;
+    Ok(mixture::interleaved(config, dense, mixture, is_sparse))
 }

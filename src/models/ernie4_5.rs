@@ -8,7 +8,6 @@ pub(super) const FAMILY: Family = Family::decoder(&["ernie4_5"], |checkpoint| {
     llama::recipe(&llama::Config {
         rope_traditional: true,
         rope_scaling: None,
-        layer_types: None,
         ..checkpoint.config()?
     })
 });

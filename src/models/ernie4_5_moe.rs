@@ -9,9 +9,11 @@ pub(super) const FAMILY: Family = Family::decoder(&["ernie4_5_moe"], |checkpoint
     let config: llama::Config = checkpoint.config()?;
     let own: Config = checkpoint.config()?;
     checkpoint.discard(|name| UNUSED.iter().any(|unused| name.contains(unused)));
-    let (layers, experts) = (config.num_hidden_layers, own.experts);
-    mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
-    recipe(&config, &own)
+    mixture::stack_experts(checkpoint, config.num_hidden_layers, own.experts)?;
+    let config = llama::Config { rope_scaling: None, rope_traditional: true, ..config };
+    let mixture = own.mixture(config.intermediate_size);
+    let is_sparse = |index| own.is_sparse(index);
+    Ok(mixture::interleaved(&config, llama::layer(&config)?, mixture, is_sparse))
 });
 
 const UNUSED: [&str; 5] = [
@@ -37,18 +39,10 @@ struct Config {
     first: Option<Places>,
     #[serde(rename = "moe_layer_end_index")]
     last: Option<Places>,
-    #[serde(rename = "moe_layer_interval", default = "each")]
+    #[serde(rename = "moe_layer_interval", default = "one")]
     interval: usize,
     #[serde(rename = "moe_gate_act", default)]
     activation: GateActivation,
-}
-
-fn one() -> i32 {
-    1
-}
-
-fn each() -> usize {
-    1
 }
 
 /// A layer, or one a kind of expert.
@@ -60,10 +54,11 @@ enum Places {
 }
 
 impl Places {
-    fn all(&self) -> &[usize] {
+    /// Whether one of them is so.
+    fn any(&self, is_so: impl Fn(usize) -> bool) -> bool {
         match self {
-            Self::One(place) => std::slice::from_ref(place),
-            Self::Several(places) => places,
+            Self::One(place) => is_so(*place),
+            Self::Several(places) => places.iter().copied().any(is_so),
         }
     }
 }
@@ -78,13 +73,9 @@ enum GateActivation {
 
 impl Config {
     fn is_sparse(&self, index: usize) -> bool {
-        let first = self.first.as_ref();
-        let first = first.and_then(|places| places.all().iter().min().copied());
-        let last = self.last.as_ref();
-        let last = last.and_then(|places| places.all().iter().max().copied());
         (index + 1).is_multiple_of(self.interval)
-            && first.is_none_or(|first| index >= first)
-            && last.is_none_or(|last| index <= last)
+            && self.first.as_ref().is_none_or(|first| first.any(|first| index >= first))
+            && self.last.as_ref().is_none_or(|last| last.any(|last| index <= last))
     }
 
     fn mixture(&self, intermediate: i32) -> Mixture {
@@ -92,35 +83,19 @@ impl Config {
             0 => intermediate,
             own => own,
         };
-        let base = mixtral::mixture(self.experts, self.chosen, inner);
-        Mixture {
-            router: Router {
-                scores: match self.activation {
-                    GateActivation::Softmax => ExpertScores::Softmax(Precision::Float32),
-                    GateActivation::Sigmoid => ExpertScores::Sigmoid,
-                },
-                weights: ExpertWeights::SharesOfAtLeast(1e-12),
-                precision: Precision::Float32,
-                ..base.router
+        let router = Router {
+            scores: match self.activation {
+                GateActivation::Softmax => ExpertScores::Softmax(Precision::Float32),
+                GateActivation::Sigmoid => ExpertScores::Sigmoid,
             },
-            shared: match self.shared {
-                0 => Shared::None,
-                count => Shared::Always { inner: inner * count },
-            },
-            ..base
-        }
+            weights: ExpertWeights::SharesOfAtLeast(1e-12),
+            precision: Precision::Float32,
+            ..Router::by_logits(self.chosen)
+        };
+        let shared = match self.shared {
+            0 => Shared::None,
+            count => Shared::Always { inner: inner * count },
+        };
+        Mixture { shared, ..Mixture::of(self.experts, inner, router) }
     }
-}
-
-fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
-    let config =
-        llama::Config { layer_types: None, rope_scaling: None, rope_traditional: true, ..*config };
-    let dense = llama::layer(&config)?;
-    let mixture = own.mixture(config.intermediate_size);
-    let sparse = Layer { feed_forward: FeedForward::Mixture(Box::new(mixture)), ..dense.clone() };
-    let layer = |index| if own.is_sparse(index) { &sparse } else { &dense }.clone();
-    Ok(Recipe {
-        layers: (0..config.num_hidden_layers).map(layer).collect(),
-        ..llama::recipe(&config)?
-    })
 }

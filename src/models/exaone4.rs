@@ -6,9 +6,8 @@
 use super::prelude::*;
 
 pub(super) const FAMILY: Family = Family::decoder(&["exaone4"], |checkpoint| {
-    let config =
-        llama::Config { rope_traditional: false, layer_types: None, ..checkpoint.config()? };
-    recipe(&config, &checkpoint.config()?)
+    let config = llama::Config { rope_traditional: false, ..checkpoint.config()? };
+    recipe(&config, checkpoint.config()?)
 });
 
 #[derive(Deserialize)]
@@ -17,26 +16,18 @@ struct Config {
     sliding_window_pattern: Option<String>,
 }
 
-fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
+fn recipe(config: &llama::Config, own: Config) -> Result<Recipe, LoadError> {
     let attention = Attention { qk_norm: QkNorm::PerHead, ..llama::attention(config)? };
     let layer = Layer { attention, wiring: Wiring::Post, ..llama::layer(config)? };
-    let pattern = own.sliding_window_pattern.as_deref().unwrap_or_default();
-    let layers = if pattern.is_empty() {
-        vec![layer; config.num_hidden_layers]
-    } else {
+    let mut recipe = llama::uniform(layer, config);
+    if let Some(pattern) = own.sliding_window_pattern.filter(|pattern| !pattern.is_empty()) {
         let reach = llama::window(config.sliding_window)?;
-        let kinds = pattern.chars().cycle().take(config.num_hidden_layers);
-        kinds
-            .map(|kind| {
-                let attention = layer.attention.clone();
-                let attention = if kind == 'L' {
-                    Attention { reach, ..attention }
-                } else {
-                    Attention { rope: None, ..attention }
-                };
-                Layer { attention, ..layer.clone() }
-            })
-            .collect()
-    };
-    Ok(Recipe { layers, ..llama::recipe(config)? })
+        for (layer, kind) in recipe.layers.iter_mut().zip(pattern.chars().cycle()) {
+            match kind {
+                'L' => layer.attention.reach = reach,
+                _ => layer.attention.rope = None,
+            }
+        }
+    }
+    Ok(recipe)
 }

@@ -9,19 +9,18 @@ use mlx_rs::{
 };
 
 use super::{
-    feed_forward::FeedForward,
-    hybrid::{Factor, Frame, Hybrid, Mixer, channels_last},
+    hybrid::{self, Half, Mixer, channels_last, half},
     positions::Scaling,
     prelude::*,
-    recipe,
-    state_space::{Gating, Shape, StateSpaceMixer},
+    state_space::{Gating, Shape},
 };
-use crate::nn::{self, Precision};
+use crate::nn;
 
 pub(super) const FAMILY: Family = Family::other(&["falcon_h1"], |checkpoint| {
     let config: Config = checkpoint.config()?;
     fold_multipliers(checkpoint, &config)?;
-    Ok(Box::new(load(checkpoint, &config)?))
+    checkpoint.rename_parts(&[("model.final_layernorm.", "model.norm.")]);
+    config.recipe()?.load(checkpoint)
 });
 
 keys! {
@@ -51,74 +50,68 @@ keys! {
         rope_scaling: Option<Scaling> = None,
         rope_theta: f32 = 1e11,
         ssm_in_multiplier: f32 = 1.25,
-        ssm_multipliers: [f32; 5] = [0.353_553_4, 0.25, 0.353_553_4, 0.5, 0.353_553_4],
+        ssm_multipliers: [f32; 5] = [0.353_553_38, 0.25, 0.353_553_38, 0.5, 0.353_553_38],
         ssm_out_multiplier: f32 = 0.235_702_26,
         vocab_size: i32 = 32_784,
         tie_word_embeddings: bool = true,
     }
 }
 
-fn load(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<Hybrid, LoadError> {
-    let frame = config.frame();
-    let (shape, attention) = (config.recurrence(), config.attention()?);
-    let feed_forward = recipe::FeedForward::gated(Activation::Silu, config.intermediate_size);
-    let mut halves = Vec::new();
-    for index in 0..config.num_hidden_layers {
-        let scope = checkpoint.root().at("model.layers").at(index);
-        let mixer = StateSpaceMixer::load(&scope.at("mamba"), &shape)?;
-        let attention = frame.attention(&scope.at("self_attn"), &attention)?;
-        let mixer = Mixer::Parallel(mixer, attention);
-        halves.push(frame.half(&scope.at("input_layernorm"), mixer)?);
-        let fed = FeedForward::load(&scope.at("feed_forward"), config.hidden_size, &feed_forward)?;
-        halves.push(frame.half(&scope.at("pre_ff_layernorm"), Mixer::FeedForward(fed))?);
-    }
-    Hybrid::load(&frame, halves, checkpoint)
-}
-
 impl Config {
-    fn frame(&self) -> Frame {
+    fn recipe(&self) -> Result<hybrid::Recipe, LoadError> {
+        let base = self.base();
+        let feed_forward = FeedForward::Gated(Activation::Silu, self.intermediate_size);
+        let block = vec![
+            Half {
+                mixers: vec![
+                    ("mamba", Mixer::StateSpace(self.recurrence())),
+                    ("self_attn", Mixer::Attention(llama::attention(&base)?)),
+                ],
+                norm: "input_layernorm",
+                eps: None,
+            },
+            half("pre_ff_layernorm", "feed_forward", Mixer::FeedForward(feed_forward)),
+        ];
         let of_tied = single(self.lm_head_multiplier / self.embedding_multiplier);
-        let (head, scores) = if self.tie_word_embeddings {
-            (Head::Tied, Factor::Times(of_tied))
-        } else {
-            (Head::Separate, Factor::One)
-        };
-        Frame {
-            norm: "model.final_layernorm",
-            scores,
-            ..Frame::new(self.vocab_size, self.hidden_size, self.rms_norm_eps, head)
+        Ok(Recipe {
+            scores: if self.tie_word_embeddings { Scores::Times(of_tied) } else { Scores::Plain },
+            ..llama::around(vec![block; self.num_hidden_layers], &base)
+        })
+    }
+
+    /// What this family has like others.
+    fn base(&self) -> llama::Config {
+        llama::Config {
+            hidden_size: self.hidden_size,
+            num_attention_heads: self.num_attention_heads,
+            num_key_value_heads: Some(self.num_key_value_heads),
+            head_dim: Some(self.head_dim),
+            rms_norm_eps: self.rms_norm_eps,
+            vocab_size: self.vocab_size,
+            rope_theta: Some(self.rope_theta),
+            rope_traditional: self.rope_traditional,
+            rope_scaling: self.rope_scaling.clone(),
+            tie_word_embeddings: self.tie_word_embeddings,
+            max_position_embeddings: Some(self.max_position_embeddings),
+            ..llama::Config::default()
         }
     }
 
     fn recurrence(&self) -> Shape {
         Shape {
-            width: self.hidden_size,
             heads: self.mamba_n_heads,
             head_dim: self.mamba_d_ssm / self.mamba_n_heads.max(1),
             groups: self.mamba_n_groups,
             memory: self.mamba_d_state,
             kernel: self.mamba_d_conv,
             limits: (0.0, f32::INFINITY),
-            through: Precision::Stored,
+            through: nn::Precision::Stored,
             gating: match (self.mamba_rms_norm, self.mamba_norm_before_gate) {
                 (false, _) => Gating::Plain,
                 (true, true) => Gating::AfterNorm(self.rms_norm_eps),
                 (true, false) => Gating::BeforeNorm(self.rms_norm_eps),
             },
         }
-    }
-
-    fn attention(&self) -> Result<Attention, LoadError> {
-        llama::attention(&llama::Config {
-            num_attention_heads: self.num_attention_heads,
-            num_key_value_heads: Some(self.num_key_value_heads),
-            head_dim: Some(self.head_dim),
-            rope_theta: Some(self.rope_theta),
-            rope_traditional: self.rope_traditional,
-            rope_scaling: self.rope_scaling.clone(),
-            max_position_embeddings: Some(self.max_position_embeddings),
-            ..llama::Config::default()
-        })
     }
 
     /// What the weight `name` is multiplied by when a checkpoint is converted.

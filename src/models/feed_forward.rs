@@ -5,21 +5,40 @@ use mlx_rs::Array;
 use super::{mixture::Mixture, recipe};
 use crate::{
     checkpoint::{LoadError, Scope},
-    nn::{self, Activation, Linear, MlxError, XieLu},
+    nn::{self, Activation, Linear, MlxError, SparseGelu, XieLu},
 };
 
-/// The feed-forward half of a block, with its weights.
+/// The feed-forward half of a block, with its weights; see [`recipe::FeedForward`].
 pub(super) enum FeedForward {
-    /// See [`recipe::FeedForward::Gated`].
-    Gated(Gated),
-    /// See [`recipe::FeedForward::GatedFused`].
-    GatedFused(GatedFused),
-    /// See [`recipe::FeedForward::Plain`].
-    Plain(Plain),
-    /// See [`recipe::FeedForward::Mixture`].
+    Gated {
+        gate: Linear,
+        up: Linear,
+        down: Linear,
+        activation: Activation,
+    },
+    GatedFused {
+        gate_up: Linear,
+        down: Linear,
+        activation: Activation,
+    },
+    /// Its activation also says which units count.
+    GatedSparse {
+        gate: Linear,
+        up: Linear,
+        down: Linear,
+        activation: SparseGelu,
+    },
+    Plain {
+        up: Linear,
+        down: Linear,
+        activation: Activation,
+    },
     Mixture(Box<Mixture>),
-    /// See [`recipe::FeedForward::XieLu`].
-    XieLu(Learned),
+    XieLu {
+        up: Linear,
+        down: Linear,
+        activation: XieLu,
+    },
 }
 
 impl FeedForward {
@@ -29,101 +48,65 @@ impl FeedForward {
         width: i32,
         recipe: &recipe::FeedForward,
     ) -> Result<Self, LoadError> {
-        let project = |name, outputs, inputs| Linear::load(&scope.at(name), outputs, inputs);
+        let into = |name, outputs| Linear::load(&scope.at(name), outputs, width);
+        let back = |inner| Linear::load(&scope.at("down_proj"), width, inner);
         Ok(match *recipe {
-            recipe::FeedForward::Gated { activation, inner } => Self::Gated(Gated {
-                gate: project("gate_proj", inner, width)?,
-                up: project("up_proj", inner, width)?,
-                down: project("down_proj", width, inner)?,
+            recipe::FeedForward::Gated(activation, inner) => Self::Gated {
+                gate: into("gate_proj", inner)?,
+                up: into("up_proj", inner)?,
+                down: back(inner)?,
                 activation,
-            }),
-            recipe::FeedForward::GatedFused { activation, inner } => Self::GatedFused(GatedFused {
-                gate_up: project("gate_up_proj", 2 * inner, width)?,
-                down: project("down_proj", width, inner)?,
+            },
+            recipe::FeedForward::GatedFused(activation, inner) => Self::GatedFused {
+                gate_up: into("gate_up_proj", 2 * inner)?,
+                down: back(inner)?,
                 activation,
-            }),
-            recipe::FeedForward::Plain { activation, inner } => Self::Plain(Plain {
-                up: project("up_proj", inner, width)?,
-                down: project("down_proj", width, inner)?,
-                activation,
-            }),
+            },
+            recipe::FeedForward::GatedSparse(dropped, inner) => Self::GatedSparse {
+                gate: into("gate_proj", inner)?,
+                up: into("up_proj", inner)?,
+                down: back(inner)?,
+                activation: SparseGelu::new(dropped)?,
+            },
+            recipe::FeedForward::Plain(activation, inner) => {
+                Self::Plain { up: into("up_proj", inner)?, down: back(inner)?, activation }
+            }
             recipe::FeedForward::Mixture(ref mixture) => {
                 Self::Mixture(Box::new(Mixture::load(scope, width, mixture)?))
             }
-            recipe::FeedForward::XieLu { inner } => Self::XieLu(Learned {
-                up: project("up_proj", inner, width)?,
-                down: project("down_proj", width, inner)?,
+            recipe::FeedForward::XieLu(inner) => Self::XieLu {
+                up: into("up_proj", inner)?,
+                down: back(inner)?,
                 activation: XieLu::load(&scope.at("act_fn"))?,
-            }),
+            },
         })
     }
 
     /// Transforms each position of `x` (`[batch, n, width]`) by itself.
     pub(super) fn forward(&self, x: &Array) -> nn::Result<Array> {
         match self {
-            Self::Gated(gated) => gated.forward(x),
-            Self::GatedFused(gated) => gated.forward(x),
-            Self::Plain(plain) => plain.forward(x),
+            Self::Gated { gate, up, down, activation } => {
+                let (gate, up) = (gate.forward(x)?, up.forward(x)?);
+                down.forward(&activation.gate(&gate, &up)?)
+            }
+            Self::GatedFused { gate_up, down, activation } => {
+                let halves = gate_up.forward(x)?.split_equal(2, -1)?;
+                let [gate, up] = halves.as_slice() else {
+                    return Err(MlxError::new("a projection did not split into two"));
+                };
+                down.forward(&activation.gate(gate, up)?)
+            }
+            Self::GatedSparse { gate, up, down, activation } => {
+                let (gate, up) = (gate.forward(x)?, up.forward(x)?);
+                down.forward(&activation.gate(&gate, &up)?)
+            }
+            Self::Plain { up, down, activation } => {
+                down.forward(&activation.forward(&up.forward(x)?)?)
+            }
             Self::Mixture(mixture) => mixture.forward(x),
-            Self::XieLu(learned) => learned.forward(x),
+            Self::XieLu { up, down, activation } => {
+                down.forward(&activation.forward(&up.forward(x)?)?)
+            }
         }
-    }
-}
-
-/// A gated feed-forward half.
-pub(super) struct Gated {
-    gate: Linear,
-    up: Linear,
-    down: Linear,
-    activation: Activation,
-}
-
-impl Gated {
-    fn forward(&self, x: &Array) -> nn::Result<Array> {
-        let (gate, up) = (self.gate.forward(x)?, self.up.forward(x)?);
-        self.down.forward(&self.activation.gate(&gate, &up)?)
-    }
-}
-
-/// A gated feed-forward half with one projection into it.
-pub(super) struct GatedFused {
-    gate_up: Linear,
-    down: Linear,
-    activation: Activation,
-}
-
-impl GatedFused {
-    fn forward(&self, x: &Array) -> nn::Result<Array> {
-        let halves = self.gate_up.forward(x)?.split_equal(2, -1)?;
-        let [gate, up] = halves.as_slice() else {
-            return Err(MlxError::new("a projection did not split into two"));
-        };
-        self.down.forward(&self.activation.gate(gate, up)?)
-    }
-}
-
-/// A feed-forward half without a gate.
-pub(super) struct Plain {
-    up: Linear,
-    down: Linear,
-    activation: Activation,
-}
-
-impl Plain {
-    fn forward(&self, x: &Array) -> nn::Result<Array> {
-        self.down.forward(&self.activation.forward(&self.up.forward(x)?)?)
-    }
-}
-
-/// A feed-forward half without a gate whose activation is learned.
-pub(super) struct Learned {
-    up: Linear,
-    down: Linear,
-    activation: XieLu,
-}
-
-impl Learned {
-    fn forward(&self, x: &Array) -> nn::Result<Array> {
-        self.down.forward(&self.activation.forward(&self.up.forward(x)?)?)
     }
 }

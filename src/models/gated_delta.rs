@@ -1,20 +1,22 @@
 //! The mixer of gated delta networks: a convolution, the gated delta rule and a gate.
 
-use mlx_rs::{Array, ops::concatenate};
+use mlx_rs::{
+    Array,
+    ops::{concatenate, unflatten},
+};
 
 use super::{cache::State, keys::unsupported};
 use crate::{
     checkpoint::{LoadError, Scope},
     nn::{
-        self, Activation, CausalConvolution, GatedDelta, Linear, MlxError, Norm, NormKind, Reading,
-        Tail, gate_in_float32,
+        self, Activation, CausalConvolution, GatedDelta, Linear, Norm, NormKind, Reading, Tail,
+        gate_in_float32, parts,
     },
 };
 
 /// All that tells one such mixer from another.
 #[derive(Clone, Debug)]
 pub(super) struct Shape {
-    pub(super) width: i32,
     /// Heads of queries and keys.
     pub(super) key_heads: i32,
     pub(super) heads: i32,
@@ -72,8 +74,8 @@ impl Shape {
 }
 
 impl GatedDeltaMixer {
-    /// Takes every tensor below `scope` that `shape` asks for.
-    pub(super) fn load(scope: &Scope<'_>, shape: &Shape) -> Result<Self, LoadError> {
+    /// Takes every tensor below `scope` that `shape` asks for; the residual stream is `width` wide.
+    pub(super) fn load(scope: &Scope<'_>, width: i32, shape: &Shape) -> Result<Self, LoadError> {
         let (keys, values) = (shape.keys(), shape.values());
         if shape.key_heads <= 0 || shape.heads % shape.key_heads != 0 {
             return Err(unsupported(format!(
@@ -81,7 +83,7 @@ impl GatedDeltaMixer {
                 shape.heads, shape.key_heads
             )));
         }
-        let linear = |name, outputs| Linear::load(&scope.at(name), outputs, shape.width);
+        let linear = |name, outputs| Linear::load(&scope.at(name), outputs, width);
         let channels = 2 * keys + values;
         Ok(Self {
             shape: shape.clone(),
@@ -105,63 +107,55 @@ impl GatedDeltaMixer {
             )?,
             recurrence: GatedDelta::load(scope, shape.heads)?,
             norm: Norm::load(&scope.at("norm"), NormKind::Rms, shape.value_dim, shape.eps)?,
-            output: Linear::load(&scope.at("out_proj"), shape.width, values)?,
+            output: Linear::load(&scope.at("out_proj"), width, values)?,
         })
     }
 
     /// Mixes `x` (`[batch, n, width]`) with what `state` holds and leaves the new state there.
     pub(super) fn forward(&self, x: &Array, state: &mut State) -> nn::Result<Array> {
-        let &[batch, length, _] = x.shape() else {
-            return Err(MlxError::new("hidden states take three axes"));
-        };
         let Shape { key_heads, heads, .. } = self.shape;
-        let Projected { qkv, z, b, a } = self.project(x, batch, length)?;
+        let Projected { qkv, z, b, a } = self.project(x)?;
         let mixed =
             Activation::Silu.forward(&self.convolution.forward(&qkv, &mut state.window)?)?;
         let keys = self.shape.keys();
-        let [q, k, v] = parts(&mixed, &[keys, 2 * keys])?;
-        let by_head = |x: &Array, heads| x.reshape(&[batch, length, heads, -1]);
+        let [q, k, v] = parts(&mixed, &[keys, 2 * keys], -1)?;
         let reading = Reading {
-            q: &by_head(&q, key_heads)?,
-            k: &by_head(&k, key_heads)?,
-            v: &by_head(&v, heads)?,
+            q: &unflatten(q, -1, &[key_heads, -1])?,
+            k: &unflatten(k, -1, &[key_heads, -1])?,
+            v: &unflatten(v, -1, &[heads, -1])?,
             a: &a,
             b: &b,
         };
         let y = self.recurrence.forward(&reading, &mut state.memory)?;
         let y = gate_in_float32(&z, &self.norm.forward(&y)?)?.as_dtype(y.dtype())?;
-        self.output.forward(&y.reshape(&[batch, length, -1])?)
+        self.output.forward(&y.flatten(-2, -1)?)
     }
 
-    fn project(&self, x: &Array, batch: i32, length: i32) -> nn::Result<Projected> {
+    fn project(&self, x: &Array) -> nn::Result<Projected> {
         let Shape { key_heads, heads, key_dim, value_dim, .. } = self.shape;
+        let gate = [x.dim(0), x.dim(1), heads, value_dim];
         match &self.input {
             Projections::Separate { qkv, z, b, a } => Ok(Projected {
                 qkv: qkv.forward(x)?,
-                z: z.forward(x)?.reshape(&[batch, length, heads, value_dim])?,
+                z: z.forward(x)?.reshape(&gate)?,
                 b: b.forward(x)?,
                 a: a.forward(x)?,
             }),
             Projections::ByHead { qkvz, ba } => {
-                let by_head = |x: Array| x.reshape(&[batch, length, key_heads, -1]);
-                let (qkvz, ba) = (by_head(qkvz.forward(x)?)?, by_head(ba.forward(x)?)?);
-                let values = heads / key_heads * value_dim;
-                let [q, k, v, z] = parts(&qkvz, &[key_dim, 2 * key_dim, 2 * key_dim + values])?;
-                let [b, a] = parts(&ba, &[heads / key_heads])?;
-                let flat = |x: &Array| x.reshape(&[batch, length, -1]);
+                let each = heads / key_heads;
+                let ends = [key_dim, 2 * key_dim, 2 * key_dim + each * value_dim];
+                let qkvz = unflatten(qkvz.forward(x)?, -1, &[key_heads, -1])?;
+                let [q, k, v, z] = parts(&qkvz, &ends, -1)?;
+                let ba = unflatten(ba.forward(x)?, -1, &[key_heads, -1])?;
+                let [b, a] = parts(&ba, &[each], -1)?;
+                let flat = |x: Array| x.flatten(-2, -1);
                 Ok(Projected {
-                    qkv: concatenate(&[flat(&q)?, flat(&k)?, flat(&v)?], -1)?,
-                    z: z.reshape(&[batch, length, heads, value_dim])?,
-                    b: flat(&b)?,
-                    a: flat(&a)?,
+                    qkv: concatenate(&[flat(q)?, flat(k)?, flat(v)?], -1)?,
+                    z: z.reshape(&gate)?,
+                    b: flat(b)?,
+                    a: flat(a)?,
                 })
             }
         }
     }
-}
-
-/// The parts of the last axis of `x` that end at `ends` and at its end.
-fn parts<const N: usize>(x: &Array, ends: &[i32]) -> nn::Result<[Array; N]> {
-    let parts = x.split_at_indices(ends, -1)?;
-    <[Array; N]>::try_from(parts).map_err(|_| MlxError::new("a split has another number of parts"))
 }

@@ -7,10 +7,10 @@ use super::prelude::*;
 pub(super) const FAMILY: Family = Family::decoder(&["gemma"], |checkpoint| {
     let config = plain(&checkpoint.config()?);
     let layer = Layer {
-        feed_forward: FeedForward::gated(Activation::Gelu, config.intermediate_size),
+        feed_forward: FeedForward::Gated(Activation::Gelu, config.intermediate_size),
         ..llama::layer(&config)?
     };
-    recipe(&config, layer)
+    Ok(recipe(&config, layer))
 });
 
 /// What Gemma reads of Llama's configuration.
@@ -19,12 +19,11 @@ pub(super) fn plain(config: &llama::Config) -> llama::Config {
 }
 
 /// Gemma, of layers that are all the same.
-pub(super) fn recipe(config: &llama::Config, layer: Layer) -> Result<Recipe, LoadError> {
+pub(super) fn recipe(config: &llama::Config, layer: Layer) -> Recipe {
     let root = f64::from(config.hidden_size).sqrt();
-    Ok(Recipe {
+    Recipe {
         embedding_scale: EmbeddingScale::Times(single(root)),
-        layers: vec![layer; config.num_hidden_layers],
         norm: NormKind::RmsUnitOffset,
-        ..llama::recipe(config)?
-    })
+        ..llama::uniform(layer, config)
+    }
 }

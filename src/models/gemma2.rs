@@ -23,11 +23,11 @@ fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
             kernel: Kernel::Capped(own.attn_logit_softcapping),
             ..llama::attention(config)?
         },
-        feed_forward: FeedForward::gated(Activation::GeluTanh, config.intermediate_size),
+        feed_forward: FeedForward::Gated(Activation::GeluTanh, config.intermediate_size),
         wiring: Wiring::Sandwich,
     };
     Ok(Recipe {
         scores: Scores::Capped(own.final_logit_softcapping),
-        ..gemma::recipe(config, layer)?
+        ..gemma::recipe(config, layer)
     })
 }

@@ -54,19 +54,14 @@ fn recipe(config: &Config, head: Head) -> Result<Recipe, LoadError> {
             config.sliding_window, config.sliding_window_pattern
         )));
     }
+    let layers = (0..config.num_hidden_layers).map(|index| layer(config, index));
+    let layers = layers.collect::<Result<_, _>>()?;
+    let (vocabulary, width) = (config.vocab_size, config.hidden_size);
     Ok(Recipe {
-        vocabulary: config.vocab_size,
-        width: config.hidden_size,
         embedding_scale: EmbeddingScale::RootOfWidth,
-        places: Places::Unmarked,
-        layers: (0..config.num_hidden_layers)
-            .map(|index| layer(config, index))
-            .collect::<Result<_, _>>()?,
         norm: NormKind::RmsUnitOffset,
-        eps: config.rms_norm_eps,
-        head,
-        scores: Scores::Plain,
         residual: Residual::AddClipped,
+        ..Recipe::plain(layers, vocabulary, width, config.rms_norm_eps, head)
     })
 }
 
@@ -89,7 +84,7 @@ fn layer(config: &Config, index: usize) -> Result<Layer, LoadError> {
     let scale = llama::inverse_root(config.query_pre_attn_scalar);
     Ok(Layer {
         attention: Attention { scale, qk_norm: QkNorm::PerHead, reach, ..attention },
-        feed_forward: FeedForward::gated(Activation::GeluTanh, config.intermediate_size),
+        feed_forward: FeedForward::Gated(Activation::GeluTanh, config.intermediate_size),
         wiring: Wiring::Sandwich,
     })
 }

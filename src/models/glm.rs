@@ -6,22 +6,15 @@
 use super::prelude::*;
 
 pub(super) const FAMILY: Family = Family::decoder(&["glm"], |checkpoint| {
-    let config = llama::Config {
-        rope_traditional: true,
-        rope_scaling: None,
-        layer_types: None,
-        ..checkpoint.config()?
-    };
+    let config =
+        llama::Config { rope_traditional: true, rope_scaling: None, ..checkpoint.config()? };
     llama::discard_unused(checkpoint, config.tie_word_embeddings);
-    Ok(Recipe {
-        layers: vec![layer(&config)?; config.num_hidden_layers],
-        ..llama::recipe(&config)?
-    })
+    Ok(llama::uniform(layer(&config)?, &config))
 });
 
 pub(super) fn layer(config: &llama::Config) -> Result<Layer, LoadError> {
     Ok(Layer {
-        feed_forward: FeedForward::gated_fused(Activation::Silu, config.intermediate_size),
+        feed_forward: FeedForward::GatedFused(Activation::Silu, config.intermediate_size),
         ..llama::layer(config)?
     })
 }

@@ -9,25 +9,16 @@ pub(super) const FAMILY: Family = Family::decoder(&["glm4_moe"], |checkpoint| {
     let config: llama::Config = checkpoint.config()?;
     let own: Config = checkpoint.config()?;
     let mixture: dots1::Config = checkpoint.config()?;
-    let (layers, experts) = (config.num_hidden_layers, mixture.n_routed_experts);
     // As the reference, by prefix: a further layer 46 would take 460 along.
-    let further = format!("model.layers.{layers}");
+    let further = format!("model.layers.{}", config.num_hidden_layers);
     checkpoint.discard(|name| name.starts_with(&further));
-    mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
-    let config = llama::Config {
-        layer_types: None,
-        rope_scaling: None,
-        tie_word_embeddings: false,
-        ..config
-    };
-    let base = llama::attention(&config)?;
+    mixture::stack_experts(checkpoint, config.num_hidden_layers, mixture.n_routed_experts)?;
+    let config = llama::Config { rope_scaling: None, tie_word_embeddings: false, ..config };
+    let attention = llama::attention(&config)?;
     let attention = Attention {
         qk_norm: if own.use_qk_norm { QkNorm::PerHead } else { QkNorm::None },
-        rope: base.rope.map(|rope| Rope {
-            dims: positions::part(base.head_dim, own.partial_rotary_factor),
-            ..rope
-        }),
-        ..base
+        rope: positions::on_part(attention.rope, own.partial_rotary_factor),
+        ..attention
     };
     dots1::recipe(&config, attention, &mixture)
 });

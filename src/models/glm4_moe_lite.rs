@@ -21,8 +21,7 @@ pub(super) const FAMILY: Family = Family::other(&["glm4_moe_lite"], |checkpoint|
     let latent = config.latent(eps, Form::Absorbed)?;
     config.convert(checkpoint, &latent)?;
     let shares = ExpertWeights::SharesOfSumPlus(1e-20);
-    let recipe = config.recipe(latent, |config| config.corrected(shares))?;
-    recipe.load(checkpoint)
+    config.recipe(latent, config.corrected(shares))?.load(checkpoint)
 });
 
 fn layer(name: &str) -> Option<usize> {

@@ -68,13 +68,12 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
             rope: None,
             ..llama::attention(&llama)?
         },
-        feed_forward: FeedForward::plain(Activation::GeluTanh, llama.intermediate_size),
+        feed_forward: FeedForward::Plain(Activation::GeluTanh, llama.intermediate_size),
         ..llama::layer(&llama)?
     };
     Ok(Recipe {
         places: Places::Learned(config.n_positions),
-        layers: vec![layer; config.n_layer],
         norm: NormKind::Layer,
-        ..llama::recipe(&llama)?
+        ..llama::uniform(layer, &llama)
     })
 }

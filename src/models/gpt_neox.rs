@@ -58,15 +58,11 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
             rope: positions::on_part(attention.rope, config.rotary_pct),
             ..attention
         },
-        feed_forward: FeedForward::plain(Activation::GeluTanh, llama.intermediate_size),
+        feed_forward: FeedForward::Plain(Activation::GeluTanh, llama.intermediate_size),
         wiring: match config.use_parallel_residual {
             None | Some(true) => Wiring::ParallelTwoNorms,
             Some(false) => Wiring::Pre,
         },
     };
-    Ok(Recipe {
-        layers: vec![layer; config.num_hidden_layers],
-        norm: NormKind::Layer,
-        ..llama::recipe(&llama)?
-    })
+    Ok(Recipe { norm: NormKind::Layer, ..llama::uniform(layer, &llama) })
 }

@@ -2,7 +2,7 @@
 //!
 //! Reference: `mlx_lm.models.gpt_oss`. As there, the head is never tied and `truncate` of the scaling is passed over.
 
-use mlx_rs::{Array, Dtype, ops::indexing::TryIndexOp};
+use mlx_rs::{Array, ops::indexing::TryIndexOp};
 
 use super::prelude::*;
 use crate::nn;
@@ -23,53 +23,44 @@ keys! {
 }
 
 fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
-    let alternating = || {
-        let kinds = ["sliding_attention", "full_attention"].map(str::to_owned);
-        kinds.into_iter().cycle().take(config.num_hidden_layers)
-    };
+    let kinds = ["sliding_attention", "full_attention"].map(str::to_owned);
+    let alternating = kinds.into_iter().cycle().take(config.num_hidden_layers);
     let config = llama::Config {
         head_dim: Some(own.head_dim),
         rope_theta: Some(own.rope_theta),
         rope_traditional: false,
         tie_word_embeddings: false,
         sliding_window: Some(own.sliding_window),
-        layer_types: Some(match config.layer_types {
-            Some(ref types) => types.clone(),
-            None => alternating().collect(),
-        }),
+        layer_types: config.layer_types.or_else(|| Some(alternating.collect())),
         ..config
     };
-    let mut recipe = llama::recipe(&config)?;
+    let router = Router { choice: Choice::Ascending, ..Router::by_logits(own.num_experts_per_tok) };
+    let mixture = Mixture {
+        activation: Activation::ClippedSilu,
+        ..Mixture::of(own.num_local_experts, config.intermediate_size, router)
+    };
+    let mut recipe = llama::windowed(&config)?;
     for layer in &mut recipe.layers {
         layer.attention.kernel = Kernel::FusedWithSinks;
-        layer.feed_forward = FeedForward::Mixture(Box::new(mixture(own, config.intermediate_size)));
+        layer.feed_forward = FeedForward::mixture(mixture.clone());
     }
     Ok(recipe)
 }
 
-fn mixture(own: &Config, inner: i32) -> Mixture {
-    let base = mixtral::mixture(own.num_local_experts, own.num_experts_per_tok, inner);
-    Mixture {
-        router: Router { choice: Choice::Ascending, ..base.router },
-        activation: Activation::ClippedSilu,
-        ..base
-    }
-}
-
 /// Brings the names and layouts of the original into ours.
 fn adopt(checkpoint: &Checkpoint<'_>) -> Result<(), LoadError> {
-    checkpoint.rename(|name| {
-        let name = name.replace(".mlp.router.", ".mlp.gate.");
-        let name = name.replace(".mlp.experts.", ".mlp.switch_mlp.");
-        let name = name.replace("_proj_blocks", "_proj.weight");
-        let name = name.replace("_proj_scales", "_proj.scales");
-        Some(name.replace("_proj_bias", "_proj.bias"))
-    });
+    checkpoint.rename_parts(&[
+        (".mlp.router.", ".mlp.gate."),
+        (".mlp.experts.", ".mlp.switch_mlp."),
+        ("_proj_blocks", "_proj.weight"),
+        ("_proj_scales", "_proj.scales"),
+        ("_proj_bias", "_proj.bias"),
+    ]);
     for name in checkpoint.names() {
         if !name.contains(".mlp.switch_mlp.") {
             continue;
         }
-        checkpoint.transform(&name, in_words)?;
+        checkpoint.adopt_blocks(&name)?;
         let Some((path, part)) = name.split_once("gate_up_proj.") else {
             continue;
         };
@@ -79,15 +70,6 @@ fn adopt(checkpoint: &Checkpoint<'_>) -> Result<(), LoadError> {
         }
     }
     Ok(())
-}
-
-/// Blocks of bytes, `[experts, rows, groups, 16]`, as the words that MLX packs into; anything else as it is.
-fn in_words(tensor: Array) -> nn::Result<Array> {
-    if tensor.dtype() == Dtype::Uint8 && tensor.ndim() == 4 {
-        Ok(tensor.view::<u32>()?.flatten(-2, -1)?)
-    } else {
-        Ok(tensor)
-    }
 }
 
 /// The rows `start`, `start + 2` and so on of each expert.
@@ -117,16 +99,5 @@ mod tests {
         let bias = Array::from_slice(&[0, 1, 2, 3], &[1, 4]);
         let bias = every_other(&bias, 1).unwrap();
         assert_eq!(bias.try_as_slice::<i32>().unwrap(), [1, 3]);
-    }
-
-    #[test]
-    fn blocks_of_bytes_become_words() {
-        let mut bytes = [0u8; 32];
-        (bytes[0], bytes[5], bytes[31]) = (1, 2, 3);
-        let blocks = Array::from_slice(&bytes, &[1, 1, 2, 16]);
-        let words = in_words(blocks).unwrap();
-        assert_eq!(words.shape(), [1, 1, 8]);
-        let expected = [1, 0x200, 0, 0, 0, 0, 0, 0x0300_0000];
-        assert_eq!(words.try_as_slice::<u32>().unwrap(), expected);
     }
 }

@@ -5,32 +5,35 @@
 use super::prelude::*;
 
 pub(super) const FAMILY: Family = Family::decoder(&["granite"], |checkpoint| {
-    let config = llama::Config {
-        head_dim: None,
-        rope_traditional: false,
-        layer_types: None,
-        ..checkpoint.config()?
-    };
+    let config: llama::Config = checkpoint.config()?;
     llama::discard_unused(checkpoint, config.tie_word_embeddings);
-    recipe(&config, &checkpoint.config()?)
+    let feed_forward = FeedForward::Gated(Activation::Silu, config.intermediate_size);
+    recipe(config, &checkpoint.config()?, feed_forward)
 });
 
+/// What Granite multiplies and divides by.
 #[derive(Deserialize)]
-struct Config {
+pub(super) struct Factors {
     logits_scaling: f32,
     attention_multiplier: f32,
     embedding_multiplier: f32,
     residual_multiplier: f32,
 }
 
-fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
-    let attention = Attention { scale: own.attention_multiplier, ..llama::attention(config)? };
-    let layer = Layer { attention, ..llama::layer(config)? };
+/// Granite with this feed-forward half in every layer.
+pub(super) fn recipe(
+    config: llama::Config,
+    factors: &Factors,
+    feed_forward: FeedForward,
+) -> Result<Recipe, LoadError> {
+    let config = llama::Config { head_dim: None, rope_traditional: false, ..config };
+    let attention = llama::attention(&config)?;
+    let attention = Attention { scale: factors.attention_multiplier, ..attention };
+    let layer = Layer { attention, feed_forward, wiring: Wiring::Pre };
     Ok(Recipe {
-        embedding_scale: EmbeddingScale::Times(own.embedding_multiplier),
-        layers: vec![layer; config.num_hidden_layers],
-        scores: Scores::Over(own.logits_scaling),
-        residual: Residual::AddTimes(own.residual_multiplier),
-        ..llama::recipe(config)?
+        embedding_scale: EmbeddingScale::Times(factors.embedding_multiplier),
+        scores: Scores::Over(factors.logits_scaling),
+        residual: Residual::AddTimes(factors.residual_multiplier),
+        ..llama::uniform(layer, &config)
     })
 }

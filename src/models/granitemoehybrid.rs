@@ -3,42 +3,32 @@
 //! Reference: `mlx_lm.models.granitemoehybrid`. As there, of `rope_parameters` only `rope_theta` counts.
 
 use super::{
-    feed_forward::FeedForward,
-    hybrid::{Factor, Frame, Hybrid, Mixer, channels_last},
+    hybrid::{self, Mixer, block, channels_last},
+    positions::Scaling,
     prelude::*,
-    recipe,
-    state_space::{Gating, Shape, StateSpaceMixer, TimeStepLimit},
+    state_space::{Gating, Shape, TimeStepLimit},
 };
-use crate::{checkpoint::Scope, nn::Precision};
+use crate::nn;
 
 pub(super) const FAMILY: Family = Family::other(&["granitemoehybrid"], |checkpoint| {
-    let config: Config = checkpoint.config()?;
-    bring_into_form(checkpoint, &config)?;
-    Ok(Box::new(load(checkpoint, &config)?))
+    let config: llama::Config = checkpoint.config()?;
+    let own: Config = checkpoint.config()?;
+    bring_into_form(checkpoint, &config, &own)?;
+    recipe(checkpoint, config, &own)?.load(checkpoint)
 });
 
 #[derive(Deserialize)]
 struct Config {
-    vocab_size: i32,
-    hidden_size: i32,
-    intermediate_size: i32,
-    num_attention_heads: i32,
-    num_key_value_heads: i32,
     embedding_multiplier: f32,
     attention_multiplier: f32,
     logits_scaling: f32,
     residual_multiplier: f32,
     layer_types: Vec<LayerType>,
-    rms_norm_eps: f32,
     num_local_experts: Option<i32>,
     num_experts_per_tok: Option<i32>,
     shared_intermediate_size: Option<i32>,
-    #[serde(default = "rope")]
-    position_embedding_type: String,
-    #[serde(default = "yes")]
-    tie_word_embeddings: bool,
-    rope_theta: Option<f32>,
-    rope_parameters: Option<RopeParameters>,
+    position_embedding_type: Option<String>,
+    rope_parameters: Option<Scaling>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -46,11 +36,6 @@ struct Config {
 enum LayerType {
     Mamba,
     Attention,
-}
-
-#[derive(Deserialize)]
-struct RopeParameters {
-    rope_theta: Option<f32>,
 }
 
 /// The keys of its recurrences, which a model may be without.
@@ -64,63 +49,43 @@ struct Recurrence {
     time_step_limit: Option<TimeStepLimit>,
 }
 
-fn rope() -> String {
-    "rope".to_owned()
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn load(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<Hybrid, LoadError> {
-    let frame = config.frame();
-    let mut halves = Vec::new();
-    for (index, kind) in config.layer_types.iter().enumerate() {
-        let scope = checkpoint.root().at("model.layers").at(index);
-        let mixer = match kind {
-            LayerType::Attention => {
-                let attention = config.attention()?;
-                Mixer::Attention(frame.attention(&scope.at("self_attn"), &attention)?)
-            }
+fn recipe(
+    checkpoint: &Checkpoint<'_>,
+    config: llama::Config,
+    own: &Config,
+) -> Result<hybrid::Recipe, LoadError> {
+    let nested = own.rope_parameters.as_ref().and_then(|rope| rope.rope_theta);
+    let config = llama::Config {
+        head_dim: None,
+        rope_scaling: None,
+        rope_theta: nested.or(config.rope_theta),
+        rope_traditional: false,
+        ..config
+    };
+    let feed_forward = own.feed_forward(config.intermediate_size)?;
+    let block = |kind: &LayerType| {
+        let (place, mixer) = match kind {
+            LayerType::Attention => ("self_attn", Mixer::Attention(own.attention(&config)?)),
             LayerType::Mamba => {
-                let shape = checkpoint.config::<Recurrence>()?.shape(config);
-                Mixer::StateSpace(StateSpaceMixer::load(&scope.at("mamba"), &shape)?)
+                let recurrence: Recurrence = checkpoint.config()?;
+                ("mamba", Mixer::StateSpace(recurrence.shape(config.rms_norm_eps)))
             }
         };
-        halves.push(frame.half(&scope.at("input_layernorm"), mixer)?);
-        let mixer = Mixer::FeedForward(config.feed_forward(&scope)?);
-        halves.push(frame.half(&scope.at("post_attention_layernorm"), mixer)?);
-    }
-    for half in &mut halves {
-        half.factor = Factor::Times(config.residual_multiplier);
-    }
-    Hybrid::load(&frame, halves, checkpoint)
+        Ok(block(place, mixer, feed_forward.clone()))
+    };
+    let blocks = own.layer_types.iter().map(block).collect::<Result<_, LoadError>>()?;
+    Ok(Recipe {
+        embedding_scale: EmbeddingScale::Times(own.embedding_multiplier),
+        scores: Scores::Over(own.logits_scaling),
+        residual: Residual::AddTimes(own.residual_multiplier),
+        ..llama::around(blocks, &config)
+    })
 }
 
 impl Config {
-    fn frame(&self) -> Frame {
-        Frame {
-            tokens: Factor::Times(self.embedding_multiplier),
-            scores: Factor::Over(self.logits_scaling),
-            ..Frame::new(
-                self.vocab_size,
-                self.hidden_size,
-                self.rms_norm_eps,
-                llama::head(self.tie_word_embeddings),
-            )
-        }
-    }
-
-    fn attention(&self) -> Result<Attention, LoadError> {
-        let nested = self.rope_parameters.as_ref();
-        let attention = llama::attention(&llama::Config {
-            hidden_size: self.hidden_size,
-            num_attention_heads: self.num_attention_heads,
-            num_key_value_heads: Some(self.num_key_value_heads),
-            rope_theta: nested.and_then(|rope| rope.rope_theta).or(self.rope_theta),
-            ..llama::Config::default()
-        })?;
-        let knows_positions = self.position_embedding_type != "nope";
+    fn attention(&self, config: &llama::Config) -> Result<Attention, LoadError> {
+        let attention = llama::attention(config)?;
+        let knows_positions = self.position_embedding_type.as_deref() != Some("nope");
         Ok(Attention {
             scale: self.attention_multiplier,
             rope: attention.rope.filter(|_| knows_positions),
@@ -128,20 +93,15 @@ impl Config {
         })
     }
 
-    fn feed_forward(&self, layer: &Scope<'_>) -> Result<FeedForward, LoadError> {
-        let half = match self.experts() {
-            Some(experts) => recipe::FeedForward::Mixture(Box::new(self.mixture(experts)?)),
-            None => recipe::FeedForward::gated(Activation::Silu, self.intermediate_size),
-        };
-        FeedForward::load(&layer.at("mlp"), self.hidden_size, &half)
-    }
-
     /// How many experts there are, of a model that has them.
     fn experts(&self) -> Option<i32> {
         self.num_local_experts.filter(|experts| *experts > 0)
     }
 
-    fn mixture(&self, experts: i32) -> Result<Mixture, LoadError> {
+    fn feed_forward(&self, inner: i32) -> Result<FeedForward, LoadError> {
+        let Some(experts) = self.experts() else {
+            return Ok(FeedForward::Gated(Activation::Silu, inner));
+        };
         let (Some(chosen), Some(shared)) =
             (self.num_experts_per_tok, self.shared_intermediate_size)
         else {
@@ -149,79 +109,55 @@ impl Config {
                 "experts without `num_experts_per_tok` or `shared_intermediate_size`",
             ));
         };
-        let base = mixtral::mixture(experts, chosen, self.intermediate_size);
-        Ok(Mixture {
-            router: Router {
-                choice: Choice::Ascending,
-                weights: ExpertWeights::Softmax(recipe::Precision::Model),
-                ..base.router
-            },
+        let router = Router { choice: Choice::Ascending, ..Router::by_logits(chosen) };
+        Ok(FeedForward::mixture(Mixture {
             shared: Shared::Fused { inner: shared },
-            ..base
-        })
+            ..Mixture::of(experts, inner, router)
+        }))
     }
 }
 
 impl Recurrence {
-    fn shape(&self, config: &Config) -> Shape {
-        let limit = self.time_step_limit;
+    fn shape(&self, eps: f32) -> Shape {
         Shape {
-            width: config.hidden_size,
             heads: self.mamba_n_heads,
             head_dim: self.mamba_d_head,
             groups: self.mamba_n_groups,
             memory: self.mamba_d_state,
             kernel: self.mamba_d_conv,
-            limits: limit.map_or((0.001, 100.0), Into::into),
-            through: Precision::Input,
-            gating: Gating::BeforeNorm(config.rms_norm_eps),
+            limits: self.time_step_limit.map_or((0.001, 100.0), Into::into),
+            through: nn::Precision::Input,
+            gating: Gating::BeforeNorm(eps),
         }
     }
 }
 
 /// Gives tensors of a checkpoint that was not converted the names and shapes that are used here.
-fn bring_into_form(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<(), LoadError> {
+fn bring_into_form(
+    checkpoint: &Checkpoint<'_>,
+    config: &llama::Config,
+    own: &Config,
+) -> Result<(), LoadError> {
     channels_last(checkpoint, "conv1d.weight")?;
-    if config.tie_word_embeddings {
-        checkpoint.discard(|name| name == "lm_head.weight");
-    }
-    if config.experts().is_some() {
-        return bring_mixtures_into_form(checkpoint, config);
-    }
-    checkpoint.rename(|name| {
-        let (layer, part) = name.split_once(".shared_mlp.output_linear.")?;
-        Some(format!("{layer}.mlp.down_proj.{part}"))
-    });
-    let inner = config.intermediate_size;
-    for index in 0..config.layer_types.len() {
-        let layer = format!("model.layers.{index}");
-        let into = ["gate_proj", "up_proj"].map(|name| (format!("{layer}.mlp.{name}"), inner));
-        checkpoint.split(&format!("{layer}.shared_mlp.input_linear"), 0, &into)?;
-    }
-    Ok(())
-}
-
-fn bring_mixtures_into_form(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<(), LoadError> {
-    checkpoint.rename(|name| {
-        let mut new = name.to_owned();
-        for (theirs, ours) in [
+    llama::discard_unused(checkpoint, config.tie_word_embeddings);
+    let (whole, halves, axis) = if own.experts().is_some() {
+        checkpoint.rename_parts(&[
             (".shared_mlp.input_linear.", ".mlp.shared_experts.gate_up_proj."),
             (".shared_mlp.output_linear.", ".mlp.shared_experts.down_proj."),
             (".block_sparse_moe.", ".mlp."),
             (".mlp.router.layer.", ".mlp.gate."),
             (".mlp.output_linear.", ".mlp.switch_mlp.down_proj."),
-        ] {
-            new = new.replace(theirs, ours);
-        }
-        (new != name).then_some(new)
-    });
-    for index in 0..config.layer_types.len() {
-        let mixture = format!("model.layers.{index}.mlp");
-        let into = ["gate_proj", "up_proj"].map(|name| {
-            let path = format!("{mixture}.switch_mlp.{name}");
-            (path, config.intermediate_size)
-        });
-        checkpoint.split(&format!("{mixture}.input_linear"), 1, &into)?;
+        ]);
+        ("mlp.input_linear", "mlp.switch_mlp", 1)
+    } else {
+        checkpoint.rename_parts(&[(".shared_mlp.output_linear.", ".mlp.down_proj.")]);
+        ("shared_mlp.input_linear", "mlp", 0)
+    };
+    for index in 0..own.layer_types.len() {
+        let layer = format!("model.layers.{index}");
+        let into = ["gate_proj", "up_proj"]
+            .map(|part| (format!("{layer}.{halves}.{part}"), config.intermediate_size));
+        checkpoint.split(&format!("{layer}.{whole}"), axis, &into)?;
     }
     Ok(())
 }

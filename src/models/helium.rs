@@ -10,7 +10,6 @@ pub(super) const FAMILY: Family = Family::decoder(&["helium"], |checkpoint| {
         head_dim: None,
         rope_traditional: true,
         rope_scaling: None,
-        layer_types: None,
         ..checkpoint.config()?
     };
     if config.tie_word_embeddings {

@@ -8,7 +8,7 @@ pub(super) const FAMILY: Family = Family::decoder(&["hunyuan_v1_dense"], |checkp
     let config = llama::untied(checkpoint)?;
     llama::discard_unused(checkpoint, config.tie_word_embeddings);
     checkpoint.rename_parts(&[(".query_layernorm.", ".q_norm."), (".key_layernorm.", ".k_norm.")]);
-    recipe(&config, &checkpoint.config()?)
+    recipe(config, &checkpoint.config()?)
 });
 
 #[derive(Deserialize)]
@@ -16,25 +16,17 @@ struct Config {
     use_qk_norm: Option<bool>,
 }
 
-fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
+fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let asked = config.rope_scaling.as_ref();
     let alpha = asked.and_then(|asked| asked.alpha).unwrap_or(1.0);
-    let config =
-        llama::Config { rope_traditional: false, rope_scaling: None, layer_types: None, ..*config };
-    let attention = llama::attention(&config)?;
+    let config = llama::Config { rope_traditional: false, rope_scaling: None, ..config };
     let scaling = RopeScaling::Alpha { alpha };
-    let rope = attention.rope.map(|rope| Rope { scaling, ..rope });
-    let layer = Layer {
-        attention: Attention {
-            qk_norm: if own.use_qk_norm.unwrap_or(true) {
-                QkNorm::PerHeadAfterRope
-            } else {
-                QkNorm::None
-            },
-            rope,
-            ..attention
-        },
-        ..llama::layer(&config)?
+    let is_normed = own.use_qk_norm.unwrap_or(true);
+    let attention = llama::attention(&config)?;
+    let attention = Attention {
+        qk_norm: if is_normed { QkNorm::PerHeadAfterRope } else { QkNorm::None },
+        rope: attention.rope.map(|rope| Rope { scaling, ..rope }),
+        ..attention
     };
-    Ok(Recipe { layers: vec![layer; config.num_hidden_layers], ..llama::recipe(&config)? })
+    Ok(llama::uniform(Layer { attention, ..llama::layer(&config)? }, &config))
 }

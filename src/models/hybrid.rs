@@ -9,253 +9,212 @@ use super::{
     cache::{LayerCache, State},
     decoder::Masks,
     feed_forward::FeedForward,
-    gated_delta::GatedDeltaMixer,
-    latent::LatentAttention,
-    latent_mixture::LatentMixture,
-    recipe::{self, EmbeddingScale, Head, Places, Reach, Recipe, Residual, Scores},
+    frame::Frame,
+    gated_delta::{self, GatedDeltaMixer},
+    growth::Growths,
+    latent::{Latent, LatentAttention},
+    recipe::{self, Reach, Residual},
     short_convolution::ShortConvolution,
-    state_space::StateSpaceMixer,
+    state_space::{self, StateSpaceMixer},
 };
 use crate::{
     checkpoint::{Checkpoint, LoadError, Scope},
-    nn::{self, Embedding, Linear, Norm, NormKind},
+    nn::{self, Norm},
 };
 
-/// What stands around the halves of such a model.
-pub(super) struct Frame {
-    pub(super) vocabulary: i32,
-    pub(super) width: i32,
-    pub(super) eps: f32,
-    /// Where the checkpoint has the model, head included; mostly nowhere but at the top.
-    pub(super) root: &'static str,
-    /// Where it has the table of token vectors.
-    pub(super) embedding: &'static str,
-    /// Where it has the last norm.
+/// All that tells one such model from another. Its layers are lists of halves.
+pub(super) type Recipe = recipe::Recipe<Vec<Half>>;
+
+/// Half of a block: `x + mixer(norm(x))`; of several mixers side by side, each is added in turn.
+#[derive(Clone)]
+pub(super) struct Half {
+    /// Where the block has the norm.
     pub(super) norm: &'static str,
-    pub(super) head: Head,
-    /// What token vectors are scaled by.
-    pub(super) tokens: Factor,
-    /// What the head reads is scaled by.
-    pub(super) stream: Factor,
-    /// What scores are scaled by.
-    pub(super) scores: Factor,
+    /// What the norm adds to the mean square, where it is not what others add.
+    pub(super) eps: Option<f32>,
+    /// What it does with the stream, and where the block has it.
+    pub(super) mixers: Vec<(&'static str, Mixer)>,
 }
 
-/// A constant scale.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Factor {
-    /// None.
-    One,
-    /// A factor.
-    Times(f32),
-    /// A divisor.
-    Over(f32),
+/// The half with its norm at `norm` and `mixer` at `place`.
+pub(super) fn half(norm: &'static str, place: &'static str, mixer: Mixer) -> Half {
+    Half { norm, eps: None, mixers: vec![(place, mixer)] }
 }
 
-impl Factor {
-    fn apply(self, x: Array) -> nn::Result<Array> {
-        Ok(match self {
-            Self::One => x,
-            Self::Times(factor) => x.multiply(nn::scalar(factor, &x))?,
-            Self::Over(divisor) => x.divide(nn::scalar(divisor, &x))?,
-        })
-    }
+/// A block by the usual names: `mixer` at `place`, and `feed_forward` behind it.
+pub(super) fn block(
+    place: &'static str,
+    mixer: Mixer,
+    feed_forward: recipe::FeedForward,
+) -> Vec<Half> {
+    vec![
+        half("input_layernorm", place, mixer),
+        half("post_attention_layernorm", "mlp", Mixer::FeedForward(feed_forward)),
+    ]
 }
 
-impl Frame {
-    /// A frame by its usual names, in which nothing is scaled.
-    pub(super) fn new(vocabulary: i32, width: i32, eps: f32, head: Head) -> Self {
-        Self {
-            vocabulary,
-            width,
-            eps,
-            root: "",
-            embedding: "model.embed_tokens",
-            norm: "model.norm",
-            head,
-            tokens: Factor::One,
-            stream: Factor::One,
-            scores: Factor::One,
-        }
-    }
+/// What a half does with the stream.
+#[derive(Clone)]
+pub(super) enum Mixer {
+    /// Self-attention.
+    Attention(recipe::Attention),
+    /// Self-attention whose keys and values grow from short vectors.
+    Latent(Latent),
+    /// Each position by itself.
+    FeedForward(recipe::FeedForward),
+    /// The gated delta rule.
+    GatedDelta(gated_delta::Shape),
+    /// A convolution of so many positions between two gates.
+    ShortConvolution(i32),
+    /// A state-space recurrence.
+    StateSpace(state_space::Shape),
+}
 
-    /// Self-attention of a model with this frame.
-    pub(super) fn attention(
-        &self,
-        scope: &Scope<'_>,
-        attention: &recipe::Attention,
-    ) -> Result<SelfAttention, LoadError> {
-        let recipe = Recipe {
-            vocabulary: self.vocabulary,
-            width: self.width,
-            embedding_scale: EmbeddingScale::One,
-            places: Places::Unmarked,
-            layers: Vec::new(),
-            norm: NormKind::Rms,
-            eps: self.eps,
-            head: self.head,
-            scores: Scores::Plain,
-            residual: Residual::Add,
-        };
-        SelfAttention::load(scope, &recipe, attention)
-    }
-
-    /// The half of a block that normalizes by the norm at `norm` and then applies `mixer`.
-    pub(super) fn half(&self, norm: &Scope<'_>, mixer: Mixer) -> Result<Half, LoadError> {
-        self.half_with(norm, self.eps, mixer)
-    }
-
-    /// The same with an epsilon of its own.
-    pub(super) fn half_with(
-        &self,
-        norm: &Scope<'_>,
-        eps: f32,
-        mixer: Mixer,
-    ) -> Result<Half, LoadError> {
-        Ok(Half {
-            norm: Norm::load(norm, NormKind::Rms, self.width, eps)?,
-            mixer,
-            factor: Factor::One,
-        })
+impl Recipe {
+    /// The model, with every tensor that the recipe asks for.
+    pub(super) fn load(&self, checkpoint: &Checkpoint<'_>) -> Result<Box<dyn Model>, LoadError> {
+        let layers = checkpoint.root().at("model.layers");
+        let halves = self.layers.iter().enumerate().flat_map(|(index, block)| {
+            let scope = layers.at(index);
+            block.iter().map(move |half| Mixed::load(&scope, self, half))
+        });
+        Ok(Box::new(Hybrid {
+            frame: Frame::load(self, checkpoint)?,
+            halves: halves.collect::<Result<_, _>>()?,
+        }))
     }
 }
 
-/// A frame and its halves, with their weights.
-pub(super) struct Hybrid {
-    vocabulary: u32,
-    embedding: Embedding,
-    tokens: Factor,
-    halves: Vec<Half>,
-    norm: Norm,
-    head: Option<Linear>,
-    stream: Factor,
-    scores: Factor,
-}
-
-impl Hybrid {
-    /// Takes what `frame` asks for beside `halves`.
-    pub(super) fn load(
-        frame: &Frame,
-        halves: Vec<Half>,
-        checkpoint: &Checkpoint<'_>,
-    ) -> Result<Self, LoadError> {
-        let root = checkpoint.root().at(frame.root);
-        let Frame { vocabulary, width, .. } = *frame;
-        Ok(Self {
-            vocabulary: u32::try_from(vocabulary).unwrap_or(0),
-            embedding: Embedding::load(&root.at(frame.embedding), vocabulary, width)?,
-            tokens: frame.tokens,
-            halves,
-            norm: Norm::load(&root.at(frame.norm), NormKind::Rms, width, frame.eps)?,
-            head: match frame.head {
-                Head::Tied => None,
-                Head::Separate => Some(Linear::load(&root.at("lm_head"), vocabulary, width)?),
-            },
-            stream: frame.stream,
-            scores: frame.scores,
-        })
-    }
+/// A recipe with its weights.
+struct Hybrid {
+    frame: Frame,
+    halves: Vec<Mixed>,
 }
 
 impl Model for Hybrid {
     fn new_cache(&self) -> Cache {
-        Cache::of(self.halves.iter().map(|half| half.mixer.new_cache()))
+        Cache::of(self.halves.iter().map(Mixed::new_cache))
     }
 
     fn forward(&self, tokens: &Array, cache: &mut Cache) -> nn::Result<Array> {
-        let mut x = self.tokens.apply(self.embedding.forward(tokens)?)?;
-        let mut masks = Masks::default();
+        let mut x = self.frame.read(tokens, 0)?;
+        let (mut masks, mut growths) = (Masks::default(), Growths::default());
         for (half, cache) in self.halves.iter().zip(cache.layers_mut()) {
-            x = half.forward(&x, &mut masks, cache)?;
+            x = half.forward(&x, (&mut masks, &mut growths), cache)?;
         }
-        let x = self.stream.apply(self.norm.forward(&x)?)?;
-        self.scores.apply(match &self.head {
-            Some(head) => head.forward(&x)?,
-            None => self.embedding.as_head(&x)?,
-        })
+        self.frame.score(&x)
     }
 
     fn vocabulary(&self) -> u32 {
-        self.vocabulary
+        self.frame.vocabulary()
     }
 }
 
-/// Half of a block: `x + factor · mixer(norm(x))`.
-pub(super) struct Half {
+/// A half with its weights.
+struct Mixed {
     norm: Norm,
-    mixer: Mixer,
-    /// What the mixer's output is scaled by; of two side by side it is not.
-    pub(super) factor: Factor,
+    mixers: Vec<Mixing>,
+    residual: Residual,
 }
 
-/// What a half does with the stream.
-pub(super) enum Mixer {
-    /// Self-attention.
-    Attention(SelfAttention),
-    /// Self-attention whose keys and values grow from short vectors.
-    Latent(LatentAttention),
-    /// Each position by itself.
-    FeedForward(FeedForward),
-    /// A few of many experts.
-    LatentMixture(LatentMixture),
-    /// The gated delta rule.
-    GatedDelta(GatedDeltaMixer),
-    /// A short convolution between two gates.
-    ShortConvolution(ShortConvolution),
-    /// A state-space recurrence.
-    StateSpace(StateSpaceMixer),
-    /// A state-space recurrence and self-attention side by side, added in this order.
-    Parallel(StateSpaceMixer, SelfAttention),
-}
+impl Mixed {
+    fn load(block: &Scope<'_>, recipe: &Recipe, half: &Half) -> Result<Self, LoadError> {
+        let mixers = half.mixers.iter();
+        let eps = half.eps.unwrap_or(recipe.eps);
+        Ok(Self {
+            norm: Norm::load(&block.at(half.norm), recipe.norm, recipe.width, eps)?,
+            mixers: mixers
+                .map(|(place, mixer)| Mixing::load(&block.at(place), recipe, mixer))
+                .collect::<Result<_, _>>()?,
+            residual: recipe.residual,
+        })
+    }
 
-impl Half {
-    fn forward(&self, x: &Array, masks: &mut Masks, cache: &mut LayerCache) -> nn::Result<Array> {
+    fn new_cache(&self) -> LayerCache {
+        match self.mixers.as_slice() {
+            [mixer] => mixer.new_cache(),
+            mixers => LayerCache::List(mixers.iter().map(Mixing::new_cache).collect()),
+        }
+    }
+
+    fn forward(
+        &self,
+        x: &Array,
+        (masks, growths): (&mut Masks, &mut Growths),
+        cache: &mut LayerCache,
+    ) -> nn::Result<Array> {
         let read = self.norm.forward(x)?;
-        let written = match &self.mixer {
-            Mixer::Attention(attention) => attend(attention, &read, masks, cache)?,
-            Mixer::Latent(attention) => {
-                let cache = cache.keys_values()?;
-                let mask = masks.shared(attention.spells_masks_out(), cache, x.dim(1))?;
-                attention.forward(&read, &mask, cache)?
-            }
-            Mixer::FeedForward(feed_forward) => feed_forward.forward(&read)?,
-            Mixer::LatentMixture(mixture) => mixture.forward(&read)?,
-            Mixer::GatedDelta(mixer) => mixer.forward(&read, cache.recurrence()?)?,
-            Mixer::ShortConvolution(mixer) => mixer.forward(&read, cache.recurrence()?)?,
-            Mixer::StateSpace(mixer) => mixer.forward(&read, cache.recurrence()?)?,
-            Mixer::Parallel(recurrence, attention) => {
-                let mixed = recurrence.forward(&read, cache.part(0)?.recurrence()?)?;
-                let attended = attend(attention, &read, masks, cache.part(1)?)?;
-                return Ok(x.add(mixed)?.add(attended)?);
-            }
-        };
-        Ok(x.add(self.factor.apply(written)?)?)
+        let mut x = x.clone();
+        for (index, mixer) in self.mixers.iter().enumerate() {
+            let written = mixer.forward(&read, (masks, growths), cache.part(index)?)?;
+            x = self.residual.add(&x, &written)?;
+        }
+        Ok(x)
     }
 }
 
-fn attend(
-    attention: &SelfAttention,
-    x: &Array,
-    masks: &mut Masks,
-    cache: &mut LayerCache,
-) -> nn::Result<Array> {
-    let cache = cache.keys_values()?;
-    let pass = Pass { mask: masks.of(attention.kernel, cache, x.dim(1))?, growth: None };
-    attention.forward(x, &pass, cache)
+/// See [`Mixer`].
+enum Mixing {
+    Attention(Box<SelfAttention>),
+    Latent(LatentAttention),
+    FeedForward(FeedForward),
+    GatedDelta(GatedDeltaMixer),
+    ShortConvolution(ShortConvolution),
+    StateSpace(StateSpaceMixer),
 }
 
-impl Mixer {
+impl Mixing {
+    fn load(scope: &Scope<'_>, recipe: &Recipe, mixer: &Mixer) -> Result<Self, LoadError> {
+        let width = recipe.width;
+        Ok(match mixer {
+            Mixer::Attention(attention) => {
+                Self::Attention(Box::new(SelfAttention::load(scope, recipe, attention)?))
+            }
+            Mixer::Latent(latent) => Self::Latent(LatentAttention::load(scope, width, latent)?),
+            Mixer::FeedForward(half) => Self::FeedForward(FeedForward::load(scope, width, half)?),
+            Mixer::GatedDelta(shape) => {
+                Self::GatedDelta(GatedDeltaMixer::load(scope, width, shape)?)
+            }
+            Mixer::ShortConvolution(kernel) => {
+                Self::ShortConvolution(ShortConvolution::load(scope, width, *kernel)?)
+            }
+            Mixer::StateSpace(shape) => {
+                Self::StateSpace(StateSpaceMixer::load(scope, width, shape)?)
+            }
+        })
+    }
+
     fn new_cache(&self) -> LayerCache {
         match self {
-            Self::FeedForward(_) | Self::LatentMixture(_) => LayerCache::Nothing,
+            Self::FeedForward(_) => LayerCache::Nothing,
             Self::Attention(_) | Self::Latent(_) => LayerCache::attention(Reach::Full),
             Self::GatedDelta(_) | Self::ShortConvolution(_) | Self::StateSpace(_) => {
                 LayerCache::State(State::default())
             }
-            Self::Parallel(..) => LayerCache::List(vec![
-                LayerCache::State(State::default()),
-                LayerCache::attention(Reach::Full),
-            ]),
+        }
+    }
+
+    fn forward(
+        &self,
+        x: &Array,
+        (masks, growths): (&mut Masks, &mut Growths),
+        cache: &mut LayerCache,
+    ) -> nn::Result<Array> {
+        match self {
+            Self::Attention(attention) => {
+                let cache = cache.keys_values()?;
+                let mask = masks.of(attention.recipe.kernel, cache, x.dim(1))?;
+                attention.forward(x, &Pass { mask, growth: None }, cache)
+            }
+            Self::Latent(attention) => {
+                let cache = cache.keys_values()?;
+                let mask = masks.shared(attention.spells_masks_out(), cache, x.dim(1))?;
+                attention.forward(x, &mask, growths, cache)
+            }
+            Self::FeedForward(feed_forward) => feed_forward.forward(x),
+            Self::GatedDelta(mixer) => mixer.forward(x, cache.recurrence()?),
+            Self::ShortConvolution(mixer) => mixer.forward(x, cache.recurrence()?),
+            Self::StateSpace(mixer) => mixer.forward(x, cache.recurrence()?),
         }
     }
 }

@@ -18,17 +18,8 @@ pub(super) const FAMILY: Family = Family::decoder(&["internlm2"], |checkpoint| {
         (".ffn_norm.", ".post_attention_layernorm."),
     ]);
     checkpoint.rename(|name| name.strip_prefix("output.").map(|part| format!("lm_head.{part}")));
-    recipe(llama::untied(checkpoint)?)
+    let config = llama::Config { head_dim: None, ..llama::untied(checkpoint)? };
+    let attention = llama::attention(&config)?;
+    let attention = Attention { projections: Projections::FusedByGroup, ..attention };
+    Ok(llama::uniform(Layer { attention, ..llama::layer(&config)? }, &config))
 });
-
-fn recipe(config: llama::Config) -> Result<Recipe, LoadError> {
-    let config = llama::Config { head_dim: None, layer_types: None, ..config };
-    let layer = Layer {
-        attention: Attention {
-            projections: Projections::FusedByGroup,
-            ..llama::attention(&config)?
-        },
-        ..llama::layer(&config)?
-    };
-    Ok(Recipe { layers: vec![layer; config.num_hidden_layers], ..llama::recipe(&config)? })
-}

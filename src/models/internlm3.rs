@@ -9,7 +9,6 @@ pub(super) const FAMILY: Family = Family::decoder(&["internlm3"], |checkpoint| {
     checkpoint.discard(|name| name.contains("attention.rope.inv_freq"));
     llama::recipe(&llama::Config {
         head_dim: None,
-        layer_types: None,
         max_position_embeddings: config.max_position_embeddings.or(Some(32_768)),
         ..config
     })

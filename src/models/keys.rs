@@ -27,6 +27,16 @@ macro_rules! keys {
 
 pub(super) use keys;
 
+/// What a flag that is set by default is where it is absent.
+pub(super) fn yes() -> bool {
+    true
+}
+
+/// What a number that is one by default is where it is absent.
+pub(super) fn one<T: From<u8>>() -> T {
+    T::from(1)
+}
+
 /// The error for what is asked of a family that cannot do it.
 pub(super) fn unsupported(what: impl Into<String>) -> LoadError {
     LoadError::Unsupported { what: what.into() }

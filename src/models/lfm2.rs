@@ -3,30 +3,24 @@
 //! Reference: `mlx_lm.models.lfm2`. As there, the head is always tied.
 
 use super::{
-    feed_forward::FeedForward,
-    hybrid::{Frame, Half, Hybrid, Mixer},
+    hybrid::{self, Mixer, channels_last, half},
+    positions::Scaling,
     prelude::*,
-    recipe,
-    short_convolution::ShortConvolution,
 };
-use crate::checkpoint::Scope;
 
 pub(super) const FAMILY: Family = Family::other(&["lfm2"], |checkpoint| {
     let config: Config = checkpoint.config()?;
     let own: FeedForwardConfig = checkpoint.config()?;
     bring_into_form(checkpoint)?;
-    let feed_forward = own.feed_forward()?;
-    let model = load(checkpoint, &config, |scope, _| {
-        FeedForward::load(scope, config.hidden_size, &feed_forward)
-    })?;
-    Ok(Box::new(model))
+    let inner = own.inner()?;
+    recipe(&config, |_| FeedForward::Gated(Activation::Silu, inner))?.load(checkpoint)
 });
 
 /// The keys that this family shares with its mixtures.
 #[derive(Deserialize)]
 pub(super) struct Config {
-    pub(super) vocab_size: i32,
-    pub(super) hidden_size: i32,
+    vocab_size: i32,
+    hidden_size: i32,
     pub(super) num_hidden_layers: usize,
     num_attention_heads: i32,
     num_key_value_heads: Option<i32>,
@@ -34,15 +28,10 @@ pub(super) struct Config {
     #[serde(rename = "conv_L_cache")]
     conv_l_cache: i32,
     rope_theta: Option<f32>,
-    rope_parameters: Option<RopeParameters>,
+    /// The reference reads no more than its `rope_theta`.
+    rope_parameters: Option<Scaling>,
     full_attn_idxs: Option<Vec<usize>>,
     layer_types: Option<Vec<String>>,
-}
-
-/// `rope_parameters`, of which the reference reads no more.
-#[derive(Deserialize)]
-struct RopeParameters {
-    rope_theta: Option<f32>,
 }
 
 #[derive(Deserialize)]
@@ -55,12 +44,12 @@ struct FeedForwardConfig {
 }
 
 impl FeedForwardConfig {
-    fn feed_forward(&self) -> Result<recipe::FeedForward, LoadError> {
+    /// Width between the projections.
+    fn inner(&self) -> Result<i32, LoadError> {
         let asked = self.block_ff_dim.or(self.intermediate_size);
         let asked =
             asked.ok_or_else(|| unsupported("neither `block_ff_dim` nor `intermediate_size`"))?;
-        let inner = if self.block_auto_adjust_ff_dim { self.adjusted(asked) } else { asked };
-        Ok(recipe::FeedForward::gated(Activation::Silu, inner))
+        Ok(if self.block_auto_adjust_ff_dim { self.adjusted(asked) } else { asked })
     }
 
     /// Two thirds of `asked`, times the multiplier, rounded up to a multiple.
@@ -79,52 +68,35 @@ impl FeedForwardConfig {
 
 /// Gives tensors the names and shapes that are used here.
 pub(super) fn bring_into_form(checkpoint: &Checkpoint<'_>) -> Result<(), LoadError> {
-    checkpoint.rename(|name| {
-        let mut new = name.to_owned();
-        for (theirs, ours) in [
-            (".self_attn.out_proj.", ".self_attn.o_proj."),
-            (".q_layernorm.", ".q_norm."),
-            (".k_layernorm.", ".k_norm."),
-            (".w1.", ".gate_proj."),
-            (".w2.", ".down_proj."),
-            (".w3.", ".up_proj."),
-        ] {
-            new = new.replace(theirs, ours);
-        }
-        (new != name).then_some(new)
-    });
-    super::hybrid::channels_last(checkpoint, ".conv.weight")
+    checkpoint.rename_parts(&[
+        ("model.embedding_norm.", "model.norm."),
+        (".self_attn.out_proj.", ".self_attn.o_proj."),
+        (".q_layernorm.", ".q_norm."),
+        (".k_layernorm.", ".k_norm."),
+        (".w1.", ".gate_proj."),
+        (".w2.", ".down_proj."),
+        (".w3.", ".up_proj."),
+    ]);
+    channels_last(checkpoint, ".conv.weight")
 }
 
-/// The model with the feed-forward halves that `feed_forward` loads for each layer.
-pub(super) fn load(
-    checkpoint: &Checkpoint<'_>,
+/// The model with the feed-forward halves that `feed_forward` answers for each layer.
+pub(super) fn recipe(
     config: &Config,
-    feed_forward: impl Fn(&Scope<'_>, usize) -> Result<FeedForward, LoadError>,
-) -> Result<Hybrid, LoadError> {
-    let frame = Frame {
-        norm: "model.embedding_norm",
-        ..Frame::new(config.vocab_size, config.hidden_size, config.norm_eps, Head::Tied)
-    };
-    let attention = config.attention()?;
-    let mut halves: Vec<Half> = Vec::new();
-    for index in 0..config.num_hidden_layers {
-        let scope = checkpoint.root().at("model.layers").at(index);
-        let mixer = if config.attends(index) {
-            Mixer::Attention(frame.attention(&scope.at("self_attn"), &attention)?)
+    feed_forward: impl Fn(usize) -> FeedForward,
+) -> Result<hybrid::Recipe, LoadError> {
+    let base = config.base();
+    let attention = Attention { qk_norm: QkNorm::PerHead, ..llama::attention(&base)? };
+    let blocks = (0..config.num_hidden_layers).map(|index| {
+        let (place, mixer) = if config.attends(index) {
+            ("self_attn", Mixer::Attention(attention.clone()))
         } else {
-            let scope = scope.at("conv");
-            Mixer::ShortConvolution(ShortConvolution::load(
-                &scope,
-                config.hidden_size,
-                config.conv_l_cache,
-            )?)
+            ("conv", Mixer::ShortConvolution(config.conv_l_cache))
         };
-        halves.push(frame.half(&scope.at("operator_norm"), mixer)?);
-        let mixer = Mixer::FeedForward(feed_forward(&scope.at("feed_forward"), index)?);
-        halves.push(frame.half(&scope.at("ffn_norm"), mixer)?);
-    }
-    Hybrid::load(&frame, halves, checkpoint)
+        let feed_forward = Mixer::FeedForward(feed_forward(index));
+        vec![half("operator_norm", place, mixer), half("ffn_norm", "feed_forward", feed_forward)]
+    });
+    Ok(llama::around(blocks.collect(), &base))
 }
 
 impl Config {
@@ -136,16 +108,19 @@ impl Config {
         }
     }
 
-    fn attention(&self) -> Result<Attention, LoadError> {
+    /// What this family has like others, by its usual keys.
+    fn base(&self) -> llama::Config {
         let nested = self.rope_parameters.as_ref();
         let theta = nested.and_then(|rope| rope.rope_theta).or(self.rope_theta);
-        let attention = llama::attention(&llama::Config {
+        llama::Config {
+            vocab_size: self.vocab_size,
             hidden_size: self.hidden_size,
             num_attention_heads: self.num_attention_heads,
             num_key_value_heads: self.num_key_value_heads,
+            rms_norm_eps: self.norm_eps,
             rope_theta: Some(theta.unwrap_or(1_000_000.0)),
+            tie_word_embeddings: true,
             ..llama::Config::default()
-        })?;
-        Ok(Attention { qk_norm: QkNorm::PerHead, ..attention })
+        }
     }
 }

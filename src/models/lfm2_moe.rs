@@ -2,19 +2,16 @@
 //!
 //! Reference: `mlx_lm.models.lfm2_moe`.
 
-use super::{feed_forward::FeedForward, lfm2, prelude::*, recipe};
+use super::{lfm2, prelude::*};
 
 pub(super) const FAMILY: Family = Family::other(&["lfm2_moe"], |checkpoint| {
     let config: lfm2::Config = checkpoint.config()?;
     let own: Config = checkpoint.config()?;
     bring_into_form(checkpoint, &config, &own)?;
-    let dense = recipe::FeedForward::gated(Activation::Silu, own.intermediate_size);
-    let sparse = recipe::FeedForward::Mixture(Box::new(own.mixture()));
-    let model = lfm2::load(checkpoint, &config, |scope, index| {
-        let half = if index < own.num_dense_layers { &dense } else { &sparse };
-        FeedForward::load(scope, config.hidden_size, half)
-    })?;
-    Ok(Box::new(model))
+    let dense = FeedForward::Gated(Activation::Silu, own.intermediate_size);
+    let sparse = FeedForward::mixture(own.mixture());
+    let feed_forward = |index| if index < own.num_dense_layers { &dense } else { &sparse }.clone();
+    lfm2::recipe(&config, feed_forward)?.load(checkpoint)
 });
 
 #[derive(Deserialize)]
@@ -31,29 +28,22 @@ struct Config {
 
 impl Config {
     fn mixture(&self) -> Mixture {
-        let base = mixtral::mixture(
-            self.num_experts,
-            self.num_experts_per_tok,
-            self.moe_intermediate_size,
-        );
-        Mixture {
-            router: Router {
-                scores: ExpertScores::SigmoidInModel,
-                choice: if self.use_expert_bias {
-                    Choice::CorrectedAscending
-                } else {
-                    Choice::Ascending
-                },
-                weights: if self.norm_topk_prob {
-                    ExpertWeights::SharesOfSumPlus(1e-6)
-                } else {
-                    ExpertWeights::Scores
-                },
-                scale: Some(self.routed_scaling_factor.unwrap_or(1.0)),
-                ..base.router
+        let router = Router {
+            scores: ExpertScores::SigmoidInModel,
+            choice: if self.use_expert_bias {
+                Choice::CorrectedAscending
+            } else {
+                Choice::Ascending
             },
-            ..base
-        }
+            weights: if self.norm_topk_prob {
+                ExpertWeights::SharesOfSumPlus(1e-6)
+            } else {
+                ExpertWeights::Scores
+            },
+            scale: Some(self.routed_scaling_factor.unwrap_or(1.0)),
+            ..Router::by_logits(self.num_experts_per_tok)
+        };
+        Mixture::of(self.num_experts, self.moe_intermediate_size, router)
     }
 }
 
@@ -69,11 +59,7 @@ fn bring_into_form(
     });
     for index in own.num_dense_layers..config.num_hidden_layers {
         let mixture = format!("model.layers.{index}.feed_forward");
-        for (from, into) in mixture::PROJECTIONS {
-            let each =
-                (0..own.num_experts).map(|expert| format!("{mixture}.experts.{expert}.{from}"));
-            checkpoint.stack(each, &format!("{mixture}.switch_mlp.{into}"))?;
-        }
+        mixture::stack_experts_of(checkpoint, &mixture, own.num_experts)?;
     }
     Ok(())
 }

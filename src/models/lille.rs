@@ -54,5 +54,5 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
     };
     let attention = Attention { projections: Projections::Fused, ..llama::attention(&llama)? };
     let layer = Layer { attention, ..llama::layer(&llama)? };
-    Ok(Recipe { layers: vec![layer; config.n_layer], ..llama::recipe(&llama)? })
+    Ok(llama::uniform(layer, &llama))
 }

@@ -12,7 +12,7 @@ pub(super) const FAMILY: Family =
 pub(super) fn read(checkpoint: &Checkpoint<'_>) -> Result<Recipe, LoadError> {
     let config: Config = checkpoint.config()?;
     discard_unused(checkpoint, config.tie_word_embeddings);
-    recipe(&config)
+    windowed(&config)
 }
 
 /// The keys of `config.json` that most decoder families share.
@@ -36,12 +36,9 @@ pub(super) struct Config {
     pub(super) tie_word_embeddings: bool,
     /// The longest sequence it was trained for, in tokens.
     pub(super) max_position_embeddings: Option<i32>,
+    /// What each layer sees; it counts for [`windowed`] alone.
     pub(super) layer_types: Option<Vec<String>>,
     pub(super) sliding_window: Option<i32>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// The configuration of a family in which a missing `tie_word_embeddings` means untied.
@@ -76,34 +73,34 @@ pub(super) fn discard_unused(checkpoint: &Checkpoint<'_>, is_tied: bool) {
 
 /// Llama itself.
 pub(super) fn recipe(config: &Config) -> Result<Recipe, LoadError> {
-    let layer = layer(config)?;
-    let layers = match &config.layer_types {
-        None => vec![layer; config.num_hidden_layers],
-        Some(types) => types
-            .iter()
-            .map(|kind| {
-                let reach = reach(kind, config.sliding_window)?;
-                let attention = Attention { reach, ..layer.attention.clone() };
-                Ok(Layer { attention, ..layer.clone() })
-            })
-            .collect::<Result<_, LoadError>>()?,
+    Ok(uniform(layer(config)?, config))
+}
+
+/// Llama with the windows that `layer_types` asks for.
+pub(super) fn windowed(config: &Config) -> Result<Recipe, LoadError> {
+    let Some(types) = &config.layer_types else {
+        return recipe(config);
     };
-    Ok(Recipe {
-        vocabulary: config.vocab_size,
-        width: config.hidden_size,
-        embedding_scale: EmbeddingScale::One,
-        places: Places::Unmarked,
-        layers,
-        norm: NormKind::Rms,
-        eps: config.rms_norm_eps,
-        head: config.head(),
-        scores: Scores::Plain,
-        residual: Residual::Add,
-    })
+    let layers = types.iter().map(|kind| {
+        let reach = reach(kind, config.sliding_window)?;
+        Ok(Layer { attention: Attention { reach, ..attention(config)? }, ..layer(config)? })
+    });
+    Ok(around(layers.collect::<Result<_, LoadError>>()?, config))
+}
+
+/// The recipe of a Llama whose layers are all like `layer`.
+pub(super) fn uniform(layer: Layer, config: &Config) -> Recipe {
+    around(vec![layer; config.num_hidden_layers], config)
+}
+
+/// The recipe of a Llama but for its layers.
+pub(super) fn around<L>(layers: Vec<L>, config: &Config) -> Recipe<L> {
+    let (vocabulary, width) = (config.vocab_size, config.hidden_size);
+    Recipe::plain(layers, vocabulary, width, config.rms_norm_eps, config.head())
 }
 
 /// How far back a layer of this kind sees.
-fn reach(kind: &str, size: Option<i32>) -> Result<Reach, LoadError> {
+pub(super) fn reach(kind: &str, size: Option<i32>) -> Result<Reach, LoadError> {
     match kind {
         "full_attention" => Ok(Reach::Full),
         "sliding_attention" => window(size),
@@ -122,7 +119,7 @@ pub(super) fn window(size: Option<i32>) -> Result<Reach, LoadError> {
 pub(super) fn layer(config: &Config) -> Result<Layer, LoadError> {
     Ok(Layer {
         attention: attention(config)?,
-        feed_forward: FeedForward::gated(Activation::Silu, config.intermediate_size),
+        feed_forward: FeedForward::Gated(Activation::Silu, config.intermediate_size),
         wiring: Wiring::Pre,
     })
 }

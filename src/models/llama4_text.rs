@@ -7,7 +7,7 @@ use super::prelude::*;
 
 pub(super) const FAMILY: Family = Family::decoder(&["llama4_text"], |checkpoint| {
     adopt(checkpoint);
-    recipe(&checkpoint.config()?, &checkpoint.config()?)
+    recipe(checkpoint.config()?, &checkpoint.config()?)
 });
 
 #[derive(Deserialize)]
@@ -20,35 +20,26 @@ struct Config {
 
 /// Brings the names of the reference into ours.
 fn adopt(checkpoint: &Checkpoint<'_>) {
-    checkpoint.rename(|name| {
-        let name = name.replace(".feed_forward.", ".mlp.");
-        Some(match name.strip_prefix("output.") {
-            Some(part) => format!("lm_head.{part}"),
-            None => name,
-        })
-    });
+    checkpoint.rename_parts(&[(".feed_forward.", ".mlp.")]);
+    checkpoint.rename(|name| name.strip_prefix("output.").map(|part| format!("lm_head.{part}")));
 }
 
-fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
+fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let config = llama::Config {
         intermediate_size: own.intermediate_size_mlp,
-        layer_types: None,
         rope_scaling: None,
         rope_traditional: true,
-        ..*config
+        ..config
     };
-    let base = llama::layer(&config)?;
-    let layer = |knows_positions: &u8| Layer {
-        attention: Attention {
-            qk_norm: if own.use_qk_norm { QkNorm::PerHeadPlain } else { QkNorm::None },
-            rope: match knows_positions {
-                0 => None,
-                _ => base.attention.rope.clone(),
-            },
-            ..base.attention.clone()
-        },
-        ..base.clone()
-    };
-    let layers = own.no_rope_layers.iter().take(config.num_hidden_layers);
-    Ok(Recipe { layers: layers.map(layer).collect(), ..llama::recipe(&config)? })
+    let mut recipe = llama::recipe(&config)?;
+    recipe.layers.truncate(own.no_rope_layers.len());
+    for (layer, knows_positions) in recipe.layers.iter_mut().zip(&own.no_rope_layers) {
+        if own.use_qk_norm {
+            layer.attention.qk_norm = QkNorm::PerHeadPlain;
+        }
+        if *knows_positions == 0 {
+            layer.attention.rope = None;
+        }
+    }
+    Ok(recipe)
 }

@@ -3,19 +3,30 @@
 //! Reference: `mlx_lm.models.mamba2`. As there, `layer_norm_epsilon` counts for all norms but those of the blocks.
 
 use super::{
-    hybrid::{Frame, Hybrid, Mixer, channels_last},
+    hybrid::{self, Half, Mixer, channels_last, half},
     prelude::*,
-    state_space::{Gating, Shape, StateSpaceMixer, TimeStepLimit},
+    state_space::{Gating, Shape, TimeStepLimit},
 };
-use crate::nn::Precision;
+use crate::nn;
 
 pub(super) const FAMILY: Family = Family::other(&["mamba2"], |checkpoint| {
-    channels_last(checkpoint, "conv1d.weight")?;
-    Ok(Box::new(load(checkpoint, &checkpoint.config()?)?))
+    bring_into_form(checkpoint)?;
+    let config: Config = checkpoint.config()?;
+    config.recipe().load(checkpoint)
 });
 
 /// Of the norms before the blocks.
 const BLOCK_EPS: f32 = 1e-5;
+
+/// Gives tensors the names and shapes that are used here.
+pub(super) fn bring_into_form(checkpoint: &Checkpoint<'_>) -> Result<(), LoadError> {
+    checkpoint.rename_parts(&[
+        ("backbone.embeddings.", "model.embed_tokens."),
+        ("backbone.norm_f.", "model.norm."),
+        ("backbone.layers.", "model.layers."),
+    ]);
+    channels_last(checkpoint, "conv1d.weight")
+}
 
 #[derive(Deserialize)]
 struct Config {
@@ -33,34 +44,25 @@ struct Config {
     time_step_limit: TimeStepLimit,
 }
 
-fn load(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<Hybrid, LoadError> {
-    let frame = Frame {
-        embedding: "backbone.embeddings",
-        norm: "backbone.norm_f",
-        ..Frame::new(
-            config.vocab_size,
-            config.hidden_size,
-            config.layer_norm_epsilon,
-            llama::head(config.tie_word_embeddings),
-        )
-    };
-    let shape = Shape {
-        width: config.hidden_size,
-        heads: config.num_heads,
-        head_dim: config.head_dim,
-        groups: config.n_groups,
-        memory: config.ssm_state_size.unwrap_or(config.state_size),
-        kernel: config.conv_kernel,
-        limits: config.time_step_limit.into(),
-        through: Precision::Stored,
-        gating: Gating::BeforeNorm(config.layer_norm_epsilon),
-    };
-    let halves = (0..config.num_hidden_layers)
-        .map(|index| {
-            let scope = checkpoint.root().at("backbone.layers").at(index);
-            let mixer = StateSpaceMixer::load(&scope.at("mixer"), &shape)?;
-            frame.half_with(&scope.at("norm"), BLOCK_EPS, Mixer::StateSpace(mixer))
+impl Config {
+    fn recipe(&self) -> hybrid::Recipe {
+        let mixer = Half { eps: Some(BLOCK_EPS), ..half("norm", "mixer", self.recurrence()) };
+        let blocks = vec![vec![mixer]; self.num_hidden_layers];
+        let (width, eps) = (self.hidden_size, self.layer_norm_epsilon);
+        let head = llama::head(self.tie_word_embeddings);
+        Recipe::plain(blocks, self.vocab_size, width, eps, head)
+    }
+
+    fn recurrence(&self) -> Mixer {
+        Mixer::StateSpace(Shape {
+            heads: self.num_heads,
+            head_dim: self.head_dim,
+            groups: self.n_groups,
+            memory: self.ssm_state_size.unwrap_or(self.state_size),
+            kernel: self.conv_kernel,
+            limits: self.time_step_limit.into(),
+            through: nn::Precision::Stored,
+            gating: Gating::BeforeNorm(self.layer_norm_epsilon),
         })
-        .collect::<Result<_, _>>()?;
-    Hybrid::load(&frame, halves, checkpoint)
+    }
 }

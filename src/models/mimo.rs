@@ -11,7 +11,6 @@ pub(super) const FAMILY: Family = Family::decoder(&["mimo"], |checkpoint| {
     checkpoint.discard(|name| name.starts_with("model.mtp_layers."));
     llama::recipe(&llama::Config {
         head_dim: None,
-        layer_types: None,
         max_position_embeddings: config.max_position_embeddings.or(Some(32_768)),
         ..config
     })

@@ -24,22 +24,19 @@ struct Config {
 fn recipe(config: llama::Config, own: &Config, is_tied: bool) -> Result<Recipe, LoadError> {
     let config = llama::Config {
         head_dim: None,
-        layer_types: None,
-        rope_theta: Some(config.rope_theta.unwrap_or(1e6)),
+        rope_theta: config.rope_theta.or(Some(1e6)),
         tie_word_embeddings: is_tied,
         ..config
     };
-    let recipe = llama::recipe(&config)?;
-    let depth = recipe.layers.len() as f64;
+    let depth = config.num_hidden_layers as f64;
     Ok(Recipe {
         embedding_scale: EmbeddingScale::Times(own.scale_emb),
         scores: if own.tie_word_embeddings {
             Scores::Plain
         } else {
-            let divisor = f64::from(config.hidden_size) / own.dim_model_base;
-            Scores::OfStreamOver(single(divisor))
+            Scores::OfStreamOver(single(f64::from(config.hidden_size) / own.dim_model_base))
         },
         residual: Residual::AddTimes(single(own.scale_depth / depth.sqrt())),
-        ..recipe
+        ..llama::recipe(&config)?
     })
 }

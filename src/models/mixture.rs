@@ -1,13 +1,15 @@
 //! The feed-forward half of a block of which each token meets only a few experts.
 //!
-//! Below the block lie `gate`, the router; `switch_mlp`, the experts; `shared_experts`, what every token meets, and
-//! `shared_expert_gate`. Families bring other names to these.
+//! Below the block lie `gate`, the router; `switch_mlp`, the experts; `fc1_latent_proj` and `fc2_latent_proj` into what
+//! they hear and back; `shared_experts`, what every token meets, and `shared_expert_gate`. Families bring other names to
+//! these.
 
 use mlx_rs::{Array, ops::sigmoid};
 
 use super::{
     feed_forward::FeedForward,
-    recipe::{self, Shared, Weighted},
+    llama,
+    recipe::{self, Layer, Recipe, Shared, Weighted},
     router::{Chosen, Routing},
 };
 use crate::{
@@ -18,15 +20,13 @@ use crate::{
 pub(super) struct Mixture {
     router: Routing,
     experts: Experts,
+    /// Into what experts hear, and back.
+    latent: Option<(Linear, Linear)>,
     weighted: Weighted,
-    shared: Option<SharedExperts>,
-}
-
-/// What every token meets.
-struct SharedExperts {
-    experts: FeedForward,
+    /// What every token meets.
+    shared: Option<FeedForward>,
     /// Of one output.
-    gate: Option<Linear>,
+    shared_gate: Option<Linear>,
 }
 
 impl Mixture {
@@ -36,26 +36,36 @@ impl Mixture {
         width: i32,
         recipe: &recipe::Mixture,
     ) -> Result<Self, LoadError> {
-        let &recipe::Mixture { ref router, experts, inner, activation, weighted, shared } = recipe;
-        let half = |half| FeedForward::load(&scope.at("shared_experts"), width, &half);
-        let always = |inner| half(recipe::FeedForward::Gated { activation, inner });
+        let &recipe::Mixture { ref router, experts, inner, activation, .. } = recipe;
+        let &recipe::Mixture { is_gated, latent, weighted, shared, .. } = recipe;
+        let linear = |name, outputs, inputs| Linear::load(&scope.at(name), outputs, inputs);
+        let always = |half| FeedForward::load(&scope.at("shared_experts"), width, &half);
+        let form = if is_gated { recipe::FeedForward::Gated } else { recipe::FeedForward::Plain };
+        let load = if is_gated { Experts::load } else { Experts::load_plain };
+        let heard = latent.unwrap_or(width);
         Ok(Self {
             router: Routing::load(scope, router, experts, width)?,
-            experts: Experts::load(&scope.at("switch_mlp"), (experts, inner), width, activation)?,
+            experts: load(&scope.at("switch_mlp"), (experts, inner), heard, activation)?,
+            latent: match latent {
+                None => None,
+                Some(latent) => Some((
+                    linear("fc1_latent_proj", latent, width)?,
+                    linear("fc2_latent_proj", width, latent)?,
+                )),
+            },
             weighted,
             shared: match shared {
                 Shared::None => None,
-                Shared::Always { inner } => {
-                    Some(SharedExperts { experts: always(inner)?, gate: None })
+                Shared::Always { inner } | Shared::Gated { inner } => {
+                    Some(always(form(activation, inner))?)
                 }
-                Shared::Fused { inner } => Some(SharedExperts {
-                    experts: half(recipe::FeedForward::GatedFused { activation, inner })?,
-                    gate: None,
-                }),
-                Shared::Gated { inner } => Some(SharedExperts {
-                    experts: always(inner)?,
-                    gate: Some(Linear::load(&scope.at("shared_expert_gate"), 1, width)?),
-                }),
+                Shared::Fused { inner } => {
+                    Some(always(recipe::FeedForward::GatedFused(activation, inner))?)
+                }
+            },
+            shared_gate: match shared {
+                Shared::Gated { .. } => Some(linear("shared_expert_gate", 1, width)?),
+                Shared::None | Shared::Always { .. } | Shared::Fused { .. } => None,
             },
         })
     }
@@ -65,38 +75,49 @@ impl Mixture {
         let Chosen { experts, weights } = self.router.forward(x)?;
         let y = match self.weighted {
             Weighted::Output => {
-                let y = self.experts.forward(x, &experts)?;
+                let y = match &self.latent {
+                    None => self.experts.forward(x, &experts)?,
+                    Some((into, _)) => self.experts.forward(&into.forward(x)?, &experts)?,
+                };
                 let summed = y.multiply(weights.expand_dims(-1)?)?.sum_axis(-2, false)?;
-                summed.as_dtype(y.dtype())?
+                let summed = summed.as_dtype(y.dtype())?;
+                match &self.latent {
+                    None => summed,
+                    Some((_, back)) => back.forward(&summed)?,
+                }
             }
             Weighted::Input => {
                 let heard = x.multiply(&weights)?;
                 self.experts.forward(&heard, &experts)?.squeeze_axes(&[-2])?
             }
         };
-        match &self.shared {
-            None => Ok(y),
-            Some(shared) => Ok(y.add(shared.forward(x)?)?),
+        let Some(shared) = &self.shared else {
+            return Ok(y);
+        };
+        let always = shared.forward(x)?;
+        match &self.shared_gate {
+            None => Ok(y.add(always)?),
+            Some(gate) => Ok(y.add(sigmoid(gate.forward(x)?)?.multiply(always)?)?),
         }
     }
 }
 
-impl SharedExperts {
-    fn forward(&self, x: &Array) -> nn::Result<Array> {
-        let y = self.experts.forward(x)?;
-        match &self.gate {
-            None => Ok(y),
-            Some(gate) => Ok(sigmoid(gate.forward(x)?)?.multiply(y)?),
+/// A Llama of layers like `dense`, with `mixture` for the feed-forward half of every layer that `is_sparse` picks.
+pub(super) fn interleaved(
+    config: &llama::Config,
+    dense: Layer,
+    mixture: recipe::Mixture,
+    is_sparse: impl Fn(usize) -> bool,
+) -> Recipe {
+    let mut recipe = llama::uniform(dense, config);
+    let half = recipe::FeedForward::mixture(mixture);
+    for (index, layer) in recipe.layers.iter_mut().enumerate() {
+        if is_sparse(index) {
+            layer.feed_forward = half.clone();
         }
     }
+    recipe
 }
-
-/// What the projections of an expert are called: by the file, and by [`Mixture`].
-pub(super) type Projections = [(&'static str, &'static str); 3];
-
-/// The usual names.
-pub(super) const PROJECTIONS: Projections =
-    [("gate_proj", "gate_proj"), ("up_proj", "up_proj"), ("down_proj", "down_proj")];
 
 /// Stacks `count` experts that lie one by one at `experts` of each block, where they do.
 ///
@@ -107,19 +128,31 @@ pub(super) fn stack_experts(
     checkpoint: &Checkpoint<'_>,
     layers: usize,
     count: i32,
-    projections: Projections,
 ) -> Result<(), LoadError> {
     for layer in 0..layers {
-        let mixture = format!("model.layers.{layer}.mlp");
-        for (from, into) in projections {
-            let each = (0..count).map(|expert| format!("{mixture}.experts.{expert}.{from}"));
-            checkpoint.stack(each, &format!("{mixture}.switch_mlp.{into}"))?;
-        }
+        stack_experts_of(checkpoint, &format!("model.layers.{layer}.mlp"), count)?;
     }
     Ok(())
 }
 
-/// Gives the experts of each of `mixtures` our names and layout where a file has them as bare `experts.gate_up_proj`
+/// The same for the block at `mixture`.
+///
+/// # Errors
+///
+/// As there.
+pub(super) fn stack_experts_of(
+    checkpoint: &Checkpoint<'_>,
+    mixture: &str,
+    count: i32,
+) -> Result<(), LoadError> {
+    for part in ["gate_proj", "up_proj", "down_proj"] {
+        let each = (0..count).map(|expert| format!("{mixture}.experts.{expert}.{part}"));
+        checkpoint.stack(each, &format!("{mixture}.switch_mlp.{part}"))?;
+    }
+    Ok(())
+}
+
+/// Gives the experts of each block our names and layout where a file has them as bare `experts.gate_up_proj`
 /// (`[experts, width, 2 · inner]`, the gate first) and `experts.down_proj`.
 ///
 /// # Errors
@@ -127,9 +160,10 @@ pub(super) fn stack_experts(
 /// When one of the two is missing, or cannot be halved.
 pub(super) fn adopt_transposed(
     checkpoint: &Checkpoint<'_>,
-    mixtures: impl IntoIterator<Item = String>,
+    layers: usize,
 ) -> Result<(), LoadError> {
-    for mixture in mixtures {
+    for layer in 0..layers {
+        let mixture = format!("model.layers.{layer}.mlp");
         let turned = |x: Array| x.swap_axes(-1, -2).map_err(MlxError::from);
         let whole = format!("{mixture}.experts.gate_up_proj");
         let Some(gate_up) = checkpoint.take(&whole) else {

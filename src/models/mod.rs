@@ -2,6 +2,7 @@
 
 mod apertus;
 mod attention;
+mod block;
 mod cache;
 mod cohere;
 mod cohere2;
@@ -14,7 +15,7 @@ mod ernie4_5_moe;
 mod exaone4;
 mod falcon_h1;
 mod feed_forward;
-mod front;
+mod frame;
 mod gated_delta;
 mod gemma;
 mod gemma2;
@@ -39,7 +40,6 @@ mod internlm2;
 mod internlm3;
 mod keys;
 mod latent;
-mod latent_mixture;
 mod lending;
 mod lfm2;
 mod lfm2_moe;
@@ -54,6 +54,7 @@ mod minicpm3;
 mod minimax;
 mod ministral3;
 mod mistral3;
+mod mistral4;
 mod mixtral;
 mod mixture;
 mod nanochat;
@@ -84,10 +85,13 @@ pub mod recipe;
 mod router;
 mod seed_oss;
 mod short_convolution;
+mod shortcut;
+mod side_experts;
 mod smollm3;
 mod stablelm;
 mod starcoder2;
 mod state_space;
+mod streams;
 mod telechat3;
 mod wrapper;
 
@@ -97,7 +101,7 @@ pub use probe::{Unpackable, first_steps};
 use mlx_rs::Array;
 
 use crate::{
-    checkpoint::{Checkpoint, LoadError, Parameters},
+    checkpoint::{Checkpoint, Description, LoadError, Parameters},
     nn,
 };
 use decoder::Decoder;
@@ -157,78 +161,21 @@ pub enum Architecture {
     Other(fn(&Checkpoint<'_>) -> Result<Box<dyn Model>, LoadError>),
 }
 
+/// The `FAMILY` of each module.
+macro_rules! families {
+    ($($module:ident)*) => { &[$($module::FAMILY),*] };
+}
+
 /// Every family, in the order of their files.
-pub const FAMILIES: &[Family] = &[
-    apertus::FAMILY,
-    cohere2::FAMILY,
-    cohere::FAMILY,
-    deepseek_v2::FAMILY,
-    deepseek_v3::FAMILY,
-    dots1::FAMILY,
-    ernie4_5::FAMILY,
-    ernie4_5_moe::FAMILY,
-    exaone4::FAMILY,
-    falcon_h1::FAMILY,
-    gemma2::FAMILY,
-    gemma3::FAMILY,
-    gemma3n::FAMILY,
-    gemma4::FAMILY,
-    gemma4::WRAPPED,
-    gemma::FAMILY,
-    glm4::FAMILY,
-    glm4_moe::FAMILY,
-    glm4_moe_lite::FAMILY,
-    glm::FAMILY,
-    gpt2::FAMILY,
-    gpt_neox::FAMILY,
-    gpt_oss::FAMILY,
-    granite::FAMILY,
-    granitemoe::FAMILY,
-    granitemoehybrid::FAMILY,
-    helium::FAMILY,
-    hunyuan_v1_dense::FAMILY,
-    internlm2::FAMILY,
-    internlm3::FAMILY,
-    lfm2::FAMILY,
-    lfm2_moe::FAMILY,
-    lille::FAMILY,
-    llama4::FAMILY,
-    llama4_text::FAMILY,
-    llama::FAMILY,
-    mamba2::FAMILY,
-    mimo::FAMILY,
-    minicpm3::FAMILY,
-    minicpm::FAMILY,
-    minimax::FAMILY,
-    ministral3::FAMILY,
-    mistral3::FAMILY,
-    mixtral::FAMILY,
-    nanochat::FAMILY,
-    nemotron::FAMILY,
-    nemotron_h::FAMILY,
-    olmo2::FAMILY,
-    olmo3::FAMILY,
-    olmoe::FAMILY,
-    phi3::FAMILY,
-    phi::FAMILY,
-    phimoe::FAMILY,
-    pixtral::FAMILY,
-    qwen2::FAMILY,
-    qwen2_moe::FAMILY,
-    qwen2_vl::FAMILY,
-    qwen3::FAMILY,
-    qwen3_5::FAMILY,
-    qwen3_5_moe::FAMILY,
-    qwen3_moe::FAMILY,
-    qwen3_next::FAMILY,
-    qwen3_vl::FAMILY,
-    qwen3_vl_moe::FAMILY,
-    seed_oss::FAMILY,
-    smollm3::FAMILY,
-    stablelm::FAMILY,
-    starcoder2::FAMILY,
-    telechat3::FAMILY,
-];
+pub const FAMILIES: &[Family] = families! {
+    apertus cohere cohere2 deepseek_v2 deepseek_v3 dots1 ernie4_5 ernie4_5_moe exaone4 falcon_h1
+    gemma gemma2 gemma3 gemma3n gemma4 glm glm4 glm4_moe glm4_moe_lite gpt2 gpt_neox gpt_oss granite
+    granitemoe granitemoehybrid helium hunyuan_v1_dense internlm2 internlm3 lfm2 lfm2_moe lille
+    llama llama4 llama4_text mamba2 mimo minicpm minicpm3 minimax ministral3 mistral3 mistral4 mixtral
+    nanochat nemotron nemotron_h olmo2 olmo3 olmoe phi phi3 phimoe pixtral qwen2 qwen2_moe qwen2_vl
+    qwen3 qwen3_5 qwen3_5_moe qwen3_moe qwen3_next qwen3_vl qwen3_vl_moe seed_oss smollm3 stablelm
+    starcoder2 telechat3
+};
 
 /// The family that reads `model_type`.
 ///
@@ -244,13 +191,25 @@ pub fn family(model_type: &str) -> Result<&'static Family, LoadError> {
     })
 }
 
+/// The family that reads what `description` describes.
+///
+/// # Errors
+///
+/// When none does, or it has no `model_type`.
+pub fn family_of(description: &Description) -> Result<&'static Family, LoadError> {
+    if mistral3::holds_mistral4(description) {
+        return Ok(&mistral4::FAMILY);
+    }
+    family(description.model_type()?)
+}
+
 /// Loads the model that `checkpoint` describes, using every tensor it holds; nothing is evaluated yet.
 ///
 /// # Errors
 ///
 /// When no family has its `model_type`, or the family and the checkpoint disagree.
 pub fn load(checkpoint: Checkpoint<'_>) -> Result<(Box<dyn Model>, Parameters), LoadError> {
-    let family = family(checkpoint.description().model_type()?)?;
+    let family = family_of(checkpoint.description())?;
     let model: Box<dyn Model> = match family.architecture {
         Architecture::Decoder(recipe) => {
             Box::new(Decoder::load(&recipe(&checkpoint)?, &checkpoint)?)

@@ -56,14 +56,13 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
             qk_norm: QkNorm::PerHeadAfterRope,
             ..attention
         },
-        feed_forward: FeedForward::plain(Activation::ReluSquared, config.intermediate_size),
+        feed_forward: FeedForward::Plain(Activation::ReluSquared, config.intermediate_size),
         ..llama::layer(&llama)?
     };
     Ok(Recipe {
         embedding_scale: EmbeddingScale::Normalized,
-        layers: vec![layer; config.num_hidden_layers],
         norm: NormKind::RmsPlain,
         scores: Scores::Capped(CAP),
-        ..llama::recipe(&llama)?
+        ..llama::uniform(layer, &llama)
     })
 }

@@ -45,12 +45,8 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
             rope: positions::on_part(attention.rope, config.partial_rotary_factor.unwrap_or(0.5)),
             ..attention
         },
-        feed_forward: FeedForward::plain(Activation::ReluSquared, config.intermediate_size),
+        feed_forward: FeedForward::Plain(Activation::ReluSquared, config.intermediate_size),
         ..llama::layer(&llama)?
     };
-    Ok(Recipe {
-        layers: vec![layer; config.num_hidden_layers],
-        norm: NormKind::LayerUnitOffset,
-        ..llama::recipe(&llama)?
-    })
+    Ok(Recipe { norm: NormKind::LayerUnitOffset, ..llama::uniform(layer, &llama) })
 }

@@ -4,19 +4,18 @@
 //! Reference: `mlx_lm.models.nemotron_h`.
 
 use super::{
-    feed_forward::FeedForward,
-    hybrid::{Frame, Half, Hybrid, Mixer, channels_last},
-    latent_mixture::{self, LatentMixture},
+    hybrid::{self, Mixer, half},
+    mamba2,
     prelude::*,
-    recipe,
-    state_space::{Gating, Shape, StateSpaceMixer, TimeStepLimit},
+    state_space::{Gating, Shape, TimeStepLimit},
 };
-use crate::nn::Precision;
+use crate::nn;
 
 pub(super) const FAMILY: Family = Family::other(&["nemotron_h"], |checkpoint| {
-    checkpoint.discard(|name| name.starts_with("mtp."));
-    channels_last(checkpoint, "conv1d.weight")?;
-    Ok(Box::new(load(checkpoint, &checkpoint.config()?)?))
+    let config: Config = checkpoint.config()?;
+    let kinds = config.kinds()?;
+    bring_into_form(checkpoint, &kinds)?;
+    recipe(checkpoint, &config, &kinds)?.load(checkpoint)
 });
 
 #[derive(Deserialize)]
@@ -55,31 +54,31 @@ struct MixtureConfig {
 }
 
 impl MixtureConfig {
-    fn shape(&self, width: i32) -> latent_mixture::Shape {
+    fn mixture(&self) -> Mixture {
         let chosen = self.num_experts_per_tok;
-        latent_mixture::Shape {
-            width,
-            latent: self.moe_latent_size,
-            experts: self.n_routed_experts,
-            inner: self.moe_intermediate_size,
-            shared: self.n_shared_experts.and(self.moe_shared_expert_intermediate_size),
-            router: Router {
-                chosen,
-                logits: recipe::Precision::Model,
-                scores: ExpertScores::Sigmoid,
-                choice: Choice::Corrected(Groups {
-                    count: self.n_group,
-                    considered: self.topk_group,
-                }),
-                weights: if chosen > 1 && self.norm_topk_prob {
-                    ExpertWeights::SharesOfSumPlus(1e-20)
-                } else {
-                    ExpertWeights::Scores
-                },
-                scale: Some(self.routed_scaling_factor),
-                precision: recipe::Precision::Float32,
-                fusion: Fusion::Compiled,
+        let groups = Groups { count: self.n_group, considered: self.topk_group };
+        let router = Router {
+            scores: ExpertScores::Sigmoid,
+            choice: Choice::Corrected(groups),
+            weights: if chosen > 1 && self.norm_topk_prob {
+                ExpertWeights::SharesOfSumPlus(1e-20)
+            } else {
+                ExpertWeights::Scores
             },
+            scale: Some(self.routed_scaling_factor),
+            precision: Precision::Float32,
+            fusion: Fusion::Compiled,
+            ..Router::by_logits(chosen)
+        };
+        Mixture {
+            activation: Activation::ReluSquared,
+            is_gated: false,
+            latent: self.moe_latent_size,
+            shared: match self.n_shared_experts.and(self.moe_shared_expert_intermediate_size) {
+                None => Shared::None,
+                Some(inner) => Shared::Always { inner },
+            },
+            ..Mixture::of(self.n_routed_experts, self.moe_intermediate_size, router)
         }
     }
 }
@@ -131,80 +130,74 @@ impl Config {
         }
     }
 
-    fn frame(&self) -> Frame {
-        Frame {
-            embedding: "backbone.embeddings",
-            norm: "backbone.norm_f",
-            ..Frame::new(self.vocab_size, self.hidden_size, self.layer_norm_epsilon, Head::Separate)
-        }
-    }
-
-    fn attention(&self) -> Result<Attention, LoadError> {
-        let attention = llama::attention(&llama::Config {
+    /// What this family has like others, by its usual keys.
+    fn base(&self) -> llama::Config {
+        llama::Config {
+            vocab_size: self.vocab_size,
             hidden_size: self.hidden_size,
             num_attention_heads: self.num_attention_heads,
             num_key_value_heads: Some(self.num_key_value_heads),
             head_dim: self.head_dim,
+            rms_norm_eps: self.layer_norm_epsilon,
+            tie_word_embeddings: false,
             ..llama::Config::default()
-        })?;
-        Ok(Attention { rope: None, ..attention })
+        }
     }
 
     fn recurrence(&self) -> Shape {
         Shape {
-            width: self.hidden_size,
             heads: self.mamba_num_heads,
             head_dim: self.mamba_head_dim,
             groups: self.n_groups,
             memory: self.ssm_state_size,
             kernel: self.conv_kernel,
             limits: self.time_step_limit.map_or((0.0, f32::INFINITY), Into::into),
-            through: Precision::Input,
+            through: nn::Precision::Input,
             gating: Gating::BeforeNormOfGroups(self.layer_norm_epsilon),
         }
     }
 }
 
-fn load(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<Hybrid, LoadError> {
-    let frame = config.frame();
-    let mut halves: Vec<Half> = Vec::new();
-    for (index, kind) in config.kinds()?.into_iter().enumerate() {
-        let scope = checkpoint.root().at("backbone.layers").at(index);
+fn recipe(
+    checkpoint: &Checkpoint<'_>,
+    config: &Config,
+    kinds: &[Kind],
+) -> Result<hybrid::Recipe, LoadError> {
+    let base = config.base();
+    let block = |kind: &Kind| {
         let mixer = match kind {
-            Kind::Mixture => {
-                let mixture: MixtureConfig = checkpoint.config()?;
-                stack_experts(checkpoint, index, mixture.n_routed_experts)?;
-                let shape = mixture.shape(config.hidden_size);
-                Mixer::LatentMixture(LatentMixture::load(&scope.at("mixer"), &shape)?)
-            }
             Kind::Attention => {
-                let attention = config.attention()?;
-                Mixer::Attention(frame.attention(&scope.at("mixer"), &attention)?)
+                Mixer::Attention(Attention { rope: None, ..llama::attention(&base)? })
             }
-            Kind::Recurrence => {
-                let shape = config.recurrence();
-                Mixer::StateSpace(StateSpaceMixer::load(&scope.at("mixer"), &shape)?)
+            Kind::FeedForward => Mixer::FeedForward(FeedForward::Plain(
+                Activation::ReluSquared,
+                config.intermediate_size,
+            )),
+            Kind::Mixture => {
+                let mixture = checkpoint.config::<MixtureConfig>()?.mixture();
+                Mixer::FeedForward(FeedForward::mixture(mixture))
             }
-            Kind::FeedForward => {
-                let plain =
-                    recipe::FeedForward::plain(Activation::ReluSquared, config.intermediate_size);
-                let width = config.hidden_size;
-                Mixer::FeedForward(FeedForward::load(&scope.at("mixer"), width, &plain)?)
-            }
+            Kind::Recurrence => Mixer::StateSpace(config.recurrence()),
         };
-        halves.push(frame.half(&scope.at("norm"), mixer)?);
-    }
-    Hybrid::load(&frame, halves, checkpoint)
+        Ok(vec![half("norm", "mixer", mixer)])
+    };
+    let blocks = kinds.iter().map(block).collect::<Result<_, LoadError>>()?;
+    Ok(llama::around(blocks, &base))
 }
 
-/// Stacks experts that lie one by one.
-fn stack_experts(checkpoint: &Checkpoint<'_>, index: usize, count: i32) -> Result<(), LoadError> {
-    let mixer = format!("backbone.layers.{index}.mixer");
-    for (from, into) in [("up_proj", "fc1"), ("down_proj", "fc2")] {
-        let each = (0..count).map(|expert| format!("{mixer}.experts.{expert}.{from}"));
-        checkpoint.stack(each, &format!("{mixer}.switch_mlp.{into}"))?;
+/// Stacks experts that lie one by one, and gives tensors the names and shapes that are used here.
+fn bring_into_form(checkpoint: &Checkpoint<'_>, kinds: &[Kind]) -> Result<(), LoadError> {
+    checkpoint.discard(|name| name.starts_with("mtp."));
+    for (index, _) in kinds.iter().enumerate().filter(|(_, kind)| **kind == Kind::Mixture) {
+        let MixtureConfig { n_routed_experts, .. } = checkpoint.config()?;
+        let mixer = format!("backbone.layers.{index}.mixer");
+        for (from, into) in [("up_proj", "fc1"), ("down_proj", "fc2")] {
+            let each = (0..n_routed_experts).map(|i| format!("{mixer}.experts.{i}.{from}"));
+            checkpoint.stack(each, &format!("{mixer}.switch_mlp.{into}"))?;
+        }
     }
-    Ok(())
+    checkpoint.rename_parts(&[(".fc1.", ".up_proj."), (".fc2.", ".down_proj.")]);
+    mamba2::bring_into_form(checkpoint)
 }
 
 #[cfg(test)]

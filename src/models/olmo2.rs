@@ -6,11 +6,8 @@ use super::prelude::*;
 
 pub(super) const FAMILY: Family = Family::decoder(&["olmo2"], |checkpoint| {
     llama::discard_unused(checkpoint, false);
-    let config = llama::Config { layer_types: None, ..checkpoint.config()? };
-    Ok(Recipe {
-        layers: vec![layer(&config)?; config.num_hidden_layers],
-        ..llama::recipe(&config)?
-    })
+    let config = checkpoint.config()?;
+    Ok(llama::uniform(layer(&config)?, &config))
 });
 
 pub(super) fn layer(config: &llama::Config) -> Result<Layer, LoadError> {

@@ -12,14 +12,11 @@ fn recipe(config: llama::Config) -> Result<Recipe, LoadError> {
         Some(types) => types.iter().map(|kind| kind == "full_attention").collect(),
         None => (1..=config.num_hidden_layers).map(|number| number.is_multiple_of(4)).collect(),
     };
-    let scaled = llama::Config { layer_types: None, rope_traditional: false, ..config };
+    let scaled = llama::Config { rope_traditional: false, ..config };
     let full = olmo2::layer(&scaled)?;
-    let reach = llama::window(scaled.sliding_window)?;
-    let base = llama::recipe(&scaled)?;
     let plain = llama::Config { rope_scaling: None, ..scaled };
-    let near =
-        Layer { attention: Attention { reach, ..olmo2::layer(&plain)?.attention }, ..full.clone() };
-    let layers =
-        sees_all.into_iter().map(|sees_all| if sees_all { full.clone() } else { near.clone() });
-    Ok(Recipe { layers: layers.collect(), ..base })
+    let mut near = olmo2::layer(&plain)?;
+    near.attention.reach = llama::window(plain.sliding_window)?;
+    let layers = sees_all.into_iter().map(|sees_all| if sees_all { &full } else { &near }.clone());
+    Ok(llama::around(layers.collect(), &plain))
 }

@@ -7,9 +7,8 @@ use super::prelude::*;
 pub(super) const FAMILY: Family = Family::decoder(&["olmoe"], |checkpoint| {
     let config: llama::Config = checkpoint.config()?;
     let own: Config = checkpoint.config()?;
-    let (layers, experts) = (config.num_hidden_layers, own.num_experts);
-    mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
-    recipe(config, &own)
+    mixture::stack_experts(checkpoint, config.num_hidden_layers, own.num_experts)?;
+    recipe(&config, &own)
 });
 
 #[derive(Deserialize)]
@@ -20,22 +19,14 @@ struct Config {
     norm_topk_prob: bool,
 }
 
-fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
-    let config = llama::Config { layer_types: None, ..config };
-    let (experts, chosen) = (own.num_experts, own.num_experts_per_tok);
-    let base = mixtral::mixture(experts, chosen, config.intermediate_size);
-    let mixture = Mixture {
-        router: Router {
-            scores: ExpertScores::Softmax(Precision::Model),
-            weights: if own.norm_topk_prob { ExpertWeights::Shares } else { ExpertWeights::Scores },
-            ..base.router
-        },
-        ..base
-    };
+fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
+    let weights = ExpertWeights::shares_if(own.norm_topk_prob);
+    let router = Router::by_softmax(own.num_experts_per_tok, weights);
+    let mixture = Mixture::of(own.num_experts, config.intermediate_size, router);
     let layer = Layer {
-        attention: Attention { qk_norm: QkNorm::Whole, ..llama::attention(&config)? },
-        feed_forward: FeedForward::Mixture(Box::new(mixture)),
-        ..llama::layer(&config)?
+        attention: Attention { qk_norm: QkNorm::Whole, ..llama::attention(config)? },
+        feed_forward: FeedForward::mixture(mixture),
+        wiring: Wiring::Pre,
     };
-    Ok(Recipe { layers: vec![layer; config.num_hidden_layers], ..llama::recipe(&config)? })
+    Ok(llama::uniform(layer, config))
 }

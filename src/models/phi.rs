@@ -47,12 +47,8 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
             kernel: Kernel::Wide,
             ..attention
         },
-        feed_forward: FeedForward::plain(Activation::GeluTanh, config.intermediate_size),
+        feed_forward: FeedForward::Plain(Activation::GeluTanh, config.intermediate_size),
         wiring: Wiring::Parallel,
     };
-    Ok(Recipe {
-        layers: vec![layer; config.num_hidden_layers],
-        norm: NormKind::Layer,
-        ..llama::recipe(&llama)?
-    })
+    Ok(Recipe { norm: NormKind::Layer, ..llama::uniform(layer, &llama) })
 }

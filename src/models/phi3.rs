@@ -6,7 +6,7 @@
 use super::prelude::*;
 
 pub(super) const FAMILY: Family = Family::decoder(&["phi3"], |checkpoint| {
-    recipe(&llama::untied(checkpoint)?, &checkpoint.config()?)
+    recipe(llama::untied(checkpoint)?, &checkpoint.config()?)
 });
 
 #[derive(Deserialize)]
@@ -15,22 +15,24 @@ struct Config {
     original_max_position_embeddings: Option<f64>,
 }
 
-fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
-    let scaling = scaling(config, own)?;
-    let config = llama::Config { head_dim: None, rope_scaling: None, layer_types: None, ..*config };
+fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
+    let scaling = scaling(&config, own)?;
+    let is_long = matches!(scaling, RopeScaling::Long { .. });
+    let config = llama::Config {
+        head_dim: None,
+        rope_traditional: config.rope_traditional && !is_long,
+        rope_scaling: None,
+        ..config
+    };
     let attention = llama::attention(&config)?;
-    let rope = attention.rope.as_ref().map(|rope| Rope {
-        dims: positions::part(attention.head_dim, own.partial_rotary_factor.unwrap_or(1.0)),
-        pairs: if matches!(scaling, RopeScaling::Long { .. }) { Pairs::Halves } else { rope.pairs },
-        scaling: scaling.clone(),
-        ..rope.clone()
-    });
+    let rope = positions::on_part(attention.rope, own.partial_rotary_factor.unwrap_or(1.0));
+    let rope = rope.map(|rope| Rope { scaling, ..rope });
     let layer = Layer {
         attention: Attention { projections: Projections::Fused, rope, ..attention },
-        feed_forward: FeedForward::gated_fused(Activation::Silu, config.intermediate_size),
-        ..llama::layer(&config)?
+        feed_forward: FeedForward::GatedFused(Activation::Silu, config.intermediate_size),
+        wiring: Wiring::Pre,
     };
-    Ok(Recipe { layers: vec![layer; config.num_hidden_layers], ..llama::recipe(&config)? })
+    Ok(llama::uniform(layer, &config))
 }
 
 fn scaling(config: &llama::Config, own: &Config) -> Result<RopeScaling, LoadError> {

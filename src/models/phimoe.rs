@@ -7,10 +7,9 @@ use super::prelude::*;
 pub(super) const FAMILY: Family = Family::decoder(&["phimoe"], |checkpoint| {
     let config: llama::Config = checkpoint.config()?;
     let own: Config = checkpoint.config()?;
-    checkpoint.rename(|name| Some(name.replace(".block_sparse_moe.", ".mlp.")));
-    let (layers, experts) = (config.num_hidden_layers, own.num_local_experts);
-    mixture::stack_experts(checkpoint, layers, experts, mixtral::PROJECTIONS)?;
-    recipe(&config, &own)
+    checkpoint.rename_parts(&mixtral::NAMES);
+    mixture::stack_experts(checkpoint, config.num_hidden_layers, own.num_local_experts)?;
+    recipe(config, &own)
 });
 
 keys! {
@@ -29,37 +28,29 @@ struct Amplitude {
     long_mscale: f64,
 }
 
-fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
+fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let scaling = own.scaling(config.rope_scaling.as_ref())?;
     let config = llama::Config {
         head_dim: None,
-        layer_types: None,
         rope_scaling: None,
         rope_traditional: false,
         tie_word_embeddings: false,
-        ..*config
+        ..config
     };
-    let (experts, chosen) = (own.num_local_experts, own.num_experts_per_tok);
-    let base = mixtral::mixture(experts, chosen, config.intermediate_size);
-    let mixture = Mixture {
-        router: Router {
-            choice: Choice::Successive { jitter: own.router_jitter_noise },
-            weights: ExpertWeights::Scores,
-            ..base.router
-        },
-        ..base
+    let router = Router {
+        choice: Choice::Successive { jitter: own.router_jitter_noise },
+        weights: ExpertWeights::Scores,
+        ..Router::by_logits(own.num_experts_per_tok)
     };
-    let base = llama::attention(&config)?;
+    let mixture = Mixture::of(own.num_local_experts, config.intermediate_size, router);
+    let attention = llama::attention(&config)?;
+    let rope = attention.rope.map(|rope| Rope { scaling, ..rope });
     let layer = Layer {
-        attention: Attention { rope: base.rope.map(|rope| Rope { scaling, ..rope }), ..base },
-        feed_forward: FeedForward::Mixture(Box::new(mixture)),
-        ..llama::layer(&config)?
+        attention: Attention { rope, ..attention },
+        feed_forward: FeedForward::mixture(mixture),
+        wiring: Wiring::Pre,
     };
-    Ok(Recipe {
-        layers: vec![layer; config.num_hidden_layers],
-        norm: NormKind::Layer,
-        ..llama::recipe(&config)?
-    })
+    Ok(Recipe { norm: NormKind::Layer, ..llama::uniform(layer, &config) })
 }
 
 impl Config {

@@ -9,5 +9,5 @@ pub(super) const FAMILY: Family = Family::decoder(&["pixtral"], |checkpoint| {
     let config: llama::Config = checkpoint.config()?;
     let config = llama::Config { tie_word_embeddings: false, ..config };
     llama::discard_unused(checkpoint, false);
-    llama::recipe(&config).map(wrapper::with_plain_caches)
+    llama::windowed(&config).map(wrapper::with_plain_caches)
 });

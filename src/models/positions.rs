@@ -47,20 +47,14 @@ impl Scaling {
 
     /// What rotated dimensions are multiplied by under YaRN.
     fn yarn_amplitude(&self, factor: f64) -> f32 {
-        let of = |scale: f64| {
-            if factor <= 1.0 { 1.0 } else { 0.1 * scale * factor.ln() + 1.0 }
-        };
-        single(of(self.mscale.unwrap_or(1.0)) / of(self.mscale_all_dim.unwrap_or(0.0)))
+        let of = |scale: Option<f64>, usual| yarn_growth(factor, scale.unwrap_or(usual));
+        single(of(self.mscale, 1.0) / of(self.mscale_all_dim, 0.0))
     }
 
     /// What scores of latent attention are multiplied by under YaRN, beside the amplitude.
     pub(super) fn yarn_sharpness(&self) -> f64 {
-        let factor = self.factor.unwrap_or(1.0);
-        if factor <= 1.0 {
-            return 1.0;
-        }
-        let amplitude = 0.1 * self.mscale_all_dim.unwrap_or(0.0) * factor.ln() + 1.0;
-        amplitude * amplitude
+        let scale = self.mscale_all_dim.unwrap_or(0.0);
+        yarn_growth(self.factor.unwrap_or(1.0), scale).powi(2)
     }
 
     /// LongRoPE for a model trained on `original` tokens first and `trained` in the end.
@@ -72,6 +66,11 @@ impl Scaling {
             amplitude: single(growth),
         })
     }
+}
+
+/// How YaRN has something grow with how much longer texts are.
+fn yarn_growth(factor: f64, scale: f64) -> f64 {
+    if factor <= 1.0 { 1.0 } else { 0.1 * scale * factor.ln() + 1.0 }
 }
 
 /// The scaling that a configuration asks for, of `dims` rotated dimensions in a model trained on `trained` tokens.

@@ -4,12 +4,13 @@ pub(super) use serde::Deserialize;
 
 pub(super) use super::{
     Family,
-    keys::{keys, unsupported},
+    keys::{keys, one, unsupported, yes},
     llama, mixtral, mixture, positions,
     recipe::{
-        Attention, Choice, EmbeddingScale, ExpertScores, ExpertWeights, FeedForward, Fusion,
-        Groups, Head, Kernel, Layer, Mixture, Places, Precision, Projections, QkNorm, QueryGrowth,
-        Reach, Recipe, Residual, Router, Scores, Shared, Weighted, Wiring,
+        Attention, Choice, EmbeddingScale, ExpertScores, ExpertWeights, Extras, FeedForward,
+        Fusion, Groups, Head, Kernel, Layer, Mixture, PerLayer, Places, Precision, Projections,
+        QkNorm, QueryGrowth, Reach, Recipe, Residual, Router, Scores, Shared, SideExperts, Streams,
+        Weighted, Wiring,
     },
     wrapper,
 };

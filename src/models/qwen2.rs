@@ -11,8 +11,7 @@ pub(super) fn recipe(checkpoint: &Checkpoint<'_>) -> Result<Recipe, LoadError> {
     llama::discard_unused(checkpoint, config.tie_word_embeddings);
     llama::recipe(&llama::Config {
         head_dim: None,
-        layer_types: None,
-        rope_theta: Some(config.rope_theta.unwrap_or(1e6)),
+        rope_theta: config.rope_theta.or(Some(1e6)),
         ..config
     })
 }

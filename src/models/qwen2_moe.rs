@@ -7,10 +7,9 @@ use super::prelude::*;
 pub(super) const FAMILY: Family = Family::decoder(&["qwen2_moe"], |checkpoint| {
     let config: llama::Config = checkpoint.config()?;
     let own: Config = checkpoint.config()?;
-    checkpoint.rename(|name| Some(name.replace(".shared_expert.", ".shared_experts.")));
-    let (layers, experts) = (config.num_hidden_layers, own.num_experts);
-    mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
-    recipe(&config, &own)
+    checkpoint.rename_parts(&[(".shared_expert.", ".shared_experts.")]);
+    mixture::stack_experts(checkpoint, config.num_hidden_layers, own.num_experts)?;
+    recipe(config, &own)
 });
 
 #[derive(Deserialize)]
@@ -21,27 +20,19 @@ struct Config {
     shared_expert_intermediate_size: i32,
 }
 
-fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
+fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let config = llama::Config {
         head_dim: None,
-        layer_types: None,
         rope_scaling: None,
-        rope_theta: Some(config.rope_theta.unwrap_or(1e6)),
+        rope_theta: config.rope_theta.or(Some(1e6)),
         tie_word_embeddings: false,
-        ..*config
+        ..config
     };
-    let base =
-        mixtral::mixture(own.num_experts, own.num_experts_per_tok, own.moe_intermediate_size);
+    let router = Router::by_softmax(own.num_experts_per_tok, ExpertWeights::Scores);
     let mixture = Mixture {
-        router: Router {
-            scores: ExpertScores::Softmax(Precision::Model),
-            weights: ExpertWeights::Scores,
-            ..base.router
-        },
         shared: Shared::Gated { inner: own.shared_expert_intermediate_size },
-        ..base
+        ..Mixture::of(own.num_experts, own.moe_intermediate_size, router)
     };
-    let layer =
-        Layer { feed_forward: FeedForward::Mixture(Box::new(mixture)), ..llama::layer(&config)? };
-    Ok(Recipe { layers: vec![layer; config.num_hidden_layers], ..llama::recipe(&config)? })
+    let layer = Layer { feed_forward: FeedForward::mixture(mixture), ..llama::layer(&config)? };
+    Ok(llama::uniform(layer, &config))
 }

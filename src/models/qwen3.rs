@@ -16,16 +16,12 @@ pub(super) fn recipe(checkpoint: &Checkpoint<'_>) -> Result<Recipe, LoadError> {
     let nested = checkpoint.config::<Config>()?.rope_parameters;
     llama::discard_unused(checkpoint, config.tie_word_embeddings);
     let rope_theta = config.rope_theta.or(nested.as_ref().and_then(|rope| rope.rope_theta));
-    let config = llama::Config {
-        layer_types: None,
-        rope_theta,
-        rope_scaling: config.rope_scaling.or(nested),
-        ..config
-    };
+    let config =
+        llama::Config { rope_theta, rope_scaling: config.rope_scaling.or(nested), ..config };
     if config.rope_theta.is_none() {
         return Err(unsupported("a qwen3 without `rope_theta`"));
     }
     let attention = Attention { qk_norm: QkNorm::PerHead, ..llama::attention(&config)? };
     let layer = Layer { attention, ..llama::layer(&config)? };
-    Ok(Recipe { layers: vec![layer; config.num_hidden_layers], ..llama::recipe(&config)? })
+    Ok(llama::uniform(layer, &config))
 }

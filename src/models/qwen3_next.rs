@@ -4,27 +4,22 @@
 //! holds is only brought into form where its experts lie one by one.
 
 use super::{
-    feed_forward::FeedForward,
-    gated_delta::{GatedDeltaMixer, Inputs, Shape},
-    hybrid::{Frame, Hybrid, Mixer, channels_last},
+    gated_delta::{Inputs, Shape},
+    hybrid::{self, Mixer, block, channels_last},
     positions::{Scaling, part, scaling},
     prelude::*,
-    recipe,
 };
 use crate::nn;
 
 pub(super) const FAMILY: Family = Family::other(&["qwen3_next"], |checkpoint| {
     let config: Config = checkpoint.config()?;
-    let own: Layout = checkpoint.config()?;
-    let rope: Positions = checkpoint.config()?;
+    let own: Own = checkpoint.config()?;
     bring_into_form(checkpoint, &config)?;
     let is_sparse = |index: usize| {
         !own.mlp_only_layers.contains(&index) && (index + 1).is_multiple_of(own.decoder_sparse_step)
     };
-    let rope =
-        config.rope(rope.rope_theta, rope.partial_rotary_factor, rope.rope_scaling.as_ref())?;
-    let place = Place { root: "", inputs: Inputs::ByHead, weights: ExpertWeights::Scores };
-    Ok(Box::new(load(checkpoint, &config, place, &rope, is_sparse)?))
+    let rope = config.rope(own.rope_theta, own.partial_rotary_factor, own.rope_scaling.as_ref())?;
+    config.recipe(rope, Inputs::ByHead, ExpertWeights::Scores, is_sparse)?.load(checkpoint)
 });
 
 keys! {
@@ -54,75 +49,65 @@ keys! {
     }
 }
 
+/// The keys that Qwen 3.5 has elsewhere or does without.
 #[derive(Deserialize)]
-struct Layout {
+struct Own {
     decoder_sparse_step: usize,
     mlp_only_layers: Vec<usize>,
-}
-
-#[derive(Deserialize)]
-struct Positions {
     rope_theta: f32,
     partial_rotary_factor: f64,
     rope_scaling: Option<Scaling>,
 }
 
-/// Where and in which form a checkpoint has such a model.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    /// See [`Frame::root`].
-    pub(super) root: &'static str,
-    /// How the inputs of the delta rule are projected.
-    pub(super) inputs: Inputs,
-    /// What `norm_topk_prob` means where it is absent.
-    pub(super) weights: ExpertWeights,
-}
-
-/// The model whose layers are mixtures where `is_sparse` says so, if it has experts at all.
-pub(super) fn load(
-    checkpoint: &Checkpoint<'_>,
-    config: &Config,
-    place: Place,
-    rope: &Rope,
-    is_sparse: impl Fn(usize) -> bool,
-) -> Result<Hybrid, LoadError> {
-    let frame = config.frame(place.root);
-    let (shape, attention) = (config.recurrence(place.inputs), config.attention(rope)?);
-    let mut halves = Vec::new();
-    for index in 0..config.num_hidden_layers {
-        let scope = checkpoint.root().at(place.root).at("model.layers").at(index);
-        let mixer = if (index + 1).is_multiple_of(config.full_attention_interval) {
-            Mixer::Attention(frame.attention(&scope.at("self_attn"), &attention)?)
-        } else {
-            Mixer::GatedDelta(GatedDeltaMixer::load(&scope.at("linear_attn"), &shape)?)
-        };
-        halves.push(frame.half(&scope.at("input_layernorm"), mixer)?);
-        let feed_forward = if config.num_experts > 0 && is_sparse(index) {
-            recipe::FeedForward::Mixture(Box::new(config.mixture(place)))
-        } else {
-            recipe::FeedForward::gated(Activation::Silu, config.intermediate_size)
-        };
-        let fed = FeedForward::load(&scope.at("mlp"), config.hidden_size, &feed_forward)?;
-        halves.push(frame.half(&scope.at("post_attention_layernorm"), Mixer::FeedForward(fed))?);
-    }
-    Hybrid::load(&frame, halves, checkpoint)
-}
-
 impl Config {
-    fn frame(&self, root: &'static str) -> Frame {
-        Frame {
-            root,
-            ..Frame::new(
-                self.vocab_size,
-                self.hidden_size,
-                self.rms_norm_eps,
-                llama::head(self.tie_word_embeddings),
-            )
-        }
+    /// The model whose layers are mixtures where `is_sparse` says so, if it has experts at all; `weights` are what
+    /// `norm_topk_prob` means where it is absent.
+    pub(super) fn recipe(
+        &self,
+        rope: Rope,
+        inputs: Inputs,
+        weights: ExpertWeights,
+        is_sparse: impl Fn(usize) -> bool,
+    ) -> Result<hybrid::Recipe, LoadError> {
+        let base = self.base();
+        let attention = Mixer::Attention(Attention {
+            projections: Projections::Gated,
+            qk_norm: QkNorm::PerHead,
+            rope: Some(rope),
+            ..llama::attention(&base)?
+        });
+        let recurrence = Mixer::GatedDelta(self.recurrence(inputs));
+        let dense = FeedForward::Gated(Activation::Silu, self.intermediate_size);
+        let sparse = FeedForward::mixture(self.mixture(weights));
+        let blocks = (0..self.num_hidden_layers).map(|index| {
+            let (place, mixer) = if (index + 1).is_multiple_of(self.full_attention_interval) {
+                ("self_attn", &attention)
+            } else {
+                ("linear_attn", &recurrence)
+            };
+            let is_sparse = self.num_experts > 0 && is_sparse(index);
+            let feed_forward = if is_sparse { &sparse } else { &dense };
+            block(place, mixer.clone(), feed_forward.clone())
+        });
+        Ok(llama::around(blocks.collect(), &base))
     }
 
     fn head_dim(&self) -> i32 {
         self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
+    }
+
+    /// What these families have like others.
+    fn base(&self) -> llama::Config {
+        llama::Config {
+            hidden_size: self.hidden_size,
+            num_attention_heads: self.num_attention_heads,
+            num_key_value_heads: Some(self.num_key_value_heads),
+            head_dim: Some(self.head_dim()),
+            rms_norm_eps: self.rms_norm_eps,
+            vocab_size: self.vocab_size,
+            tie_word_embeddings: self.tie_word_embeddings,
+            ..llama::Config::default()
+        }
     }
 
     /// Positions of the leading `share` of each head.
@@ -141,24 +126,8 @@ impl Config {
         })
     }
 
-    fn attention(&self, rope: &Rope) -> Result<Attention, LoadError> {
-        let attention = llama::attention(&llama::Config {
-            num_attention_heads: self.num_attention_heads,
-            num_key_value_heads: Some(self.num_key_value_heads),
-            head_dim: Some(self.head_dim()),
-            ..llama::Config::default()
-        })?;
-        Ok(Attention {
-            projections: Projections::Gated,
-            qk_norm: QkNorm::PerHead,
-            rope: Some(rope.clone()),
-            ..attention
-        })
-    }
-
     fn recurrence(&self, inputs: Inputs) -> Shape {
         Shape {
-            width: self.hidden_size,
             key_heads: self.linear_num_key_heads,
             heads: self.linear_num_value_heads,
             key_dim: self.linear_key_head_dim,
@@ -169,25 +138,15 @@ impl Config {
         }
     }
 
-    fn mixture(&self, place: Place) -> Mixture {
-        let base = mixtral::mixture(
-            self.num_experts,
-            self.num_experts_per_tok,
-            self.moe_intermediate_size,
-        );
+    fn mixture(&self, weights: ExpertWeights) -> Mixture {
+        let weights = self.norm_topk_prob.map_or(weights, ExpertWeights::shares_if);
+        let router = Router {
+            choice: Choice::Ascending,
+            ..Router::by_softmax(self.num_experts_per_tok, weights)
+        };
         Mixture {
-            router: Router {
-                scores: ExpertScores::Softmax(Precision::Model),
-                choice: Choice::Ascending,
-                weights: match self.norm_topk_prob {
-                    Some(true) => ExpertWeights::Shares,
-                    Some(false) => ExpertWeights::Scores,
-                    None => place.weights,
-                },
-                ..base.router
-            },
             shared: Shared::Gated { inner: self.shared_expert_intermediate_size },
-            ..base
+            ..Mixture::of(self.num_experts, self.moe_intermediate_size, router)
         }
     }
 }
@@ -198,21 +157,16 @@ fn bring_into_form(checkpoint: &Checkpoint<'_>, config: &Config) -> Result<(), L
         let is_tied = config.tie_word_embeddings;
         checkpoint.discard(|name| name.contains("mtp.") || (is_tied && name == "lm_head.weight"));
         let (layers, experts) = (config.num_hidden_layers, config.num_experts);
-        mixture::stack_experts(checkpoint, layers, experts, mixture::PROJECTIONS)?;
+        mixture::stack_experts(checkpoint, layers, experts)?;
         shift_norms(checkpoint)?;
         channels_last(checkpoint, "conv1d.weight")?;
     }
-    name_shared_experts(checkpoint);
+    checkpoint.rename_parts(&[SHARED_EXPERTS]);
     Ok(())
 }
 
-/// Gives shared experts the name that mixtures have for them.
-pub(super) fn name_shared_experts(checkpoint: &Checkpoint<'_>) {
-    checkpoint.rename(|name| {
-        let is_one = name.contains(".shared_expert.");
-        is_one.then(|| name.replace(".shared_expert.", ".shared_experts."))
-    });
-}
+/// What shared experts are called: by the file, and by mixtures here.
+pub(super) const SHARED_EXPERTS: (&str, &str) = (".shared_expert.", ".shared_experts.");
 
 /// Adds one to the weights of norms, as converting does, but not to those of the delta rule.
 pub(super) fn shift_norms(checkpoint: &Checkpoint<'_>) -> Result<(), LoadError> {

@@ -6,23 +6,13 @@ use super::{prelude::*, qwen3_moe};
 
 pub(super) const FAMILY: Family = Family::decoder(&["qwen3_vl_moe"], |checkpoint| {
     let Text { text_config } = checkpoint.config()?;
-    let own: Text<qwen3_moe::Config> = checkpoint.config()?;
-    adopt(checkpoint, &text_config)?;
-    qwen3_moe::recipe(&text_config, &own.text_config)
+    wrapper::keep_text(checkpoint, &[])?;
+    mixture::adopt_transposed(checkpoint, text_config.num_hidden_layers)?;
+    qwen3_moe::recipe(text_config, &checkpoint.config()?)
 });
 
+/// Without its text half it is nothing.
 #[derive(Deserialize)]
-struct Text<T = llama::Config> {
-    text_config: T,
-}
-
-/// Leaves the text half under its own names; the original has experts stacked, transposed, gate and up in one.
-fn adopt(checkpoint: &Checkpoint<'_>, config: &llama::Config) -> Result<(), LoadError> {
-    checkpoint.discard(|name| name.starts_with("visual.") || name.starts_with("model.visual."));
-    checkpoint.rename(|name| match name.strip_prefix("model.language_model.") {
-        Some(rest) => Some(format!("model.{rest}")),
-        None => name.strip_prefix("language_model.").map(str::to_owned),
-    });
-    let experts = (0..config.num_hidden_layers).map(|layer| format!("model.layers.{layer}.mlp"));
-    mixture::adopt_transposed(checkpoint, experts)
+struct Text {
+    text_config: llama::Config,
 }

@@ -1,7 +1,9 @@
 //! What tells one decoder-only transformer from another, as data.
 
+mod extras;
 mod mixture;
 
+pub use extras::{Extras, PerLayer, SideExperts, Streams};
 pub use mixture::{
     Choice, ExpertScores, ExpertWeights, Fusion, Groups, Mixture, Precision, Router, Shared,
     Weighted,
@@ -9,9 +11,9 @@ pub use mixture::{
 
 use crate::nn::{Activation, NormKind, Rope};
 
-/// All that tells one decoder-only transformer from another.
+/// All that tells one model from another: by its usual layers a decoder-only transformer, by others what these make.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Recipe {
+pub struct Recipe<L = Layer> {
     /// How many tokens it knows.
     pub vocabulary: i32,
     /// Width of the residual stream.
@@ -21,7 +23,7 @@ pub struct Recipe {
     /// What token vectors learn of their place, outside attention.
     pub places: Places,
     /// The blocks, first to last.
-    pub layers: Vec<Layer>,
+    pub layers: Vec<L>,
     /// Which normalization it uses, everywhere.
     pub norm: NormKind,
     /// Added to the mean square before its root is taken.
@@ -32,6 +34,27 @@ pub struct Recipe {
     pub scores: Scores,
     /// How halves of a block are added to the residual stream.
     pub residual: Residual,
+    /// What it has beside all this.
+    pub extras: Extras,
+}
+
+impl<L> Recipe<L> {
+    /// One in which nothing is scaled and vectors are normalized by their root mean square.
+    pub fn plain(layers: Vec<L>, vocabulary: i32, width: i32, eps: f32, head: Head) -> Self {
+        Self {
+            vocabulary,
+            width,
+            embedding_scale: EmbeddingScale::One,
+            places: Places::Unmarked,
+            layers,
+            norm: NormKind::Rms,
+            eps,
+            head,
+            scores: Scores::Plain,
+            residual: Residual::Add,
+            extras: Extras::default(),
+        }
+    }
 }
 
 /// What token vectors are multiplied by.
@@ -76,6 +99,8 @@ pub enum Scores {
     Over(f32),
     /// They are bent below a cap: `cap · tanh(score / cap)` (Gemma 2).
     Capped(f32),
+    /// The same, compiled as one (Gemma 3n and 4).
+    CappedAtOnce(f32),
     /// The head reads the stream divided by a number (MiniCPM).
     OfStreamOver(f32),
 }
@@ -102,53 +127,28 @@ pub struct Layer {
     pub wiring: Wiring,
 }
 
-/// The feed-forward half of a block.
+/// The feed-forward half of a block. A number is the width between its projections.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FeedForward {
     /// `down(activation(gate(x)) · up(x))`.
-    Gated {
-        /// The gate's activation.
-        activation: Activation,
-        /// Width between the projections.
-        inner: i32,
-    },
+    Gated(Activation, i32),
     /// The same with gate and up in one projection, the gate first.
-    GatedFused {
-        /// The gate's activation.
-        activation: Activation,
-        /// Width between the projections.
-        inner: i32,
-    },
+    GatedFused(Activation, i32),
+    /// `down(GELU(gate(x)) · up(x))` of those units only whose gate stands out (Gemma 3n); the number is the fraction of
+    /// units that would be dropped, were they distributed normally.
+    GatedSparse(f64, i32),
     /// `down(activation(up(x)))`.
-    Plain {
-        /// The activation.
-        activation: Activation,
-        /// Width between the projections.
-        inner: i32,
-    },
+    Plain(Activation, i32),
+    /// The same with an activation that learns its slopes (Apertus).
+    XieLu(i32),
     /// A few of many experts.
     Mixture(Box<Mixture>),
-    /// The same with an activation that learns its slopes (Apertus).
-    XieLu {
-        /// Width between the projections.
-        inner: i32,
-    },
 }
 
 impl FeedForward {
-    /// See [`Self::Gated`].
-    pub fn gated(activation: Activation, inner: i32) -> Self {
-        Self::Gated { activation, inner }
-    }
-
-    /// See [`Self::GatedFused`].
-    pub fn gated_fused(activation: Activation, inner: i32) -> Self {
-        Self::GatedFused { activation, inner }
-    }
-
-    /// See [`Self::Plain`].
-    pub fn plain(activation: Activation, inner: i32) -> Self {
-        Self::Plain { activation, inner }
+    /// See [`Self::Mixture`].
+    pub fn mixture(mixture: Mixture) -> Self {
+        Self::Mixture(Box::new(mixture))
     }
 }
 
@@ -161,6 +161,8 @@ pub enum Wiring {
     Post,
     /// Before and after each half: `x + norm(f(norm(x)))`.
     Sandwich,
+    /// The same, and what comes out is multiplied by a learned number (Gemma 4).
+    SandwichScaled,
     /// Once for both halves, which read the same: `x + attention(norm(x)) + feed_forward(norm(x))`.
     Parallel,
     /// The same, but each half has a norm of its own (GPT-NeoX).
@@ -194,6 +196,13 @@ pub struct Attention {
     pub kernel: Kernel,
 }
 
+impl Attention {
+    /// Whether it looks at keys and values of an earlier layer.
+    pub fn borrows(&self) -> bool {
+        self.projections == Projections::Borrowed
+    }
+}
+
 /// How queries, keys and values are projected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Projections {
@@ -205,6 +214,11 @@ pub enum Projections {
     FusedByGroup,
     /// By `q_proj`, `k_proj` and `v_proj`, the first of which also makes a gate for each head: `out(mixed · σ(gate))`.
     Gated,
+    /// By `q_proj` and `k_proj`, the second of which makes the values too (Gemma 4).
+    KeysAsValues,
+    /// By `q_proj`; keys and values are those of the last layer before that has its own and reaches as far (Gemma 3n,
+    /// Gemma 4).
+    Borrowed,
 }
 
 /// Which queries and keys are normalized.
@@ -214,7 +228,9 @@ pub enum QkNorm {
     None,
     /// Each head on its own, all with the same weight.
     PerHead,
-    /// The same after positions were encoded (Hunyuan).
+    /// The same, and values by their root mean square (Gemma 3n and 4).
+    PerHeadAndValues,
+    /// Each head on its own, all with the same weight, after positions were encoded (Hunyuan).
     PerHeadAfterRope,
     /// All heads together (OLMo 2).
     Whole,
@@ -233,6 +249,8 @@ pub enum Kernel {
     Fused,
     /// By the same, with a learned score a head, `sinks`, that takes part in the softmax alone (gpt-oss).
     FusedWithSinks,
+    /// By MLX's own kernel, on keys and values that later layers may borrow (Gemma 3n and 4).
+    Lending,
     /// By the same in float32, whatever the stream is in (Phi).
     Wide,
     /// By the same in float32 where the stream is in float16 (Cohere 2).

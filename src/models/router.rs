@@ -60,7 +60,15 @@ impl Routing {
         Ok(Self {
             gate: Linear::load(&scope, experts, width)?,
             logits: router.logits,
-            correction: correction(&scope, router.choice, experts)?,
+            correction: match router.choice {
+                Choice::Corrected(_) | Choice::CorrectedAscending => {
+                    Some(scope.take_recorded("e_score_correction_bias", &[experts])?)
+                }
+                Choice::Ascending
+                | Choice::Descending
+                | Choice::Grouped(_)
+                | Choice::Successive { .. } => None,
+            },
             select: RefCell::new(selection(router.clone())),
             precision: router.precision,
         })
@@ -68,31 +76,22 @@ impl Routing {
 
     /// Chooses the experts of each token of `x` (`[…, n, width]`).
     pub(super) fn forward(&self, x: &Array) -> nn::Result<Chosen> {
-        let logits = match self.logits {
-            Precision::Model => self.gate.forward(x)?,
-            Precision::Float32 => self.gate.forward(&x.as_dtype(Dtype::Float32)?)?,
-        };
+        let logits = self.gate.forward(&x.as_dtype(self.logits.in_model(x.dtype()))?)?;
         let inputs: Vec<Array> = [logits].into_iter().chain(self.correction.clone()).collect();
         let computed = self.select.borrow_mut()(&inputs)?;
         let [experts, weights] = <[Array; 2]>::try_from(computed)
             .map_err(|_| MlxError::new("a router answers experts and weights"))?;
-        let weights = match self.precision {
-            Precision::Model => weights.as_dtype(x.dtype())?,
-            Precision::Float32 => weights.as_dtype(Dtype::Float32)?,
-        };
+        let weights = weights.as_dtype(self.precision.in_model(x.dtype()))?;
         Ok(Chosen { experts, weights })
     }
 }
 
-fn correction(scope: &Scope<'_>, choice: Choice, experts: i32) -> Result<Option<Array>, LoadError> {
-    match choice {
-        Choice::Ascending | Choice::Descending | Choice::Grouped(_) | Choice::Successive { .. } => {
-            Ok(None)
-        }
-        Choice::Corrected(_) | Choice::CorrectedAscending => {
-            let correction = scope.take_shaped("e_score_correction_bias", &[experts])?;
-            scope.record(&correction, correction.size());
-            Ok(Some(correction))
+impl Precision {
+    /// The element type that it is in a model of type `model`.
+    fn in_model(self, model: Dtype) -> Dtype {
+        match self {
+            Self::Model => model,
+            Self::Float32 => Dtype::Float32,
         }
     }
 }
@@ -133,26 +132,20 @@ impl Router {
         correction: Option<&Array>,
     ) -> Result<(Array, Array), Exception> {
         let k = self.chosen;
+        let corrected = match correction {
+            Some(correction) => scores.as_dtype(Dtype::Float32)?.add(correction)?,
+            None => scores.clone(),
+        };
         let experts = match self.choice {
-            Choice::Ascending => last(scores, k)?,
-            Choice::CorrectedAscending => match correction {
-                Some(correction) => last(&scores.as_dtype(Dtype::Float32)?.add(correction)?, k)?,
-                None => last(scores, k)?,
-            },
-            Choice::Descending => best(scores, k)?,
+            Choice::Ascending | Choice::CorrectedAscending => last(&corrected, k)?,
+            Choice::Descending => best(&corrected, k)?,
             Choice::Grouped(groups) => {
                 let scores = groups.restrict(scores, |grouped| grouped.max_axis(-1, true))?;
                 let experts = best(&scores, k)?;
                 let scores = scores.take_along_axis(&experts, -1)?;
                 return Ok((experts, scores));
             }
-            Choice::Corrected(groups) => {
-                let corrected = match correction {
-                    Some(correction) => scores.add(correction)?,
-                    None => scores.clone(),
-                };
-                best(&groups.restrict(&corrected, two_best)?, k)?
-            }
+            Choice::Corrected(groups) => best(&groups.restrict(&corrected, two_best)?, k)?,
             Choice::Successive { jitter } => return successive(scores, k, jitter),
         };
         let scores = scores.take_along_axis(&experts, -1)?;
@@ -236,16 +229,8 @@ fn successive(logits: &Array, chosen: i32, jitter: f32) -> Result<(Array, Array)
 mod tests {
     use super::*;
 
-    const PLAIN: Router = Router {
-        chosen: 2,
-        logits: Precision::Model,
-        scores: ExpertScores::Logits,
-        choice: Choice::Descending,
-        weights: ExpertWeights::Scores,
-        scale: None,
-        precision: Precision::Model,
-        fusion: Fusion::None,
-    };
+    /// Weights are logits.
+    const PLAIN: Router = Router { weights: ExpertWeights::Scores, ..Router::by_logits(2) };
 
     /// Experts and weights, by expert.
     fn selected(router: Router, logits: &[f32], correction: Option<&[f32]>) -> Vec<(u32, f32)> {

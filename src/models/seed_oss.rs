@@ -5,7 +5,7 @@
 use super::prelude::*;
 
 pub(super) const FAMILY: Family = Family::decoder(&["seed_oss"], |checkpoint| {
-    let config = llama::Config { layer_types: None, ..checkpoint.config()? };
+    let config: llama::Config = checkpoint.config()?;
     llama::discard_unused(checkpoint, config.tie_word_embeddings);
     llama::recipe(&config)
 });

@@ -5,7 +5,7 @@ use mlx_rs::Array;
 use super::cache::State;
 use crate::{
     checkpoint::{LoadError, Scope},
-    nn::{self, CausalConvolution, Linear, MlxError, Tail},
+    nn::{self, CausalConvolution, Linear, Tail, parts},
 };
 
 pub(super) struct ShortConvolution {
@@ -26,10 +26,8 @@ impl ShortConvolution {
 
     /// Mixes `x` (`[batch, n, width]`) with what `state` holds and leaves the last inputs there.
     pub(super) fn forward(&self, x: &Array, state: &mut State) -> nn::Result<Array> {
-        let parts = self.input.forward(x)?.split_equal(3, -1)?;
-        let [b, c, x] = parts.as_slice() else {
-            return Err(MlxError::new("a short convolution takes three parts"));
-        };
+        let width = x.dim(-1);
+        let [b, c, x] = parts(&self.input.forward(x)?, &[width, 2 * width], -1)?;
         let mixed = self.convolution.forward(&b.multiply(x)?, &mut state.window)?;
         self.output.forward(&c.multiply(mixed)?)
     }

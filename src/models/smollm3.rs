@@ -26,18 +26,14 @@ fn recipe(config: &llama::Config, own: Config) -> Result<Recipe, LoadError> {
     if encodes.len() != config.num_hidden_layers {
         return Err(unsupported(format!("`no_rope_layers` of {} layers", encodes.len())));
     }
-    let recipe = llama::recipe(config)?;
-    let mut reaches = recipe.layers.iter().map(|layer| layer.attention.reach);
-    if reaches.any(|reach| reach != Reach::Full) {
+    let mut recipe = llama::windowed(config)?;
+    if recipe.layers.iter().any(|layer| layer.attention.reach != Reach::Full) {
         return Err(unsupported("a smollm3 with windows"));
     }
-    let layers = recipe.layers.into_iter().zip(encodes);
-    let layers = layers.map(|(layer, encodes)| Layer {
-        attention: Attention {
-            rope: layer.attention.rope.filter(|_| encodes != 0),
-            ..layer.attention
-        },
-        ..layer
-    });
-    Ok(Recipe { layers: layers.collect(), ..recipe })
+    for (layer, encodes) in recipe.layers.iter_mut().zip(encodes) {
+        if encodes == 0 {
+            layer.attention.rope = None;
+        }
+    }
+    Ok(recipe)
 }

@@ -63,9 +63,5 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
         wiring: if config.use_parallel_residual { Wiring::ParallelInTurn } else { Wiring::Pre },
         ..llama::layer(&llama)?
     };
-    Ok(Recipe {
-        layers: vec![layer; config.num_hidden_layers],
-        norm: NormKind::Layer,
-        ..llama::recipe(&llama)?
-    })
+    Ok(Recipe { norm: NormKind::Layer, ..llama::uniform(layer, &llama) })
 }

@@ -36,12 +36,8 @@ fn recipe(config: &Config) -> Result<Recipe, LoadError> {
         ..llama::Config::default()
     };
     let layer = Layer {
-        feed_forward: FeedForward::plain(Activation::Gelu, llama.intermediate_size),
+        feed_forward: FeedForward::Plain(Activation::Gelu, llama.intermediate_size),
         ..llama::layer(&llama)?
     };
-    Ok(Recipe {
-        layers: vec![layer; config.num_hidden_layers],
-        norm: NormKind::Layer,
-        ..llama::recipe(&llama)?
-    })
+    Ok(Recipe { norm: NormKind::Layer, ..llama::uniform(layer, &llama) })
 }

@@ -1,21 +1,20 @@
 //! The mixer of Mamba 2: a convolution, a state-space recurrence and a gate.
 
-use mlx_rs::{Array, fast};
+use mlx_rs::{Array, ops::unflatten};
 use serde::Deserialize;
 
 use super::{cache::State, keys::unsupported};
 use crate::{
     checkpoint::{LoadError, Scope},
     nn::{
-        self, Activation, CausalConvolution, Linear, MlxError, Norm, NormKind, Precision,
-        StateSpace, Step, Tail,
+        self, Activation, CausalConvolution, Linear, Norm, NormKind, Precision, StateSpace, Step,
+        Tail, parts, unweighted_norm,
     },
 };
 
 /// All that tells one such mixer from another.
 #[derive(Clone, Debug)]
 pub(super) struct Shape {
-    pub(super) width: i32,
     pub(super) heads: i32,
     pub(super) head_dim: i32,
     /// Groups of heads that read and write alike.
@@ -84,8 +83,8 @@ impl Shape {
 }
 
 impl StateSpaceMixer {
-    /// Takes every tensor below `scope` that `shape` asks for.
-    pub(super) fn load(scope: &Scope<'_>, shape: &Shape) -> Result<Self, LoadError> {
+    /// Takes every tensor below `scope` that `shape` asks for; the residual stream is `width` wide.
+    pub(super) fn load(scope: &Scope<'_>, width: i32, shape: &Shape) -> Result<Self, LoadError> {
         if shape.groups <= 0 || shape.heads % shape.groups != 0 {
             return Err(unsupported(format!(
                 "a recurrence of {} heads in {} groups",
@@ -97,7 +96,7 @@ impl StateSpaceMixer {
         let convolution = &scope.at("conv1d");
         Ok(Self {
             shape: shape.clone(),
-            input: Linear::load(&scope.at("in_proj"), inner + channels + shape.heads, shape.width)?,
+            input: Linear::load(&scope.at("in_proj"), inner + channels + shape.heads, width)?,
             convolution: CausalConvolution::load(convolution, channels, shape.kernel, Tail::View)?,
             recurrence: StateSpace::load(scope, shape.heads, shape.limits)?,
             gate: match shape.gating {
@@ -110,31 +109,27 @@ impl StateSpaceMixer {
                     Gate::BeforeNormOfGroups { weight, eps }
                 }
             },
-            output: Linear::load(&scope.at("out_proj"), shape.width, inner)?,
+            output: Linear::load(&scope.at("out_proj"), width, inner)?,
         })
     }
 
     /// Mixes `x` (`[batch, n, width]`) with what `state` holds and leaves the new state there.
     pub(super) fn forward(&self, x: &Array, state: &mut State) -> nn::Result<Array> {
-        let &[batch, length, _] = x.shape() else {
-            return Err(MlxError::new("hidden states take three axes"));
-        };
         let Shape { heads, groups, memory, .. } = self.shape;
         let (inner, channels) = (self.shape.inner(), self.shape.channels());
         let projected = self.input.forward(x)?;
-        let [gate, mixed, time] = three(&projected, inner, inner + channels)?;
+        let [gate, mixed, time] = parts(&projected, &[inner, inner + channels], -1)?;
         let convolved =
             Activation::Silu.forward(&self.convolution.forward(&mixed, &mut state.window)?)?;
-        let [x, write, read] = three(&convolved, inner, inner + groups * memory)?;
+        let [x, write, read] = parts(&convolved, &[inner, inner + groups * memory], -1)?;
         let step = Step {
-            x: &x.reshape(&[batch, length, heads, -1])?,
-            write: &write.reshape(&[batch, length, groups, memory])?,
-            read: &read.reshape(&[batch, length, groups, memory])?,
+            x: &unflatten(x, -1, &[heads, -1])?,
+            write: &unflatten(write, -1, &[groups, memory])?,
+            read: &unflatten(read, -1, &[groups, memory])?,
             time: &time,
         };
         let y = self.recurrence.forward(&step, &mut state.memory, self.shape.through)?;
-        let y = y.reshape(&[batch, length, inner])?;
-        self.output.forward(&self.gated(&y, &gate)?)
+        self.output.forward(&self.gated(&y.flatten(-2, -1)?, &gate)?)
     }
 
     fn gated(&self, y: &Array, gate: &Array) -> nn::Result<Array> {
@@ -143,25 +138,10 @@ impl StateSpaceMixer {
             Gate::BeforeNorm(norm) => norm.forward(&Activation::Silu.gate(gate, y)?),
             Gate::AfterNorm(norm) => Activation::Silu.gate(gate, &norm.forward(y)?),
             Gate::BeforeNormOfGroups { weight, eps } => {
-                let &[batch, length, inner] = y.shape() else {
-                    return Err(MlxError::new("hidden states take three axes"));
-                };
-                let groups = self.shape.groups;
-                let gated = Activation::Silu.gate(gate, y)?.reshape(&[
-                    batch,
-                    length,
-                    groups,
-                    inner / groups,
-                ])?;
-                let normalized = fast::rms_norm(&gated, None, *eps)?;
-                Ok(weight.multiply(normalized.flatten(-2, -1)?)?)
+                let gated = Activation::Silu.gate(gate, y)?;
+                let groups = unflatten(gated, -1, &[self.shape.groups, -1])?;
+                Ok(weight.multiply(unweighted_norm(&groups, *eps)?.flatten(-2, -1)?)?)
             }
         }
     }
-}
-
-/// The three parts of the last axis of `x` between 0, `first`, `second` and its end.
-fn three(x: &Array, first: i32, second: i32) -> nn::Result<[Array; 3]> {
-    let parts = x.split_at_indices(&[first, second], -1)?;
-    <[Array; 3]>::try_from(parts).map_err(|_| MlxError::new("a split has three parts"))
 }

@@ -5,9 +5,5 @@
 use super::prelude::*;
 
 pub(super) const FAMILY: Family = Family::decoder(&["telechat3"], |checkpoint| {
-    llama::recipe(&llama::Config {
-        rope_traditional: false,
-        layer_types: None,
-        ..llama::untied(checkpoint)?
-    })
+    llama::recipe(&llama::Config { rope_traditional: false, ..llama::untied(checkpoint)? })
 });

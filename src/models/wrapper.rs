@@ -1,6 +1,7 @@
-//! The text half of a model that also sees: its part of the configuration, and its tensors below a prefix.
+//! The text half of a model that also sees or hears: its part of the configuration, and its tensors below a prefix.
 //!
-//! Reference: the `sanitize` of `mlx_lm.models.gemma3`, `mistral3`, `pixtral`, `qwen2_vl` and `qwen3_vl`.
+//! Reference: the `sanitize` of `mlx_lm.models.gemma3`, `gemma3n`, `gemma4`, `mistral3`, `pixtral`, `qwen2_vl` and
+//! `qwen3_vl`.
 
 use serde_json::Value;
 
@@ -8,7 +9,15 @@ use super::recipe::{Attention, Layer, Reach, Recipe};
 use crate::checkpoint::{Checkpoint, LoadError};
 
 /// What the tensors of the other half begin with.
-const SIGHT: [&str; 3] = ["multi_modal_projector.", "vision_tower.", "visual."];
+const SENSES: [&str; 7] = [
+    "audio_tower.",
+    "embed_audio.",
+    "embed_vision.",
+    "multi_modal_projector.",
+    "vision_embedder.",
+    "vision_tower.",
+    "visual.",
+];
 
 /// Leaves what a text model would hold: `text_config`, completed by `defaults`, and the tensors that it describes.
 ///
@@ -19,15 +28,20 @@ pub(super) fn keep_text(
     checkpoint: &Checkpoint<'_>,
     defaults: &[(&str, Value)],
 ) -> Result<(), LoadError> {
-    checkpoint.discard(is_of_sight);
-    checkpoint.rename(name_in_text);
+    keep_tensors(checkpoint);
     checkpoint.enter("text_config", defaults)
 }
 
+/// Leaves the tensors that a text model would hold.
+pub(super) fn keep_tensors(checkpoint: &Checkpoint<'_>) {
+    checkpoint.discard(is_of_senses);
+    checkpoint.rename(name_in_text);
+}
+
 /// Whether a tensor belongs to the other half.
-fn is_of_sight(name: &str) -> bool {
+fn is_of_senses(name: &str) -> bool {
     let name = name.strip_prefix("model.").unwrap_or(name);
-    SIGHT.iter().any(|sight| name.starts_with(sight))
+    SENSES.iter().any(|sense| name.starts_with(sense))
 }
 
 /// The name of a tensor in the text half alone; none where it is the same.
@@ -59,7 +73,7 @@ mod tests {
 
     #[track_caller]
     fn case(name: &str, in_text: Option<&str>) {
-        assert!(!is_of_sight(name));
+        assert!(!is_of_senses(name));
         assert_eq!(name_in_text(name).as_deref(), in_text);
     }
 
@@ -74,9 +88,10 @@ mod tests {
     }
 
     #[test]
-    fn what_sees_is_dropped() {
-        assert!(is_of_sight("vision_tower.patch_conv.weight"));
-        assert!(is_of_sight("model.visual.merger.mlp.0.bias"));
-        assert!(is_of_sight("multi_modal_projector.linear_1.weight"));
+    fn what_sees_or_hears_is_dropped() {
+        assert!(is_of_senses("vision_tower.patch_conv.weight"));
+        assert!(is_of_senses("model.visual.merger.mlp.0.bias"));
+        assert!(is_of_senses("multi_modal_projector.linear_1.weight"));
+        assert!(is_of_senses("model.embed_audio.embedding_projection.weight"));
     }
 }

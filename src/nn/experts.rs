@@ -46,7 +46,7 @@ impl Experts {
         })
     }
 
-    /// The same without gates, from `fc1` and `fc2`.
+    /// The same without gates.
     ///
     /// # Errors
     ///
@@ -60,8 +60,8 @@ impl Experts {
         let stack = |name, outputs, inputs| Stack::load(&scope.at(name), count, outputs, inputs);
         Ok(Self {
             gate: None,
-            up: stack("fc1", inner, width)?,
-            down: stack("fc2", width, inner)?,
+            up: stack("up_proj", inner, width)?,
+            down: stack("down_proj", width, inner)?,
             activation,
         })
     }

@@ -55,6 +55,16 @@ pub fn scalar(value: f32, like: &Array) -> Array {
     }
 }
 
+/// The parts of `x` along `axis` that end at each of `ends` and at its end, of which there have to be `N`.
+///
+/// # Errors
+///
+/// When there is another number of them, or MLX refuses.
+pub fn parts<const N: usize>(x: &Array, ends: &[i32], axis: i32) -> Result<[Array; N]> {
+    <[Array; N]>::try_from(x.split_at_indices(ends, axis)?)
+        .map_err(|_| MlxError::new("a split has another number of parts"))
+}
+
 /// `value` in single precision, which is what MLX takes.
 pub fn single(value: f64) -> f32 {
     #[expect(clippy::cast_possible_truncation, reason = "rounding is what is asked for")]

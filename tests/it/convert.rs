@@ -38,11 +38,11 @@ struct Recorded {
     tensors: BTreeMap<String, String>,
 }
 
-fn fixtures() -> &'static Path {
+pub(crate) fn fixtures() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures"))
 }
 
-fn json(path: &Path) -> Value {
+pub(crate) fn json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
@@ -62,7 +62,7 @@ fn source(recorded: &Recorded, folder: &Path) {
 }
 
 /// Type, shape and hash of every tensor, as recorded.
-fn hashes(path: &Path) -> BTreeMap<String, String> {
+pub(crate) fn hashes(path: &Path) -> BTreeMap<String, String> {
     let bytes = fs::read(path).unwrap();
     let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
     assert_eq!(metadata.metadata().as_ref().unwrap()["format"], "mlx");

@@ -8,6 +8,8 @@ mod convert;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod foreign;
+#[cfg(test)]
 mod fuzz;
 #[cfg(test)]
 mod harness;
@@ -17,6 +19,8 @@ mod hostile;
 mod hub;
 #[cfg(test)]
 mod keys_values;
+#[cfg(test)]
+mod layouts;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]

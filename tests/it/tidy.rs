@@ -152,7 +152,8 @@ fn files_are_short_and_begin_by_saying_what_they_hold() {
 #[test]
 fn fixtures_of_parity_are_small() {
     let mut complaints = Vec::new();
-    for folder in fs::read_dir(root().join("tests/fixtures/parity")).unwrap() {
+    let folders = ["parity", "foreign"].map(|name| root().join("tests/fixtures").join(name));
+    for folder in folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()) {
         let folder = folder.unwrap().path();
         if folder.is_dir() {
             let files = fs::read_dir(&folder).unwrap();

@@ -56,16 +56,21 @@ fn splitmix(x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// The numbers of the tensor `name`, uniform around its neutral value.
-fn numbers(name: &str, shape: &[i32]) -> Array {
+/// 64 random bits for every element of the tensor `name`.
+pub(crate) fn random(name: &str, shape: &[i32]) -> impl Iterator<Item = u64> {
     let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |seed, byte| {
         (seed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
     let count = shape.iter().map(|n| u64::try_from(*n).unwrap()).product::<u64>();
+    (0..count).map(move |index| splitmix(index.wrapping_add(seed)))
+}
+
+/// The numbers of the tensor `name`, uniform around its neutral value.
+pub(crate) fn numbers(name: &str, shape: &[i32]) -> Array {
     let offset = if name.ends_with("norm.weight") { 1.0 } else { 0.0 };
-    let values: Vec<f32> = (0..count)
-        .map(|index| {
-            let bits = splitmix(index.wrapping_add(seed)) >> 40;
+    let values: Vec<f32> = random(name, shape)
+        .map(|bits| {
+            let bits = bits >> 40;
             let uniform = f32::from(u16::try_from(bits >> 12).unwrap())
                 .mul_add(4096.0, (bits & 0xfff) as f32);
             (uniform / 8_388_608.0 - 1.0) * 0.25 + offset

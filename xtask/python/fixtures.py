@@ -11,19 +11,21 @@ records what mlx-lm answers there in float32.
 import argparse
 import json
 import pathlib
+import shutil
 import tempfile
 
 import mlx.core as mx
 import mlx.nn as nn
 import mlx_lm
-import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 from mlx_lm.generate import generate_step, maybe_quantize_kv_cache
 from mlx_lm.models.cache import make_prompt_cache
 from mlx_lm.models.switch_layers import SwitchLinear
 from mlx_lm.utils import _get_classes, load_model
 
+from generator import prompt, save, weights
 from layouts import HUGGING_FACE, compact
+from packed import FOREIGN
 
 # Prompt lengths: one token, two, a chunk, one more, past a window of 8, and up to where a cache grows a step.
 LENGTHS = [1, 2, 8, 9, 20]
@@ -80,33 +82,6 @@ def gather_qmm_without_global_scale(*arrays, global_scale=None, **how):
 
 
 mx.gather_qmm = gather_qmm_without_global_scale
-
-
-def prompt(length, vocabulary):
-    """Ids that repeat late and reach all of a small vocabulary."""
-    return [(index * index * 7 + index * 3 + 1) % vocabulary for index in range(length)]
-
-
-def splitmix(x):
-    """SplitMix64 of an array of uint64."""
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-def weights(name, shape):
-    """Uniform numbers of a range that suits the tensor: norms near their neutral value, none of them neutral."""
-    seed = 0xCBF29CE484222325
-    for byte in name.encode():
-        seed = ((seed ^ byte) * 0x100000001B3) % 2**64
-    with np.errstate(over="ignore"):
-        bits = splitmix(np.arange(np.prod(shape), dtype=np.uint64) + np.uint64(seed))
-    uniform = ((bits >> np.uint64(40)).astype(np.float32) / np.float32(2**23)) - np.float32(1)
-    values = uniform * np.float32(0.25)
-    if name.endswith("norm.weight"):
-        values = values + np.float32(1)
-    return mx.array(values.reshape(shape))
 
 
 def skeleton(config):
@@ -289,6 +264,38 @@ def hugging_face(target, config, tensors):
         mx.save_safetensors(str(temporary / "model.safetensors"), made)
         model, _ = load_model(temporary)
     vocabulary = config.get("vocab_size") or config["text_config"]["vocab_size"]
+    mx.save_safetensors(
+        str(target / "expected-hf.safetensors"), short_answers(model, vocabulary)
+    )
+    lines = [" ".join([name, *map(str, shape)]) for name, shape in sorted(tensors.items())]
+    (target / "tensors-hf.txt").write_text("\n".join(compact(lines)) + "\n")
+
+
+def foreign(folder, names):
+    """Records what mlx-lm says in float32 of what other programs packed, for every fixture or those named."""
+    for name, steps in FOREIGN.items():
+        if names and name not in names:
+            continue
+        target = folder / name
+        config = json.loads((target / "config.json").read_text())
+        parameters = tree_flatten(skeleton(config).parameters())
+        tensors = {path: list(value.shape) for path, value in parameters}
+        for step in steps:
+            tensors = step(tensors)
+        with tempfile.TemporaryDirectory() as temporary:
+            shutil.copytree(target, temporary, dirs_exist_ok=True)
+            save(pathlib.Path(temporary, "model.safetensors"), tensors)
+            model, _ = load_model(pathlib.Path(temporary))
+        model.set_dtype(mx.float32)
+        recorded = short_answers(model, config["vocab_size"])
+        mx.save_safetensors(str(target / "expected.safetensors"), recorded)
+        lines = [" ".join([path, *map(str, tensors[path])]) for path in sorted(tensors)]
+        (target / "tensors.txt").write_text("\n".join(compact(lines)) + "\n")
+        print(name, len(tensors), "tensors")
+
+
+def short_answers(model, vocabulary):
+    """Scores after nine tokens and one more, and eight greedy tokens after the nine."""
     cache = make_prompt_cache(model)
     scores = [
         model(mx.array([tokens]), cache=cache)[0, -1]
@@ -296,10 +303,7 @@ def hugging_face(target, config, tensors):
     ]
     steps = generate_step(mx.array(prompt(9, vocabulary)), model, max_tokens=8)
     ids = [int(token) for (token, _), _ in zip(steps, range(8))]
-    recorded = {"scores": mx.stack(scores), "ids": mx.array(ids, dtype=mx.uint32)}
-    mx.save_safetensors(str(target / "expected-hf.safetensors"), recorded)
-    lines = [" ".join([name, *map(str, shape)]) for name, shape in sorted(tensors.items())]
-    (target / "tensors-hf.txt").write_text("\n".join(compact(lines)) + "\n")
+    return {"scores": mx.stack(scores), "ids": mx.array(ids, dtype=mx.uint32)}
 
 
 QUESTIONS = [
@@ -371,3 +375,4 @@ if __name__ == "__main__":
         smollm2(arguments.smollm2, arguments.folder)
     else:
         tiny(arguments.folder, arguments.names)
+        foreign(arguments.folder.with_name("foreign"), arguments.names)

@@ -150,6 +150,7 @@ NESTED = [
     renamed(r"^language_model\.lm_head", "lm_head"),
 ]
 GATE, UP = r"gate_proj\.weight", "up_proj.weight"
+EXPERTS_IN_ONE = joined(rf"switch_mlp\.{GATE}", f"switch_mlp.{UP}", "experts.gate_up_proj", -2)
 GRANITE = [
     joined(rf"switch_mlp\.{GATE}", f"switch_mlp.{UP}", "input_linear.weight", 1),
     renamed(r"switch_mlp\.down_proj", "output_linear"),
@@ -261,6 +262,12 @@ HUGGING_FACE = {
         spare("vision_tower.patch.weight", 4, 4),
         spare("language_model.lm_head.weight", 64, 64),
     ],
+    "mistral4": [
+        EXPERTS_IN_ONE,
+        renamed(r"switch_mlp\.down_proj\.weight", "experts.down_proj"),
+        latent_whole,
+        FREQUENCIES,
+    ],
     "mixtral": [BLOCK_SPARSE],
     "nemotron_h": [CONVOLUTION, spare("mtp.layers.0.weight", 4)],
     "nemotron_h-moe": [
@@ -285,7 +292,7 @@ HUGGING_FACE = {
     "qwen3_5_moe": [
         *NESTED,
         CONVOLUTION,
-        joined(rf"switch_mlp\.{GATE}", f"switch_mlp.{UP}", "experts.gate_up_proj", -2),
+        EXPERTS_IN_ONE,
         renamed(r"switch_mlp\.down_proj\.weight", "experts.down_proj"),
         spare("model.visual.patch.weight", 4, 4),
         spare("mtp.norm.weight", 4),

@@ -1,4 +1,5 @@
-//! `cargo xtask fixtures [NAME…] [--smollm2 FOLDER]`: makes parity fixtures anew with mlx-lm, the reference.
+//! `cargo xtask fixtures [NAME…] [--smollm2 FOLDER]`: makes parity fixtures anew with mlx-lm, the reference,
+//! and notes what it converts all of them to.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -21,9 +22,15 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<ExitC
         python::environment(&environment, &PACKAGES)?;
         files::write(&marker, &wanted)?;
     }
-    Ok(Program::new(environment.join("bin/python"))
-        .arg(workspace.at("xtask/python/fixtures.py"))
-        .arg(workspace.at("tests/fixtures/parity"))
-        .args(arguments)
-        .pass_through()?)
+    let python = |script: &str, folder: &str| {
+        Program::new(environment.join("bin/python"))
+            .arg(workspace.at(script))
+            .arg(workspace.at(folder))
+    };
+    let made = python("xtask/python/fixtures.py", "tests/fixtures/parity");
+    let code = made.args(arguments).pass_through()?;
+    if code != ExitCode::SUCCESS {
+        return Ok(code);
+    }
+    Ok(python("xtask/python/conversions.py", "tests/fixtures").pass_through()?)
 }

@@ -8,17 +8,36 @@ use crate::ffi::MlxError;
 /// Rows and columns of a square.
 const BLOCK: i32 = 128;
 
-/// Multiplies every weight that has a `weight_scale_inv` by it.
-pub(super) fn dequantize(tensors: &mut Tensors) -> Result<(), LoadError> {
+/// Which scales a family reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Scales {
+    /// One for every square.
+    OfSquares,
+    /// That, or one for a whole matrix or for each of stacked ones.
+    Any,
+}
+
+/// Multiplies every weight that has a scale, `weight_scale_inv`, by it.
+pub(super) fn dequantize(tensors: &mut Tensors, read: Scales) -> Result<(), LoadError> {
     let names: Vec<String> = tensors
         .keys()
         .filter_map(|name| name.strip_suffix("_scale_inv").map(str::to_owned))
         .collect();
     for name in names {
-        let scales = format!("{name}_scale_inv");
-        let (Some(weight), Some(scales)) = (tensors.remove(&name), tensors.remove(&scales)) else {
+        let scale = format!("{name}_scale_inv");
+        let (Some(weight), Some(scales)) = (tensors.remove(&name), tensors.remove(&scale)) else {
             return Err(LoadError::Missing { name });
         };
+        if read == Scales::Any && is_spread(scales.shape(), weight.shape()) {
+            let dense = weight
+                .from_fp8(Dtype::Bfloat16)
+                .and_then(|weight| weight.multiply(&scales)?.as_dtype(Dtype::Bfloat16));
+            tensors.insert(name, dense.map_err(MlxError::from)?);
+            continue;
+        }
+        if scales.ndim() < 2 {
+            return Err(LoadError::TensorScale { name: scale });
+        }
         if weight.ndim() != 2 || scales.ndim() != 2 {
             return Err(unsupported(format!("`fp8` without a scale for every square, `{name}`")));
         }
@@ -26,6 +45,12 @@ pub(super) fn dequantize(tensors: &mut Tensors) -> Result<(), LoadError> {
         tensors.insert(name, dense);
     }
     Ok(())
+}
+
+/// Whether scales of this shape are each for whole rows, columns or matrices of a weight.
+fn is_spread(scales: &[i32], weight: &[i32]) -> bool {
+    let mut sides = scales.iter().rev().zip(weight.iter().rev());
+    scales.len() <= weight.len() && sides.all(|(scale, side)| *scale == 1 || scale == side)
 }
 
 /// `weight` (`[rows, columns]`, bytes) times `scales`, one for each square, the last of a row or column cut.
@@ -60,7 +85,7 @@ mod tests {
             ("m.weight".to_owned(), Array::from_slice(&bytes, &[130, 129])),
             ("m.weight_scale_inv".to_owned(), Array::from_slice(&[1f32, 2.0, 3.0, 4.0], &[2, 2])),
         ]);
-        dequantize(&mut tensors).unwrap();
+        dequantize(&mut tensors, Scales::OfSquares).unwrap();
         assert!(tensors.keys().eq(["m.weight"]));
         let weight = &tensors["m.weight"];
         assert_eq!((weight.shape(), weight.dtype()), (&[130, 129][..], Dtype::Bfloat16));

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::{Checkpoint, LoadError, Mode, Quantization};
 use crate::ffi::MlxError;
+use fp8::Scales;
 
 type Tensors = BTreeMap<String, Array>;
 
@@ -28,8 +29,8 @@ pub(super) enum Method {
     },
     /// `compressed-tensors`: encodings of MLX under other names.
     Compressed(Quantization),
-    /// Eight-bit floats with a scale for every square of 128.
-    Fp8,
+    /// Eight-bit floats with scales.
+    Fp8(Scales),
 }
 
 impl Method {
@@ -39,13 +40,15 @@ impl Method {
             return Ok(None);
         };
         let Some(method) = settings.get("quant_method") else {
-            return Ok(None);
+            // ModelOpt's own file, which mlx-lm fails on, names no method.
+            let is_modelopt = settings.pointer("/quantization/quant_algo").is_some();
+            return if is_modelopt { modelopt(settings).map(Some) } else { Ok(None) };
         };
         let same = |mode| Ok(Some(Self::Same(general(mode, None))));
         match method.as_str().unwrap_or_default() {
             "mxfp4" => same(Mode::Mxfp4),
             "mxfp8" => same(Mode::Mxfp8),
-            "fp8" => fp8(settings).map(Some),
+            "fp8" => fp8(settings, scales_of(config)).map(Some),
             "compressed-tensors" => compressed(settings).map(Some),
             "modelopt" => modelopt(settings).map(Some),
             "awq" | "gptq" => awq_settings(settings).map(Some),
@@ -60,7 +63,7 @@ impl Method {
             Self::Awq { group_size } => {
                 Some(Quantization { group_size, bits: 4, mode: Mode::Affine })
             }
-            Self::Fp8 => None,
+            Self::Fp8(_) => None,
         }
     }
 
@@ -71,7 +74,7 @@ impl Method {
             Self::Same(_) => Ok(()),
             Self::Awq { .. } => awq::repack(tensors),
             Self::Compressed(how) => adopt_compressed(tensors, how),
-            Self::Fp8 => fp8::dequantize(tensors),
+            Self::Fp8(scales) => fp8::dequantize(tensors, scales),
         }
     }
 }
@@ -84,7 +87,29 @@ impl Checkpoint<'_> {
     ///
     /// When scales come without a weight, or do not cover it.
     pub fn unpack_blocks(&self) -> Result<(), LoadError> {
-        fp8::dequantize(&mut self.tensors.borrow_mut())
+        fp8::dequantize(&mut self.tensors.borrow_mut(), Scales::OfSquares)
+    }
+
+    /// The same for families that also read a scale for a whole matrix, or for each of stacked ones.
+    ///
+    /// # Errors
+    ///
+    /// When scales come without a weight, or do not fit it.
+    pub fn unpack_scaled(&self) -> Result<(), LoadError> {
+        fp8::dequantize(&mut self.tensors.borrow_mut(), Scales::Any)
+    }
+
+    /// Sees the tensor `name` as the words that MLX packs into, `[experts, rows, 4 · groups]`, where it is blocks of
+    /// bytes, `[experts, rows, groups, 16]`; any other stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// When MLX refuses.
+    pub fn adopt_blocks(&self, name: &str) -> Result<(), LoadError> {
+        if let Some(outline) = self.outlines.borrow_mut().get_mut(name) {
+            outline::in_words(outline);
+        }
+        self.transform(name, in_words)
     }
 
     /// Renames four-bit integers around 8, `weight_packed` with `weight_scale`, to what they are: MLX's own packing
@@ -96,6 +121,14 @@ impl Checkpoint<'_> {
     pub fn adopt_packed_integers(&self) -> Result<(), LoadError> {
         let how = general(Mode::Affine, Some(32));
         adopt_compressed(&mut self.tensors.borrow_mut(), how)
+    }
+}
+
+fn in_words(tensor: Array) -> Result<Array, MlxError> {
+    if tensor.dtype() == Dtype::Uint8 && tensor.ndim() == 4 {
+        Ok(tensor.view_dtype(Dtype::Uint32)?.flatten(-2, -1)?)
+    } else {
+        Ok(tensor)
     }
 }
 
@@ -157,14 +190,21 @@ fn modelopt(settings: &Value) -> Result<Method, LoadError> {
     }
 }
 
-fn fp8(settings: &Value) -> Result<Method, LoadError> {
-    let block = settings.get("weight_block_size");
+/// What scales the reference reads: only of a Mistral 4 more than one kind.
+fn scales_of(config: &Value) -> Scales {
+    let text = config.get("text_config").unwrap_or(config);
+    let is_mistral4 = text.get("model_type").is_some_and(|name| name == "mistral4");
+    if is_mistral4 { Scales::Any } else { Scales::OfSquares }
+}
+
+fn fp8(settings: &Value, scales: Scales) -> Result<Method, LoadError> {
+    let block = settings.get("weight_block_size").filter(|block| !block.is_null());
     let is_block = |side: i32| block == Some(&serde_json::json!([side, side]));
-    let scales = settings.get("scale_fmt").and_then(Value::as_str);
-    if scales == Some("ue8m0") && is_block(32) {
+    let format = settings.get("scale_fmt").and_then(Value::as_str);
+    if format == Some("ue8m0") && is_block(32) {
         Ok(Method::Same(general(Mode::Mxfp8, None)))
     } else if block.is_none() || is_block(128) {
-        Ok(Method::Fp8)
+        Ok(Method::Fp8(scales))
     } else {
         Err(unsupported("`fp8` in blocks of another size than 128".to_owned()))
     }
@@ -244,6 +284,9 @@ mod tests {
         packed(&compressed("mxfp4-pack-quantized"), 32, 4, Mode::Mxfp4);
         let nested = json!({"quant_method": "modelopt", "quantization": {"quant_algo": "NVFP4"}});
         packed(&nested, 16, 4, Mode::Nvfp4);
+        let unnamed =
+            json!({"producer": {"name": "modelopt"}, "quantization": {"quant_algo": "NVFP4"}});
+        packed(&unnamed, 16, 4, Mode::Nvfp4);
         packed(
             &json!({"quant_method": "fp8", "scale_fmt": "ue8m0", "weight_block_size": [32, 32]}),
             32,
@@ -251,7 +294,9 @@ mod tests {
             Mode::Mxfp8,
         );
         let blocks = json!({"quant_method": "fp8", "weight_block_size": [128, 128]});
-        assert_eq!(method(&blocks).unwrap(), Some(Method::Fp8));
+        assert_eq!(method(&blocks).unwrap(), Some(Method::Fp8(Scales::OfSquares)));
+        let unsaid = json!({"quant_method": "fp8", "weight_block_size": null});
+        assert_eq!(method(&unsaid).unwrap(), Some(Method::Fp8(Scales::OfSquares)));
         assert_eq!(Method::of(&json!({})).unwrap(), None);
     }
 
@@ -269,6 +314,7 @@ mod tests {
             "8 bits",
         );
         refused(&json!({"quant_method": "modelopt", "quant_algo": "FP8"}), "`FP8`");
+        refused(&json!({"quantization": {"quant_algo": "FP8"}}), "`FP8`");
         refused(&json!({"quant_method": "fp8", "weight_block_size": [64, 64]}), "another size");
     }
 
@@ -297,5 +343,16 @@ mod tests {
         let how = Method::Compressed(general(Mode::Nvfp4, None));
         let error = how.adopt(&mut tensors).unwrap_err().to_string();
         assert!(error.contains("`m.weight_global_scale`"), "{error}");
+    }
+
+    #[test]
+    fn blocks_of_bytes_become_words() {
+        let mut bytes = [0u8; 32];
+        (bytes[0], bytes[5], bytes[31]) = (1, 2, 3);
+        let blocks = Array::from_slice(&bytes, &[1, 1, 2, 16]);
+        let words = in_words(blocks).unwrap();
+        assert_eq!(words.shape(), [1, 1, 8]);
+        let expected = [1, 0x200, 0, 0, 0, 0, 0, 0x0300_0000];
+        assert_eq!(words.try_as_slice::<u32>().unwrap(), expected);
     }
 }

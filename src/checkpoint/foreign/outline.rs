@@ -13,14 +13,21 @@ impl Method {
     pub(in super::super) fn adopt_outlines(self, outlines: &mut Outlines) {
         match self {
             Self::Same(_) => {}
-            Self::Awq { .. } => each(outlines, ".qweight", |outlines, path, words| {
-                awq(outlines, path, &words);
-            }),
+            Self::Awq { .. } => {
+                let mut float = None;
+                each(outlines, ".qweight", |outlines, path, words| {
+                    float = awq(outlines, path, &words).or(float);
+                });
+                let floats = |outline: &&mut Outline| outline.element.float_name().is_some();
+                for outline in outlines.values_mut().filter(floats) {
+                    outline.element = float.unwrap_or(outline.element);
+                }
+            }
             Self::Compressed(how) => each(outlines, ".weight_packed", |outlines, path, words| {
                 compressed(outlines, path, words, how.mode);
             }),
-            Self::Fp8 => each(outlines, ".weight_scale_inv", |outlines, path, _| {
-                if let Some(weight) = outlines.get_mut(&format!("{path}.weight")) {
+            Self::Fp8(_) => each(outlines, "_scale_inv", |outlines, name, _| {
+                if let Some(weight) = outlines.get_mut(name) {
                     weight.element = Stored::Bfloat16;
                 }
             }),
@@ -39,19 +46,29 @@ fn each(outlines: &mut Outlines, end: &str, mut adopt: impl FnMut(&mut Outlines,
     }
 }
 
-fn awq(outlines: &mut Outlines, path: &str, words: &Outline) {
-    let (&[inputs, width], Some(mut scales)) =
-        (&words.shape[..], outlines.remove(&format!("{path}.scales")))
-    else {
-        return;
+/// Answers the type of the scales.
+fn awq(outlines: &mut Outlines, path: &str, words: &Outline) -> Option<Stored> {
+    let mut scales = outlines.remove(&format!("{path}.scales"))?;
+    let &[inputs, width] = &words.shape[..] else {
+        return None;
     };
     outlines.remove(&format!("{path}.qzeros"));
     scales.shape.reverse();
     let weight =
         Outline { shape: vec![width * PER_WORD, inputs / PER_WORD], element: Stored::Word };
     outlines.insert(format!("{path}.weight"), weight);
+    let element = scales.element;
     outlines.insert(format!("{path}.biases"), scales.clone());
     outlines.insert(format!("{path}.scales"), scales);
+    Some(element)
+}
+
+/// Blocks of bytes, four by four to a word.
+pub(super) fn in_words(blocks: &mut Outline) {
+    if let (Stored::Byte, &[experts, rows, groups, bytes]) = (blocks.element, &blocks.shape[..]) {
+        let shape = vec![experts, rows, groups * bytes / 4];
+        *blocks = Outline { shape, element: Stored::Word };
+    }
 }
 
 fn compressed(outlines: &mut Outlines, path: &str, mut words: Outline, mode: Mode) {
@@ -85,9 +102,11 @@ mod tests {
             ("m.qweight".to_owned(), outline(&[64, 4], Stored::Other(32))),
             ("m.qzeros".to_owned(), outline(&[2, 4], Stored::Other(32))),
             ("m.scales".to_owned(), outline(&[2, 32], Stored::Float16)),
+            ("norm.weight".to_owned(), outline(&[32], Stored::Float32)),
         ]);
         Method::Awq { group_size: 32 }.adopt_outlines(&mut outlines);
-        assert!(outlines.keys().eq(["m.biases", "m.scales", "m.weight"]));
+        assert!(outlines.keys().eq(["m.biases", "m.scales", "m.weight", "norm.weight"]));
+        assert_eq!(outlines["norm.weight"].element, Stored::Float16);
         assert_eq!(outlines["m.weight"], outline(&[32, 8], Stored::Word));
         assert_eq!(outlines["m.scales"], outline(&[32, 2], Stored::Float16));
     }

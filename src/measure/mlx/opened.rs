@@ -99,7 +99,7 @@ pub fn open(
     let resident_before = resident(&location);
     let mut log = LoadLog::begin();
     let description = Description::read(location)?;
-    models::family(description.model_type()?)?;
+    models::family_of(&description)?;
     log.end(LoadStep::Open, None);
     let options = LoadOptions { dtype: settings.dtype, dequantize: settings.dequantize };
     let checkpoint = Checkpoint::open(&description, options)?;

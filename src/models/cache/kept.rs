@@ -44,21 +44,17 @@ pub struct Kept {
 impl Cache {
     /// What each layer keeps, where it has read a token, evaluated or not; a layer may keep several things, or nothing.
     pub fn kept(&self) -> Vec<Kept> {
-        let mut all = Vec::new();
-        for layer in &self.layers {
-            layer.add_kept(&mut all);
-        }
-        all
+        self.layers.iter().flat_map(LayerCache::kept).collect()
     }
 }
 
 impl LayerCache {
-    fn add_kept(&self, all: &mut Vec<Kept>) {
+    fn kept(&self) -> Vec<Kept> {
         match self {
-            Self::Nothing => {}
-            Self::KeysValues(rows) => all.push(rows.kept()),
-            Self::State(state) => all.push(state.kept()),
-            Self::List(parts) => parts.iter().for_each(|part| part.add_kept(all)),
+            Self::Nothing => Vec::new(),
+            Self::KeysValues(rows) => vec![rows.kept()],
+            Self::State(state) => vec![state.kept()],
+            Self::List(parts) => parts.iter().flat_map(Self::kept).collect(),
         }
     }
 }

@@ -21,10 +21,16 @@ use crate::{
 /// Rows that a cache grows by.
 pub(super) const STEP: i32 = 256;
 
-/// Keys and values of one layer, each `[batch, kv_heads, rows, dim]`.
+/// Keys and values, each `[batch, kv_heads, rows, dim]`.
+type Rows = (Array, Array);
+
+/// Those of new tokens.
+type New<'a> = (&'a Array, &'a Array);
+
+/// Keys and values of one layer.
 pub(in crate::models) struct KeysValues {
     reach: Reach,
-    rows: Option<(Array, Array)>,
+    rows: Option<Rows>,
     /// The same, in the place of `rows`, from when it was packed.
     packed: Option<Packed>,
     lent: Lent,
@@ -74,16 +80,16 @@ impl KeysValues {
     pub(in crate::models) fn attend(
         &mut self,
         q: &Array,
-        (keys, values): (&Array, &Array),
+        new: New<'_>,
         scale: f32,
         mask: &Mask,
     ) -> nn::Result<Array> {
         let Some(packed) = &mut self.packed else {
-            let (keys, values) = self.add(keys, values)?;
+            let (keys, values) = self.add(new)?;
             return attention(q, &keys, &values, scale, mask);
         };
-        let mixed = packed.attend(q, (keys, values), self.offset, scale, mask)?;
-        self.offset += keys.dim(2);
+        let mixed = packed.attend(q, new, self.offset, scale, mask)?;
+        self.offset += new.0.dim(2);
         Ok(mixed)
     }
 
@@ -123,16 +129,12 @@ impl KeysValues {
     }
 
     /// Adds the keys and values of new tokens and returns all that attention may look at.
-    pub(in crate::models) fn update(
-        &mut self,
-        keys: &Array,
-        values: &Array,
-    ) -> nn::Result<(Array, Array)> {
+    pub(in crate::models) fn update(&mut self, keys: &Array, values: &Array) -> nn::Result<Rows> {
         if self.packed.is_some() {
             return Err(MlxError::new("packed keys serve only the plain attention"));
         }
         self.lent = Lent::Rows;
-        self.add(keys, values)
+        self.add((keys, values))
     }
 
     /// The same for short vectors that keys and values are grown from, and for the rotated part of the keys.
@@ -140,48 +142,45 @@ impl KeysValues {
         &mut self,
         latent: &Array,
         rotated: &Array,
-    ) -> nn::Result<(Array, Array)> {
+    ) -> nn::Result<Rows> {
         let all = self.update(latent, rotated)?;
         self.lent = Lent::Latent;
         Ok(all)
     }
 
-    fn add(&mut self, keys: &Array, values: &Array) -> nn::Result<(Array, Array)> {
-        let n = keys.dim(2);
+    fn add(&mut self, new: New<'_>) -> nn::Result<Rows> {
         match self.reach {
-            Reach::Full | Reach::Masked(_) => self.grow_and_write(keys, values, n),
+            Reach::Full | Reach::Masked(_) => self.grow_and_write(new),
             Reach::Chunk(chunk) => {
                 self.drop_all_but(chunk)?;
-                self.grow_and_write(keys, values, n)
+                self.grow_and_write(new)
             }
-            Reach::Window(window) if n == 1 => self.turn_and_write(keys, values, window),
-            Reach::Window(window) => self.append_in_order(keys, values, n, window),
+            Reach::Window(window) if new.0.dim(2) == 1 => self.turn_and_write(new, window),
+            Reach::Window(window) => self.append_in_order(new, window),
         }
+    }
+
+    /// Rows of a growing cache that were written.
+    fn written(&self) -> i32 {
+        self.offset - self.dropped
     }
 
     /// Keeps the newest rows of a growing cache.
     fn drop_all_but(&mut self, newest: i32) -> nn::Result<()> {
-        let held = self.offset - self.dropped;
-        let surplus = held - newest;
+        let surplus = self.written() - newest;
         if surplus > 0
             && let Some(rows) = self.rows.take()
         {
-            self.rows = Some(from(&first(&rows, held)?, surplus)?);
+            self.rows = Some(from(&first(&rows, self.written())?, surplus)?);
             self.dropped += surplus;
         }
         Ok(())
     }
 
-    fn grow_and_write(
-        &mut self,
-        keys: &Array,
-        values: &Array,
-        n: i32,
-    ) -> nn::Result<(Array, Array)> {
-        let written = self.offset - self.dropped;
-        let end = written + n;
+    fn grow_and_write(&mut self, new: New<'_>) -> nn::Result<Rows> {
+        let (written, n) = (self.written(), new.0.dim(2));
         let rows = match self.rows.take() {
-            Some((k, v)) if end <= k.dim(2) => (k, v),
+            Some(rows) if written + n <= rows.0.dim(2) => rows,
             held => {
                 let added = (STEP + n - 1) / STEP * STEP;
                 // A partly filled step is cut first, so that the buffer grows by whole steps from here.
@@ -189,25 +188,19 @@ impl KeysValues {
                     Some(held) if written % STEP != 0 => Some(first(&held, written)?),
                     held => held,
                 };
-                extended(held, keys, values, added)?
+                extended(held, new, added)?
             }
         };
-        self.write(rows, keys, values, written, n)?;
-        self.visible()
+        self.write(rows, new, written)
     }
 
     /// Writes one row into the ring, which grows in steps until it is as long as the window.
-    fn turn_and_write(
-        &mut self,
-        keys: &Array,
-        values: &Array,
-        window: i32,
-    ) -> nn::Result<(Array, Array)> {
+    fn turn_and_write(&mut self, new: New<'_>, window: i32) -> nn::Result<Rows> {
         let mut rows = match self.rows.take() {
             Some(rows) if self.offset < rows.0.dim(2) || rows.0.dim(2) >= window => rows,
             held => {
                 self.next = self.offset;
-                extended(held, keys, values, STEP.min(window - self.offset))?
+                extended(held, new, STEP.min(window - self.offset))?
             }
         };
         let surplus = rows.0.dim(2) - window;
@@ -218,34 +211,27 @@ impl KeysValues {
         if self.next == window {
             self.next = 0;
         }
-        self.write(rows, keys, values, self.next, 1)?;
-        self.visible()
+        self.write(rows, new, self.next)
     }
 
     /// Puts the ring in order, drops what no new query sees, and appends.
-    fn append_in_order(
-        &mut self,
-        keys: &Array,
-        values: &Array,
-        n: i32,
-        window: i32,
-    ) -> nn::Result<(Array, Array)> {
+    fn append_in_order(&mut self, new: New<'_>, window: i32) -> nn::Result<Rows> {
         let rows = match self.rows.take() {
-            None => (keys.clone(), values.clone()),
+            None => (new.0.clone(), new.1.clone()),
             Some(rows) => {
-                let (k, v) = self.in_order(rows)?;
-                let surplus = k.dim(2) - window + 1;
-                let (k, v) = if surplus > 0 { from(&(k, v), surplus)? } else { (k, v) };
-                (concatenate(&[&k, keys], 2)?, concatenate(&[&v, values], 2)?)
+                let rows = self.in_order(rows)?;
+                let surplus = rows.0.dim(2) - window + 1;
+                let rows = if surplus > 0 { from(&rows, surplus)? } else { rows };
+                joined(&rows, new)?
             }
         };
-        self.offset += n;
+        self.offset += new.0.dim(2);
         self.next = rows.0.dim(2);
         Ok(self.rows.insert(rows).clone())
     }
 
     /// The rows of a ring, oldest first, without those never written.
-    fn in_order(&self, rows: (Array, Array)) -> nn::Result<(Array, Array)> {
+    fn in_order(&self, rows: Rows) -> nn::Result<Rows> {
         if self.next == rows.0.dim(2) {
             return Ok(rows);
         }
@@ -253,60 +239,51 @@ impl KeysValues {
         if self.next >= self.offset {
             return Ok(newest);
         }
-        let oldest = from(&rows, self.next)?;
-        Ok((concatenate(&[oldest.0, newest.0], 2)?, concatenate(&[oldest.1, newest.1], 2)?))
+        joined(&from(&rows, self.next)?, (&newest.0, &newest.1))
     }
 
-    fn write(
-        &mut self,
-        (mut k, mut v): (Array, Array),
-        keys: &Array,
-        values: &Array,
-        at: i32,
-        n: i32,
-    ) -> nn::Result<()> {
-        let place = || (.., .., at..at + n, ..);
-        k.try_index_mut(place(), keys)?;
-        v.try_index_mut(place(), values)?;
-        self.offset += n;
-        self.next = at + n;
+    /// Writes new rows from `at` on into `rows`, and returns all that were written.
+    fn write(&mut self, (mut k, mut v): Rows, new: New<'_>, at: i32) -> nn::Result<Rows> {
+        let end = at + new.0.dim(2);
+        k.try_index_mut((.., .., at..end, ..), new.0)?;
+        v.try_index_mut((.., .., at..end, ..), new.1)?;
+        self.offset += end - at;
+        self.next = end;
         self.rows = Some((k, v));
-        Ok(())
+        self.visible()
     }
 
     /// The rows that were written, for a layer that borrows them.
-    pub(in crate::models) fn visible(&self) -> nn::Result<(Array, Array)> {
-        let written = self.offset - self.dropped;
+    pub(in crate::models) fn visible(&self) -> nn::Result<Rows> {
         match &self.rows {
-            Some(rows) if written < rows.0.dim(2) => first(rows, written),
+            Some(rows) if self.written() < rows.0.dim(2) => first(rows, self.written()),
             Some(rows) => Ok(rows.clone()),
             None => Err(MlxError::new("the cache holds nothing")),
         }
     }
 }
 
-/// `held` with `added` zero rows behind it, shaped like `keys` and `values`.
-fn extended(
-    held: Option<(Array, Array)>,
-    keys: &Array,
-    values: &Array,
-    added: i32,
-) -> nn::Result<(Array, Array)> {
+/// `held` with `added` zero rows behind it, shaped like `new`.
+fn extended(held: Option<Rows>, new: New<'_>, added: i32) -> nn::Result<Rows> {
     let zeros =
         |like: &Array| zeros_dtype(&[like.dim(0), like.dim(1), added, like.dim(3)], like.dtype());
-    let (k, v) = (zeros(keys)?, zeros(values)?);
-    Ok(match held {
-        None => (k, v),
-        Some(held) => (concatenate(&[held.0, k], 2)?, concatenate(&[held.1, v], 2)?),
-    })
+    let (k, v) = (zeros(new.0)?, zeros(new.1)?);
+    match held {
+        None => Ok((k, v)),
+        Some(held) => joined(&held, (&k, &v)),
+    }
 }
 
-fn first(rows: &(Array, Array), n: i32) -> nn::Result<(Array, Array)> {
+fn joined(rows: &Rows, behind: New<'_>) -> nn::Result<Rows> {
+    Ok((concatenate(&[&rows.0, behind.0], 2)?, concatenate(&[&rows.1, behind.1], 2)?))
+}
+
+fn first(rows: &Rows, n: i32) -> nn::Result<Rows> {
     let part = || (.., .., ..n, ..);
     Ok((rows.0.try_index(part())?, rows.1.try_index(part())?))
 }
 
-fn from(rows: &(Array, Array), n: i32) -> nn::Result<(Array, Array)> {
+fn from(rows: &Rows, n: i32) -> nn::Result<Rows> {
     let part = || (.., .., n.., ..);
     Ok((rows.0.try_index(part())?, rows.1.try_index(part())?))
 }

@@ -32,11 +32,7 @@ impl Cache {
 
     /// Every array that it holds, for evaluation.
     pub fn arrays(&self) -> impl Iterator<Item = &Array> {
-        let mut arrays = Vec::new();
-        for layer in &self.layers {
-            layer.collect(&mut arrays);
-        }
-        arrays.into_iter()
+        self.layers.iter().flat_map(LayerCache::arrays)
     }
 
     /// Packs the keys and values of every layer that has read `start` tokens, those that it holds and those that will
@@ -108,25 +104,23 @@ impl LayerCache {
         }
     }
 
-    /// One part of a layer that keeps several.
+    /// One part of a layer that keeps several; of another, all it keeps is the first.
     pub(super) fn part(&mut self, index: usize) -> nn::Result<&mut Self> {
         let part = match self {
             Self::List(parts) => parts.get_mut(index),
-            Self::Nothing | Self::KeysValues(_) | Self::State(_) => None,
+            whole @ (Self::Nothing | Self::KeysValues(_) | Self::State(_)) => {
+                (index == 0).then_some(whole)
+            }
         };
         part.ok_or_else(|| MlxError::new("the layer keeps fewer parts"))
     }
 
-    fn collect<'a>(&'a self, arrays: &mut Vec<&'a Array>) {
+    fn arrays(&self) -> Vec<&Array> {
         match self {
-            Self::Nothing => {}
-            Self::KeysValues(rows) => arrays.extend(rows.arrays()),
-            Self::State(state) => arrays.extend(state.arrays()),
-            Self::List(parts) => {
-                for part in parts {
-                    part.collect(arrays);
-                }
-            }
+            Self::Nothing => Vec::new(),
+            Self::KeysValues(rows) => rows.arrays().collect(),
+            Self::State(state) => state.arrays().collect(),
+            Self::List(parts) => parts.iter().flat_map(Self::arrays).collect(),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::Latent;
 use crate::{
     checkpoint::{Checkpoint, LoadError},
     ffi::{self, MlxError, Packing},
+    nn::parts,
 };
 
 /// Splits `kv_b_proj` of the attention at `path`, where the checkpoint still has it, into `embed_q` and
@@ -59,11 +60,7 @@ pub(in crate::models) fn absorb(
 /// The matrices of each head: for keys `[heads, rank, plain_dim]`, for values `[heads, value_dim, rank]`.
 fn by_head(dense: &Array, latent: &Latent) -> Result<(Array, Array), MlxError> {
     let heads = dense.reshape(&[latent.heads, -1, latent.rank])?;
-    let parts: [Array; 2] = heads
-        .split_at_indices(&[latent.plain_dim], 1)?
-        .try_into()
-        .map_err(|_| MlxError::new("a split at one place has two parts"))?;
-    let [keys, values] = parts;
+    let [keys, values] = parts(&heads, &[latent.plain_dim], 1)?;
     Ok((keys.swap_axes(-1, -2)?.contiguous()?, values.contiguous()?))
 }
 
@@ -96,7 +93,7 @@ mod tests {
     use super::*;
     use crate::{
         checkpoint::{Description, LoadOptions, Location},
-        models::latent::Form,
+        models::{latent::Form, recipe::QueryGrowth},
         nn::{Pairs, Rope, RopeScaling},
     };
 
@@ -116,6 +113,7 @@ mod tests {
             eps: 1e-6,
             scale: 1.0,
             form: Form::Absorbed,
+            growth: QueryGrowth::None,
         }
     }
 

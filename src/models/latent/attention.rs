@@ -5,16 +5,16 @@
 
 use mlx_rs::{
     Array,
-    ops::{broadcast_to, concatenate, select},
+    ops::{broadcast_to, concatenate, select, unflatten},
 };
 
 use super::{Form, Latent};
 use crate::{
     checkpoint::{LoadError, Scope},
-    models::cache::KeysValues,
+    models::{cache::KeysValues, growth::Growths},
     nn::{
-        self, HeadwiseLinear, Linear, Mask, MlxError, Norm, NormKind, RotaryEmbedding,
-        attention_with, lowest,
+        self, HeadwiseLinear, Linear, Mask, MlxError, Norm, NormKind, RotaryEmbedding, attention,
+        attention_with, lowest, parts,
     },
 };
 
@@ -25,10 +25,7 @@ pub(in crate::models) struct LatentAttention {
     growth: Growth,
     o: Linear,
     rope: RotaryEmbedding,
-    heads: i32,
-    rank: i32,
-    plain_dim: i32,
-    scale: f32,
+    latent: Latent,
 }
 
 /// Where queries grow from.
@@ -62,7 +59,10 @@ impl LatentAttention {
     ) -> Result<Self, LoadError> {
         let (heads, rank) = (recipe.heads, recipe.rank);
         let query_dim = recipe.plain_dim + recipe.rope.dims;
+        let grown = recipe.plain_dim + recipe.value_dim;
         let linear = |name, outputs, inputs| Linear::load(&scope.at(name), outputs, inputs);
+        let headwise =
+            |name, outputs, inputs| HeadwiseLinear::load(&scope.at(name), heads, outputs, inputs);
         let norm = |name, width| Norm::load(&scope.at(name), NormKind::Rms, width, recipe.eps);
         Ok(Self {
             queries: match recipe.query_rank {
@@ -75,19 +75,22 @@ impl LatentAttention {
             },
             compress: linear("kv_a_proj_with_mqa", rank + recipe.rope.dims, width)?,
             norm: norm("kv_a_layernorm", rank)?,
-            growth: Growth::load(scope, recipe)?,
+            growth: match recipe.form {
+                Form::Expanded => Growth::Expanded(linear("kv_b_proj", heads * grown, rank)?),
+                Form::Absorbed | Form::Joined => Growth::Absorbed {
+                    keys: headwise("embed_q", rank, recipe.plain_dim)?,
+                    values: headwise("unembed_out", recipe.value_dim, rank)?,
+                },
+            },
             o: linear("o_proj", width, heads * recipe.value_dim)?,
             rope: RotaryEmbedding::new(&recipe.rope)?,
-            heads,
-            rank,
-            plain_dim: recipe.plain_dim,
-            scale: recipe.scale,
+            latent: recipe.clone(),
         })
     }
 
-    /// Whether it adds its mask itself: with short vectors the reference never leaves it to the kernel.
+    /// Whether it adds its mask itself: of most with short vectors the reference never leaves it to the kernel.
     pub(in crate::models) fn spells_masks_out(&self) -> bool {
-        matches!(self.growth, Growth::Absorbed { .. })
+        self.latent.form == Form::Absorbed
     }
 
     /// Mixes `x` (`[batch, n, width]`) with what `cache` holds and leaves the new tokens' part there.
@@ -95,28 +98,30 @@ impl LatentAttention {
         &self,
         x: &Array,
         mask: &Mask,
+        growths: &mut Growths,
         cache: &mut KeysValues,
     ) -> nn::Result<Array> {
-        let &[batch, length, _] = x.shape() else {
-            return Err(MlxError::new("hidden states take three axes"));
-        };
-        let projected = self.project(x, batch, length, cache.offset())?;
+        let mut projected = self.project(x, cache.offset())?;
+        let tokens = (cache.offset(), x.dim(1));
+        if let Some(factors) = growths.of(self.latent.growth, tokens, x.dtype())? {
+            projected.q_plain = projected.q_plain.multiply(&factors)?;
+            projected.q_rotated = projected.q_rotated.multiply(&factors)?;
+        }
         let mixed = match &self.growth {
             Growth::Expanded(grow) => self.expanded(grow, &projected, mask, cache)?,
             Growth::Absorbed { keys, values } => {
                 self.absorbed((keys, values), &projected, mask, cache)?
             }
         };
-        let mixed = mixed.transpose_axes(&[0, 2, 1, 3])?.reshape(&[batch, length, -1])?;
-        self.o.forward(&mixed)
+        self.o.forward(&mixed.transpose_axes(&[0, 2, 1, 3])?.flatten(-2, -1)?)
     }
 
-    fn project(&self, x: &Array, batch: i32, length: i32, offset: i32) -> nn::Result<Projected> {
-        let q = self.queries.forward(x)?;
-        let q = by_head(&q, &[batch, length, self.heads, -1])?;
-        let (q_plain, q_rotated) = halves(&q, self.plain_dim)?;
-        let (latent, k_rotated) = halves(&self.compress.forward(x)?, self.rank)?;
-        let k_rotated = by_head(&k_rotated, &[batch, length, 1, -1])?;
+    fn project(&self, x: &Array, offset: i32) -> nn::Result<Projected> {
+        let Latent { heads, rank, plain_dim, .. } = self.latent;
+        let q = by_head(&self.queries.forward(x)?, heads)?;
+        let [q_plain, q_rotated] = parts(&q, &[plain_dim], -1)?;
+        let [latent, k_rotated] = parts(&self.compress.forward(x)?, &[rank], -1)?;
+        let k_rotated = by_head(&k_rotated, 1)?;
         Ok(Projected {
             q_plain,
             q_rotated: self.rope.forward(&q_rotated, offset)?,
@@ -132,17 +137,12 @@ impl LatentAttention {
         mask: &Mask,
         cache: &mut KeysValues,
     ) -> nn::Result<Array> {
-        let &[batch, heads, length, _] = projected.q_plain.shape() else {
-            return Err(MlxError::new("queries take four axes"));
-        };
-        let grown = grow.forward(&projected.latent)?;
-        let grown = by_head(&grown, &[batch, length, heads, -1])?;
-        let (k_plain, v) = halves(&grown, self.plain_dim)?;
-        let shape = [batch, heads, length, projected.k_rotated.dim(-1)];
-        let k_rotated = broadcast_to(&projected.k_rotated, &shape)?;
-        let k = concatenate(&[k_plain, k_rotated], -1)?;
+        let Latent { heads, plain_dim, .. } = self.latent;
+        let grown = by_head(&grow.forward(&projected.latent)?, heads)?;
+        let [k_plain, v] = parts(&grown, &[plain_dim], -1)?;
         let q = concatenate(&[&projected.q_plain, &projected.q_rotated], -1)?;
-        cache.attend(&q, (&k, &v), self.scale, mask)
+        let k = joined(&k_plain, &projected.k_rotated)?;
+        cache.attend(&q, (&k, &v), self.latent.scale, mask)
     }
 
     fn absorbed(
@@ -155,8 +155,13 @@ impl LatentAttention {
         let latent = projected.latent.expand_dims(1)?;
         let (latent, k_rotated) = cache.update_latent(&latent, &projected.k_rotated)?;
         let q_rotated = &projected.q_rotated;
+        if self.latent.form == Form::Joined && q_rotated.dim(2) > 1 {
+            let q = concatenate(&[&projected.q_plain, q_rotated], -1)?;
+            let k = joined(&keys.backward(&latent)?, &k_rotated)?;
+            return attention(&q, &k, &values.forward(&latent)?, self.latent.scale, mask);
+        }
         let scores = q_rotated
-            .multiply(nn::scalar(self.scale, q_rotated))?
+            .multiply(nn::scalar(self.latent.scale, q_rotated))?
             .matmul(k_rotated.swap_axes(-1, -2)?)?;
         let scores = match mask {
             Mask::Allowed(allowed) => select(allowed, &scores, lowest(&scores))?,
@@ -165,11 +170,11 @@ impl LatentAttention {
         };
         if projected.q_plain.dim(2) == 1 {
             let q = keys.forward(&projected.q_plain)?;
-            let mixed = attention_with(&q, &latent, &latent, self.scale, &scores)?;
+            let mixed = attention_with(&q, &latent, &latent, self.latent.scale, &scores)?;
             values.forward(&mixed)
         } else {
             let (k, v) = (keys.backward(&latent)?, values.forward(&latent)?);
-            attention_with(&projected.q_plain, &k, &v, self.scale, &scores)
+            attention_with(&projected.q_plain, &k, &v, self.latent.scale, &scores)
         }
     }
 }
@@ -183,34 +188,13 @@ impl Queries {
     }
 }
 
-impl Growth {
-    fn load(scope: &Scope<'_>, recipe: &Latent) -> Result<Self, LoadError> {
-        let (heads, rank) = (recipe.heads, recipe.rank);
-        let (plain, value) = (recipe.plain_dim, recipe.value_dim);
-        Ok(match recipe.form {
-            Form::Expanded => {
-                let scope = scope.at("kv_b_proj");
-                Self::Expanded(Linear::load(&scope, heads * (plain + value), rank)?)
-            }
-            Form::Absorbed => Self::Absorbed {
-                keys: HeadwiseLinear::load(&scope.at("embed_q"), heads, rank, plain)?,
-                values: HeadwiseLinear::load(&scope.at("unembed_out"), heads, value, rank)?,
-            },
-        })
-    }
+/// Keys of every head, `[batch, heads, n, dim]`, and behind them the rotated part that all share, `[batch, 1, n, dims]`.
+fn joined(plain: &Array, rotated: &Array) -> nn::Result<Array> {
+    let shape = [plain.dim(0), plain.dim(1), plain.dim(2), rotated.dim(-1)];
+    Ok(concatenate(&[plain, &broadcast_to(rotated, &shape)?], -1)?)
 }
 
-/// `[batch, n, …]`, reshaped to `[batch, n, heads, dim]`, as `[batch, heads, n, dim]`.
-fn by_head(x: &Array, shape: &[i32]) -> nn::Result<Array> {
-    Ok(x.reshape(shape)?.transpose_axes(&[0, 2, 1, 3])?)
-}
-
-/// The first `at` elements of the last axis, and the others.
-fn halves(x: &Array, at: i32) -> nn::Result<(Array, Array)> {
-    let parts: [Array; 2] = x
-        .split_at_indices(&[at], -1)?
-        .try_into()
-        .map_err(|_| MlxError::new("a split at one place has two parts"))?;
-    let [first, second] = parts;
-    Ok((first, second))
+/// `[batch, n, heads · dim]` as `[batch, heads, n, dim]`.
+fn by_head(x: &Array, heads: i32) -> nn::Result<Array> {
+    Ok(unflatten(x, -1, &[heads, -1])?.transpose_axes(&[0, 2, 1, 3])?)
 }

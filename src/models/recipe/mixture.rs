@@ -11,12 +11,32 @@ pub struct Mixture {
     pub experts: i32,
     /// Width between the projections of an expert.
     pub inner: i32,
-    /// The gates' activation, of shared experts too.
+    /// The activation of experts, shared ones too.
     pub activation: Activation,
+    /// Whether experts, shared ones too, have gates, which the activation is then of.
+    pub is_gated: bool,
+    /// Width of what experts hear and say, projected from the stream and back, where it is not the stream's (Nemotron).
+    pub latent: Option<i32>,
     /// Where an expert's weight takes effect.
     pub weighted: Weighted,
     /// What every token meets besides.
     pub shared: Shared,
+}
+
+impl Mixture {
+    /// So many gated experts, each `inner` wide, that nothing stands beside.
+    pub fn of(experts: i32, inner: i32, router: Router) -> Self {
+        Self {
+            router,
+            experts,
+            inner,
+            activation: Activation::Silu,
+            is_gated: true,
+            latent: None,
+            weighted: Weighted::Output,
+            shared: Shared::None,
+        }
+    }
 }
 
 /// Where an expert's weight takes effect.
@@ -33,7 +53,7 @@ pub enum Weighted {
 pub enum Shared {
     /// Nothing.
     None,
-    /// A gated half of its own, added.
+    /// A half of its own, added.
     Always {
         /// Width between its projections.
         inner: i32,
@@ -69,6 +89,28 @@ pub struct Router {
     pub precision: Precision,
     /// Whether all this is one compiled graph.
     pub fusion: Fusion,
+}
+
+impl Router {
+    /// The experts of the highest logits, weighted by the softmax of these (Mixtral).
+    pub const fn by_logits(chosen: i32) -> Self {
+        Self {
+            chosen,
+            logits: Precision::Model,
+            scores: ExpertScores::Logits,
+            choice: Choice::Descending,
+            weights: ExpertWeights::Softmax(Precision::Model),
+            scale: None,
+            precision: Precision::Model,
+            fusion: Fusion::None,
+        }
+    }
+
+    /// The experts that are likeliest by the softmax of all logits, with `weights` of that (Qwen 2).
+    pub const fn by_softmax(chosen: i32, weights: ExpertWeights) -> Self {
+        let scores = ExpertScores::Softmax(Precision::Model);
+        Self { scores, weights, ..Self::by_logits(chosen) }
+    }
 }
 
 /// In which element type something is computed.
@@ -143,6 +185,13 @@ pub enum ExpertWeights {
     SharesOfAtLeast(f32),
     /// `σ` of each, in float32.
     Sigmoid,
+}
+
+impl ExpertWeights {
+    /// Shares where a configuration wants weights that add up to one, otherwise scores as they are.
+    pub(crate) const fn shares_if(add_up: bool) -> Self {
+        if add_up { Self::Shares } else { Self::Scores }
+    }
 }
 
 /// Whether a computation is one compiled graph: fused arithmetic differs in the last bits.

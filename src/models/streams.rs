@@ -5,7 +5,7 @@ use mlx_rs::{
     ops::{clip, concatenate, indexing::TryIndexOp, mean_axis, stack, tanh},
 };
 
-use super::config::Config;
+use super::recipe::{self, Recipe};
 use crate::{
     checkpoint::{LoadError, Scope},
     nn::{self, Linear, MlxError, Norm, NormKind},
@@ -18,38 +18,34 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// Takes the projections of all `streams` but the first, each `width` wide.
-    pub(super) fn load(scope: &Scope<'_>, streams: i32, width: i32) -> Result<Self, LoadError> {
+    /// Takes the projections of all streams but the first, where `recipe` asks for several.
+    pub(super) fn load(scope: &Scope<'_>, recipe: &Recipe) -> Result<Option<Self>, LoadError> {
+        let Some(streams) = recipe.extras.streams else {
+            return Ok(None);
+        };
         let projections = |name| {
             let scope = scope.at(name);
-            (1..streams)
-                .zip(0..)
-                .map(|(_, index): (i32, i32)| Linear::load(&scope.at(index), width, width))
-                .collect::<Result<Vec<_>, _>>()
+            let project = |index| Linear::load(&scope.at(index), recipe.width, recipe.width);
+            (0..streams.count - 1).map(project).collect::<Result<Vec<_>, _>>()
         };
-        Ok(Self {
+        Ok(Some(Self {
             open: projections("altup_projections")?,
             close: projections("altup_unembed_projections")?,
-        })
+        }))
     }
 
     /// `x` (`[batch, n, width]`) and its projections, as long as it: `[streams, batch, n, width]`.
     pub(super) fn open(&self, x: &Array) -> nn::Result<Array> {
-        let others: Vec<Array> =
-            self.open.iter().map(|projection| projection.forward(x)).collect::<Result<_, _>>()?;
-        joined(x, &others)
+        let others = self.open.iter().map(|projection| projection.forward(x));
+        joined(x, &others.collect::<Result<Vec<_>, _>>()?)
     }
 
     /// The mean of all streams, each projected and made as long as the first: `[batch, n, width]`.
     pub(super) fn close(&self, streams: &Array) -> nn::Result<Array> {
-        let first = streams.try_index(0)?;
-        let others: Vec<Array> = self
-            .close
-            .iter()
-            .zip(1..)
-            .map(|(projection, at)| projection.forward(&streams.try_index(at)?))
-            .collect::<Result<_, _>>()?;
-        Ok(mean_axis(joined(&first, &others)?, 0, None)?)
+        let others = self.close.iter().zip(1..);
+        let others = others.map(|(projection, at)| projection.forward(&streams.try_index(at)?));
+        let others = others.collect::<Result<Vec<_>, _>>()?;
+        Ok(mean_axis(joined(&streams.try_index(0)?, &others)?, 0, None)?)
     }
 }
 
@@ -76,30 +72,34 @@ pub(super) struct AlternatingUpdates {
     prediction: Array,
     /// `[streams, streams]`, float32.
     correction: Array,
-    streams: i32,
-    active: i32,
+    /// What the active stream is multiplied by before it meets the layer's own vectors: `[width]`.
+    output_scale: Array,
+    streams: recipe::Streams,
 }
 
 impl AlternatingUpdates {
-    /// Takes the tensors below `scope`.
-    pub(super) fn load(scope: &Scope<'_>, config: &Config) -> Result<Self, LoadError> {
-        let (width, streams) = (config.hidden_size, config.altup_num_inputs);
+    /// Takes the tensors below `scope`, where `recipe` asks for several streams.
+    pub(super) fn load(scope: &Scope<'_>, recipe: &Recipe) -> Result<Option<Self>, LoadError> {
+        let Some(streams) = recipe.extras.streams else {
+            return Ok(None);
+        };
+        let (width, count) = (recipe.width, streams.count);
         let coefficients = |name, outputs| -> Result<Array, LoadError> {
-            let weight = scope.at(name).take_shaped("weight", &[outputs, streams])?;
-            let weight = prepared(&weight, config.altup_coef_clip)?;
+            let weight = scope.at(name).take_shaped("weight", &[outputs, count])?;
+            let weight = prepared(&weight, streams.clip)?;
             scope.record(&weight, weight.size());
             Ok(weight)
         };
         let norm = scope.at("router_norm");
-        Ok(Self {
-            norm: Norm::load(&norm, NormKind::Rms, width, config.rms_norm_eps)?,
-            router: Linear::load(&scope.at("modality_router"), streams, width)?,
+        Ok(Some(Self {
+            norm: Norm::load(&norm, NormKind::Rms, width, recipe.eps)?,
+            router: Linear::load(&scope.at("modality_router"), count, width)?,
             router_scale: 1.0 / width as f32,
-            prediction: coefficients("prediction_coefs", streams * streams)?,
-            correction: coefficients("correction_coefs", streams)?,
+            prediction: coefficients("prediction_coefs", count * count)?,
+            correction: coefficients("correction_coefs", count)?,
+            output_scale: scope.take_recorded("correct_output_scale", &[width])?,
             streams,
-            active: config.altup_active_idx,
-        })
+        }))
     }
 
     /// Each of `x` (`[streams, batch, n, width]`) as a mixture of all of them.
@@ -110,7 +110,7 @@ impl AlternatingUpdates {
         let coefficients = self
             .route(&self.active(x)?)?
             .matmul(&self.prediction)?
-            .reshape(&[batch, length, self.streams, self.streams])?
+            .reshape(&[batch, length, self.streams.count, self.streams.count])?
             .transpose_axes(&[0, 1, 3, 2])?;
         let wide = x.as_dtype(Dtype::Float32)?;
         let mixed = wide
@@ -132,7 +132,19 @@ impl AlternatingUpdates {
 
     /// The stream that blocks compute.
     pub(super) fn active(&self, streams: &Array) -> nn::Result<Array> {
-        Ok(streams.try_index(self.active)?)
+        Ok(streams.try_index(self.streams.active)?)
+    }
+
+    /// What of the `corrected` streams meets the layer's own vectors: `[batch, n, width]`.
+    pub(super) fn output(&self, corrected: &Array) -> nn::Result<Array> {
+        let active = self.active(corrected)?;
+        if self.streams.is_scaled { Ok(active.multiply(&self.output_scale)?) } else { Ok(active) }
+    }
+
+    /// The `corrected` streams, all but the first with `added` (`[batch, n, width]`).
+    pub(super) fn add(corrected: &Array, added: &Array) -> nn::Result<Array> {
+        let others = corrected.try_index(1..)?.add(added)?;
+        Ok(concatenate(&[&corrected.try_index(..1)?, &others], 0)?)
     }
 
     /// `[batch, n, streams]`, float32, from -1 to 1.

@@ -1,18 +1,18 @@
-//! The experts that the larger Gemma 4 have beside the feed-forward half of every block.
+//! Experts beside the feed-forward half of every block (the larger Gemma 4).
 
 use mlx_rs::{
     Array, fast,
     ops::{argpartition_axis, indexing::TryIndexOp, softmax_axis},
 };
 
-use super::config::{Config, ExpertSizes};
+use super::recipe::{self, Recipe};
 use crate::{
     checkpoint::{LoadError, Scope},
     nn::{self, Activation, Experts, Linear, MlxError, Norm, NormKind, scalar, single},
 };
 
 /// Experts beside a feed-forward half, with their weights.
-pub(super) struct Mixture {
+pub(super) struct SideExperts {
     after_dense: Norm,
     router: Router,
     before_experts: Norm,
@@ -20,24 +20,23 @@ pub(super) struct Mixture {
     after_experts: Norm,
 }
 
-impl Mixture {
-    /// Takes the tensors of the block at `scope` that belong to its experts.
-    pub(super) fn load(
-        scope: &Scope<'_>,
-        config: &Config,
-        sizes: ExpertSizes,
-    ) -> Result<Self, LoadError> {
-        let (width, eps) = (config.hidden_size, config.rms_norm_eps);
+impl SideExperts {
+    /// Takes the tensors of the block at `scope` that belong to its experts, where `recipe` asks for such.
+    pub(super) fn load(scope: &Scope<'_>, recipe: &Recipe) -> Result<Option<Self>, LoadError> {
+        let Some(asked) = recipe.extras.experts else {
+            return Ok(None);
+        };
+        let (width, eps) = (recipe.width, recipe.eps);
         let norm = |name| Norm::load(&scope.at(name), NormKind::Rms, width, eps);
-        let experts = scope.at("experts").at("switch_glu");
-        let shape = (sizes.count, sizes.inner);
-        Ok(Self {
+        let experts = scope.at("experts.switch_glu");
+        let shape = (asked.count, asked.inner);
+        Ok(Some(Self {
             after_dense: norm("post_feedforward_layernorm_1")?,
-            router: Router::load(&scope.at("router"), config, sizes)?,
+            router: Router::load(&scope.at("router"), (width, eps), asked)?,
             before_experts: norm("pre_feedforward_layernorm_2")?,
             experts: Experts::load(&experts, shape, width, Activation::GegluTanh)?,
             after_experts: norm("post_feedforward_layernorm_2")?,
-        })
+        }))
     }
 
     /// What experts and the feed-forward half say together of `x` (`[batch, n, width]`), the latter having said
@@ -63,21 +62,21 @@ struct Router {
 }
 
 impl Router {
-    fn load(scope: &Scope<'_>, config: &Config, sizes: ExpertSizes) -> Result<Self, LoadError> {
-        let width = config.hidden_size;
+    fn load(
+        scope: &Scope<'_>,
+        (width, eps): (i32, f32),
+        asked: recipe::SideExperts,
+    ) -> Result<Self, LoadError> {
         let norm = scope.take_shaped("scale", &[width])?;
         let root = scalar(single(f64::from(width).powf(-0.5)), &norm);
         let norm = norm.multiply(root).map_err(MlxError::from)?;
-        let scales = scope.take_shaped("per_expert_scale", &[sizes.count])?;
-        for learned in [&norm, &scales] {
-            scope.record(learned, learned.size());
-        }
+        scope.record(&norm, norm.size());
         Ok(Self {
             norm,
-            eps: config.rms_norm_eps,
-            projection: Linear::load(&scope.at("proj"), sizes.count, width)?,
-            scales,
-            chosen: sizes.chosen,
+            eps,
+            projection: Linear::load(&scope.at("proj"), asked.count, width)?,
+            scales: scope.take_recorded("per_expert_scale", &[asked.count])?,
+            chosen: asked.chosen,
         })
     }
 
