@@ -1,6 +1,7 @@
 //! Records of every kind of outcome: what they say, and what they leave out.
 
 mod golden;
+mod macs;
 mod outcomes;
 
 use mlxk_harness::{
