@@ -4,12 +4,15 @@
 
 pub mod apple;
 mod command;
+pub mod fitness;
 mod linux;
 mod private;
+mod probe;
 pub mod process;
 mod zombies;
 
 pub use private::temporary_folder;
+pub use probe::{Jitter, Probe};
 
 use serde::Serialize;
 

@@ -306,6 +306,8 @@ fn the_machine_is_told_as_json_without_what_is_not_known() {
     let system: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
     assert!(system["host"]["memory_bytes"].as_u64().unwrap() > 0);
     assert!(["cpu", "gpu"].contains(&system["mlx"]["device"].as_str().unwrap()));
+    assert!(system["probe"]["jitter"]["steps"].as_u64().unwrap() > 0);
+    assert!(["A", "B", "C", "D"].contains(&system["fitness"]["grade"].as_str().unwrap()));
     assert!(!answer.stdout.contains("null"));
 }
 

@@ -3,7 +3,11 @@
 use std::{fs, path::PathBuf};
 
 use mlxk_harness::{
-    host::apple::{self, Source, Sources},
+    host::{
+        Probe,
+        apple::{self, Source, Sources},
+        fitness::{Grade, fitness},
+    },
     report::Context,
 };
 use serde_json::{Map, Value, json};
@@ -55,8 +59,9 @@ impl Sources for Recorded {
         let Some((_, key)) = self.without.filter(|(at, _)| *at == source) else {
             return Some(text);
         };
-        let kept = text.lines().filter(|line| !line.starts_with(&format!("{key}:")));
-        Some(kept.map(|line| format!("{line}\n")).collect())
+        let kept: Vec<_> =
+            text.lines().filter(|line| !line.starts_with(&format!("{key}:"))).collect();
+        Some(kept.join("\n"))
     }
 }
 
@@ -112,7 +117,7 @@ fn reported(mac: &'static str, system: &Value, health: &Value) {
 }
 
 #[test]
-fn the_machine_and_its_health_are_told_exactly() {
+fn an_m1_in_trouble_is_told_exactly() {
     reported(
         "m1",
         &json!({
@@ -131,6 +136,10 @@ fn the_machine_and_its_health_are_told_exactly() {
             "quality_flags": ["degraded_swap", "degraded_zombies", "degraded_memory"],
         }),
     );
+}
+
+#[test]
+fn an_idle_m2_max_is_told_exactly() {
     reported(
         "m2-max",
         &json!({
@@ -148,6 +157,10 @@ fn the_machine_and_its_health_are_told_exactly() {
             "zombies_detected": 0, "zombie_processes": 0, "quality_flags": ["clean"],
         }),
     );
+}
+
+#[test]
+fn a_warm_m4_is_told_exactly() {
     reported(
         "m4",
         &json!({
@@ -166,6 +179,10 @@ fn the_machine_and_its_health_are_told_exactly() {
             "quality_flags": ["degraded_swap", "degraded_zombies"],
         }),
     );
+}
+
+#[test]
+fn a_paravirtual_runner_is_told_exactly() {
     reported(
         "paravirtual",
         &json!({
@@ -292,4 +309,33 @@ fn a_published_line_of_a_mac_that_hides_something_still_fits_its_schema() {
             assert!(line.pointer("/system/hardware_profile").is_some());
         }
     }
+}
+
+#[track_caller]
+fn graded(mac: &'static str, expected: Grade, rules: &[&str]) {
+    let recorded = Recorded::of(mac);
+    let probe = Probe { debug_build: Some(false), ..Probe::default() };
+    let fitness = fitness(&apple::survey(&recorded), &apple::health(&recorded), &probe);
+    let found: Vec<_> = fitness.reasons.iter().map(|reason| reason.rule).collect();
+    assert_eq!((fitness.grade, found.as_slice()), (expected, rules), "{mac}");
+}
+
+#[test]
+fn each_mac_is_graded_by_what_speaks_against_it() {
+    let m1 = [
+        "low_power_mode",
+        "battery",
+        "thermal_level",
+        "gpu_busy",
+        "free_memory",
+        "memory_pressure",
+        "load_per_core",
+        "zombies",
+        "swap_used",
+    ];
+    graded("m1", Grade::D, &m1);
+    graded("m2-max", Grade::A, &[]);
+    graded("m4", Grade::D, &["thermal_level", "gpu_busy", "zombies", "swap_used"]);
+    let paravirtual = ["paravirtual_gpu", "load_per_core", "virtual_machine", "free_memory"];
+    graded("paravirtual", Grade::D, &paravirtual);
 }
