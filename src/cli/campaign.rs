@@ -12,13 +12,14 @@ use std::{
 use super::{
     Exit,
     fetching::{Fetching, Found, Order},
+    fit::Machine,
     printer::Printer,
     progress::{self, Progress},
     table::{self, Row},
 };
 use crate::{
     checkpoint::sentence,
-    host::{self, Health, Host},
+    host::Health,
     hub::{HubError, Network, Provided},
     measure::{
         message::{Job, Message},
@@ -54,7 +55,7 @@ pub(super) enum View {
 /// A run on its way.
 pub(super) struct Campaign<'a> {
     printer: &'a Printer,
-    host: Host,
+    machine: Machine,
     journal: Journal,
     format: Format,
     stop: &'a AtomicBool,
@@ -81,13 +82,14 @@ impl<'a> Campaign<'a> {
     /// A run that appends to `journal` until `stop` is set.
     pub(super) fn new(
         printer: &'a Printer,
+        machine: Machine,
         journal: Journal,
         format: Format,
         stop: &'a AtomicBool,
     ) -> Self {
         Self {
             printer,
-            host: host::survey(),
+            machine,
             journal,
             format,
             stop,
@@ -101,6 +103,7 @@ impl<'a> Campaign<'a> {
 
     /// Measures model after model, until all are done or somebody wants an end; what is not here is fetched in `order`.
     pub(super) fn measure(&mut self, plan: &Plan, network: Network, order: Order) {
+        self.machine.warn(self.printer);
         let received = Arc::clone(&self.received);
         let fetching = Fetching { printer: self.printer, stop: self.stop, received: &received };
         fetching.run(plan, network, order, |found| self.measure_found(plan, found));
@@ -176,8 +179,9 @@ impl<'a> Campaign<'a> {
         Context {
             schema: self.format.schema,
             mlx_knife_version: self.format.mlx_knife_version.clone(),
-            host: self.host.clone(),
+            host: self.machine.host.clone(),
             health: health.clone(),
+            fitness: Some(self.machine.fitness.clone()),
             model: ModelHint {
                 id: model.label.clone(),
                 revision: revision(model, provided),
@@ -214,7 +218,8 @@ impl<'a> Campaign<'a> {
     /// Shows what was measured and says how it went.
     pub(super) fn conclude(&self) -> Exit {
         if self.format.view == View::Table {
-            self.printer.data(&table::table(&self.rows));
+            let fitness = self.machine.was_asked.then_some(&self.machine.fitness);
+            self.printer.data(&table::table(&self.rows, fitness));
         }
         let failed = |row: &Row| matches!(row.outcome.verdict, Verdict::Failed(_));
         let lines = if self.lines == 1 { "line" } else { "lines" };

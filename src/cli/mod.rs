@@ -5,6 +5,7 @@ mod check;
 mod convert;
 mod downloads;
 mod fetching;
+mod fit;
 mod generate;
 mod interrupt;
 mod line;
@@ -38,6 +39,8 @@ pub enum Exit {
     Usage = 2,
     /// What was needed could not be read or written.
     Io = 4,
+    /// The machine is below the grade that was required; nothing was measured.
+    Unfit = 5,
     /// Interrupted; what was measured is written.
     Interrupted = 130,
 }

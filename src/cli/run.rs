@@ -9,11 +9,12 @@ use super::{
     Exit,
     campaign::{Campaign, Format, View},
     fetching::Order,
-    interrupt,
+    fit, interrupt,
     printer::Printer,
     shared::Shared,
 };
 use crate::{
+    host::fitness::Grade,
     hub::Network,
     plan::{Choices, Manifest, ManifestError, Scenario, Selection, Written},
     report::{self, Journal, MlxKnifeVersion, NotAVersion, SchemaVersion},
@@ -34,6 +35,9 @@ pub(super) struct Arguments {
     /// Downloads a model while the one before it is measured; by default nothing else runs then
     #[arg(long)]
     overlap_download: bool,
+    /// Measures only on a machine of this grade or better, after trying for two seconds how steadily it runs
+    #[arg(long, value_name = "GRADE", ignore_case = true)]
+    require_grade: Option<Grade>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -121,13 +125,17 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
             return Exit::Io;
         }
     };
+    let machine = match fit::machine(arguments.require_grade, printer) {
+        Ok(machine) => machine,
+        Err(exit) => return exit,
+    };
     let path = arguments.report.path.clone().unwrap_or_else(|| {
         let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
         report::default_path(Path::new("reports"), today, &format.mlx_knife_version)
     });
     match Journal::open(path) {
         Ok(journal) => {
-            let mut campaign = Campaign::new(printer, journal, format, stop);
+            let mut campaign = Campaign::new(printer, machine, journal, format, stop);
             let order = if arguments.overlap_download { Order::Beside } else { Order::Before };
             campaign.measure(&plan, network, order);
             campaign.conclude()

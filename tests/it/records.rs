@@ -5,6 +5,7 @@ mod macs;
 mod outcomes;
 
 use mlxk_harness::{
+    host::fitness::{Fitness, Grade, Reason},
     measure::outcome::Outcome,
     plan::{Cell, Device, KvPacking, Sampling, Settings},
     report::{Context, Journal, Record, SchemaVersion, check_line, encode, record},
@@ -71,6 +72,27 @@ fn a_clock_that_was_set_back_makes_no_negative_duration() {
     let record = published(&context(), &throughput(), &outcome);
     // The three requests took 875, 250 and 562.5 ms.
     assert_eq!(record.duration, Some(1.6875));
+}
+
+#[test]
+fn the_fitness_of_the_machine_is_told_with_its_reasons() {
+    let fitness = Fitness {
+        grade: Grade::B,
+        reasons: vec![Reason {
+            grade: Grade::B,
+            rule: "swap_used",
+            text: "swap in use: 1.50 GiB".to_owned(),
+        }],
+        not_judged: vec!["jitter"],
+    };
+    let context = Context { fitness: Some(fitness), ..context() };
+    let line = as_json(&published(&context, &throughput(), &measured()));
+    let expected = json!({
+        "grade": "B",
+        "reasons": [{"grade": "B", "rule": "swap_used", "text": "swap in use: 1.50 GiB"}],
+        "not_judged": ["jitter"],
+    });
+    assert_eq!(line["metadata"]["mlxk_harness"]["host"]["fitness"], expected);
 }
 
 #[test]

@@ -49,6 +49,7 @@ pub(super) fn context() -> Context {
             low_power_mode: Some(false),
             gpu_busy_percent: Some(3),
         },
+        fitness: None,
         model: ModelHint { id: "mlx-community/Qwen3-0.6B-4bit".to_owned(), ..ModelHint::default() },
         defaults: Settings::default(),
     }
