@@ -245,6 +245,21 @@ fn what_no_schema_has_a_place_for_is_told_too() {
 }
 
 #[test]
+fn a_line_tells_what_held_its_machine_back() {
+    let mut host = Recorded::of("m1").line()["metadata"]["mlxk_harness"]["host"].take();
+    // Whatever the tests were built for, and what MLX says of its device.
+    for name in ["architecture", "device_name", "working_set_bytes"] {
+        host.as_object_mut().unwrap().remove(name);
+    }
+    let expected = json!({
+        "virtual_machine": false, "translated": false, "load_average": 3.41, "memory_pressure": 2,
+        "thermal_level": 1, "power": "battery", "low_power_mode": true, "gpu_busy_percent": 22,
+        "mlx_zombies": 2,
+    });
+    assert_eq!(host, expected);
+}
+
+#[test]
 fn what_a_mac_has_no_sensor_for_is_absent() {
     let facts = Recorded::of("paravirtual").facts();
     for name in ["efficiency_cores", "gpu_cores", "gpu_busy_percent", "low_power_mode"] {

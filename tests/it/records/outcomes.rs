@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use mlxk_harness::{
-    host::{Health, Host, Power},
+    host::{Health, Host},
     measure::{
         message::{Loaded, ModelFacts, Runtime, StopToken},
         outcome::{Failure, Outcome, Skip, Stage, Verdict},
@@ -29,25 +29,19 @@ pub(super) fn context() -> Context {
             logical_cores: Some(12),
             performance_cores: Some(8),
             efficiency_cores: Some(4),
-            gpu: Some("Apple M2 Max".to_owned()),
             gpu_cores: Some(38),
             metal: Some("Metal 4".to_owned()),
             memory_bytes: Some(64 * GIB),
-            virtual_machine: Some(false),
-            translated: Some(false),
+            ..Host::default()
         },
         health: Health {
             free_bytes: Some(20 * GIB),
             swap_used_bytes: Some(3 * GIB / 2),
             zombies: Some(2),
-            mlx_zombies: Some(1),
             load_average: Some(1.5),
             memory_pressure: Some(1),
-            thermal_level: Some(0),
-            speed_limit_percent: None,
-            power: Some(Power::Ac),
-            low_power_mode: Some(false),
             gpu_busy_percent: Some(3),
+            ..Health::default()
         },
         fitness: None,
         model: ModelHint { id: "mlx-community/Qwen3-0.6B-4bit".to_owned(), ..ModelHint::default() },
