@@ -12,14 +12,13 @@ use std::{
 use super::{
     Exit,
     fetching::{Fetching, Found, Order},
-    fit::Machine,
     printer::Printer,
     progress::{self, Progress},
     table::{self, Row},
 };
 use crate::{
     checkpoint::sentence,
-    host::Health,
+    host::{Health, Host},
     hub::{HubError, Network, Provided},
     measure::{
         message::{Job, Message},
@@ -55,7 +54,7 @@ pub(super) enum View {
 /// A run on its way.
 pub(super) struct Campaign<'a> {
     printer: &'a Printer,
-    machine: Machine,
+    host: Host,
     journal: Journal,
     format: Format,
     stop: &'a AtomicBool,
@@ -79,17 +78,17 @@ enum Trouble {
 }
 
 impl<'a> Campaign<'a> {
-    /// A run that appends to `journal` until `stop` is set.
+    /// A run on `host` that appends to `journal` until `stop` is set.
     pub(super) fn new(
         printer: &'a Printer,
-        machine: Machine,
+        host: Host,
         journal: Journal,
         format: Format,
         stop: &'a AtomicBool,
     ) -> Self {
         Self {
             printer,
-            machine,
+            host,
             journal,
             format,
             stop,
@@ -103,7 +102,6 @@ impl<'a> Campaign<'a> {
 
     /// Measures model after model, until all are done or somebody wants an end; what is not here is fetched in `order`.
     pub(super) fn measure(&mut self, plan: &Plan, network: Network, order: Order) {
-        self.machine.warn(self.printer);
         let received = Arc::clone(&self.received);
         let fetching = Fetching { printer: self.printer, stop: self.stop, received: &received };
         fetching.run(plan, network, order, |found| self.measure_found(plan, found));
@@ -179,9 +177,8 @@ impl<'a> Campaign<'a> {
         Context {
             schema: self.format.schema,
             mlx_knife_version: self.format.mlx_knife_version.clone(),
-            host: self.machine.host.clone(),
+            host: self.host.clone(),
             health: health.clone(),
-            fitness: Some(self.machine.fitness.clone()),
             model: ModelHint {
                 id: model.label.clone(),
                 revision: revision(model, provided),
@@ -218,8 +215,7 @@ impl<'a> Campaign<'a> {
     /// Shows what was measured and says how it went.
     pub(super) fn conclude(&self) -> Exit {
         if self.format.view == View::Table {
-            let fitness = self.machine.was_asked.then_some(&self.machine.fitness);
-            self.printer.data(&table::table(&self.rows, fitness));
+            self.printer.data(&table::table(&self.rows));
         }
         let failed = |row: &Row| matches!(row.outcome.verdict, Verdict::Failed(_));
         let lines = if self.lines == 1 { "line" } else { "lines" };

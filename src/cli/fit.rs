@@ -1,6 +1,6 @@
 //! Whether the machine is fit for a run: judged before anything is measured, and said where it is not.
 
-use super::{Exit, printer::Printer};
+use super::{Exit, campaign::View, notes, printer::Printer};
 use crate::host::{
     self, Health, Host, Probe,
     fitness::{Fitness, Grade, fitness},
@@ -9,10 +9,10 @@ use crate::host::{
 /// The machine of a run.
 #[derive(Clone, Debug)]
 pub(super) struct Machine {
-    pub(super) host: Host,
-    pub(super) fitness: Fitness,
+    host: Host,
+    fitness: Fitness,
     /// Whether somebody asked for a grade, and so wants to read of it beside the figures.
-    pub(super) was_asked: bool,
+    was_asked: bool,
 }
 
 /// The machine, unless its grade is worse than `required`.
@@ -37,6 +37,18 @@ pub(super) fn machine(required: Option<Grade>, printer: &Printer) -> Result<Mach
 }
 
 impl Machine {
+    /// The machine as a report tells of it, with its fitness.
+    pub(super) fn host(&self) -> Host {
+        Host { fitness: Some(self.fitness.clone()), ..self.host.clone() }
+    }
+
+    /// Says above the table how fit the machine was, where a grade was asked for.
+    pub(super) fn tell(&self, view: View, printer: &Printer) {
+        if self.was_asked && view == View::Table {
+            printer.data(&notes::grade(&self.fitness));
+        }
+    }
+
     /// Says what speaks against the figures of a run that asked for no grade, where that is more than a little.
     pub(super) fn warn(&self, printer: &Printer) {
         let Fitness { grade, .. } = self.fitness;

@@ -129,15 +129,18 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
         Ok(machine) => machine,
         Err(exit) => return exit,
     };
+    let view = format.view;
     let path = arguments.report.path.clone().unwrap_or_else(|| {
         let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
         report::default_path(Path::new("reports"), today, &format.mlx_knife_version)
     });
     match Journal::open(path) {
         Ok(journal) => {
-            let mut campaign = Campaign::new(printer, machine, journal, format, stop);
+            let mut campaign = Campaign::new(printer, machine.host(), journal, format, stop);
             let order = if arguments.overlap_download { Order::Beside } else { Order::Before };
+            machine.warn(printer);
             campaign.measure(&plan, network, order);
+            machine.tell(view, printer);
             campaign.conclude()
         }
         Err(error) => {

@@ -1,8 +1,7 @@
 //! The table at the end of a run.
 
-use super::notes;
+use super::notes::notes;
 use crate::{
-    host::fitness::Fitness,
     measure::{
         outcome::{Outcome, Verdict},
         rates,
@@ -34,8 +33,8 @@ const INDENT: &str = "  ";
 
 type Line = [String; 9];
 
-/// The whole text, every line of it ended; with the machine's grade where it was asked for.
-pub(super) fn table(rows: &[Row], fitness: Option<&Fitness>) -> String {
+/// The whole text, every line of it ended.
+pub(super) fn table(rows: &[Row]) -> String {
     let header = HEADER.map(|line| line.map(str::to_owned));
     let body: Vec<Line> = rows.iter().map(columns).collect();
     let mut widths = [0; 9];
@@ -53,8 +52,7 @@ pub(super) fn table(rows: &[Row], fitness: Option<&Fitness>) -> String {
         above = Some(&row.label);
         table.push_str(&aligned(line, &widths));
     }
-    let grade = fitness.map(notes::grade).unwrap_or_default();
-    format!("{table}\n{grade}{}{}", notes::notes(rows), totals(rows))
+    format!("{table}\n{}{}", notes(rows), totals(rows))
 }
 
 fn columns(row: &Row) -> Line {
@@ -226,7 +224,7 @@ failed   mlx-community/large (throughput) while loading: `x` is missing
 
 1 passed, 1 failed, 1 skipped
 ";
-        assert_eq!(table(&rows, None), expected);
+        assert_eq!(table(&rows), expected);
     }
 
     #[test]

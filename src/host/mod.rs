@@ -49,6 +49,8 @@ pub struct Host {
     pub virtual_machine: Option<bool>,
     /// Whether this process is translated by Rosetta; macOS only.
     pub translated: Option<bool>,
+    /// How fit for timing it was found to be, where that was judged; [`survey`] does not judge.
+    pub fitness: Option<fitness::Fitness>,
 }
 
 /// Where the power comes from.

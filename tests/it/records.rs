@@ -5,7 +5,10 @@ mod macs;
 mod outcomes;
 
 use mlxk_harness::{
-    host::fitness::{Fitness, Grade, Reason},
+    host::{
+        Host,
+        fitness::{Fitness, Grade, Reason},
+    },
     measure::outcome::Outcome,
     plan::{Cell, Device, KvPacking, Sampling, Settings},
     report::{Context, Journal, Record, SchemaVersion, check_line, encode, record},
@@ -85,7 +88,8 @@ fn the_fitness_of_the_machine_is_told_with_its_reasons() {
         }],
         not_judged: vec!["jitter"],
     };
-    let context = Context { fitness: Some(fitness), ..context() };
+    let host = Host { fitness: Some(fitness), ..context().host };
+    let context = Context { host, ..context() };
     let line = as_json(&published(&context, &throughput(), &measured()));
     let expected = json!({
         "grade": "B",

@@ -43,6 +43,7 @@ pub fn survey(sources: &dyn Sources) -> Host {
         memory_bytes: number(&machine, "hw.memsize"),
         virtual_machine: answer(&machine, "kern.hv_vmm_present"),
         translated: answer(&machine, "sysctl.proc_translated"),
+        fitness: None,
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     version::{MlxKnifeVersion, SchemaVersion, Timing},
 };
 use crate::{
-    host::{Health, Host, fitness::Fitness},
+    host::{Health, Host},
     hub::Fetched,
     measure::{
         message::ModelFacts,
@@ -37,8 +37,6 @@ pub struct Context {
     pub host: Host,
     /// How the machine was doing before the cell.
     pub health: Health,
-    /// How fit for timing the machine was before the run, where that was judged.
-    pub fitness: Option<Fitness>,
     /// What is known of the model before it is loaded.
     pub model: ModelHint,
     /// Settings that a name need not tell.

@@ -141,7 +141,7 @@ fn host_detail(context: &Context, outcome: &Outcome) -> Option<HostDetail> {
         low_power_mode: health.low_power_mode,
         gpu_busy_percent: health.gpu_busy_percent,
         mlx_zombies: health.mlx_zombies,
-        fitness: context.fitness.clone(),
+        fitness: host.fitness.clone(),
     };
     (detail != HostDetail::default()).then_some(detail)
 }

@@ -43,7 +43,6 @@ pub(super) fn context() -> Context {
             gpu_busy_percent: Some(3),
             ..Health::default()
         },
-        fitness: None,
         model: ModelHint { id: "mlx-community/Qwen3-0.6B-4bit".to_owned(), ..ModelHint::default() },
         defaults: Settings::default(),
     }
