@@ -108,3 +108,9 @@ impl Health {
         if cfg!(target_os = "macos") { apple::health(&apple::Live) } else { linux::health() }
     }
 }
+
+/// A number that can be an amount of something.
+fn amount(text: &str) -> Option<f64> {
+    let amount: f64 = text.parse().ok()?;
+    (amount.is_finite() && amount >= 0.0).then_some(amount)
+}

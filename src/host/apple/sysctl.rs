@@ -1,6 +1,7 @@
 //! Values of `sysctl` that are more than a word or a number.
 
 use super::lines::{number, text};
+use crate::host::amount;
 
 /// Cores by kind.
 #[derive(Debug, Default, PartialEq)]
@@ -35,11 +36,11 @@ pub(super) fn swap_used(moment: &str) -> Option<u64> {
         'G' => 1_073_741_824.0,
         _ => return None,
     };
-    let amount: f64 = used.get(..used.len() - 1)?.parse().ok()?;
+    let amount = amount(used.get(..used.len() - 1)?)?;
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "an amount of swap is no negative number, and no disk holds 2^64 bytes"
+        reason = "an amount is no negative number, and one beyond 2^64 bytes is the most there is"
     )]
     Some((amount * unit).round() as u64)
 }
@@ -47,7 +48,7 @@ pub(super) fn swap_used(moment: &str) -> Option<u64> {
 /// The first of `vm.loadavg: { 2.45 3.12 2.89 }`, which is that of the last minute.
 pub(super) fn load_average(moment: &str) -> Option<f64> {
     let averages = text(moment, "vm.loadavg")?.strip_prefix('{')?;
-    averages.split_whitespace().next()?.parse().ok()
+    amount(averages.split_whitespace().next()?)
 }
 
 #[cfg(test)]
@@ -80,12 +81,15 @@ mod tests {
         swap("total = 4.00G  used = 512.00K  free = 3.99G", Some(524_288));
         swap("total = 4.00G  free = 4.00G", None);
         swap("total = 4.00G  used = someG", None);
+        swap("total = 4.00G  used = nanG", None);
+        swap("total = 4.00G  used = -1.00G", None);
     }
 
     #[test]
     fn the_load_is_that_of_the_last_minute() {
         assert_eq!(load_average("vm.loadavg: { 2.45 3.12 2.89 }\n"), Some(2.45));
         assert_eq!(load_average("vm.loadavg: { }\n"), None);
+        assert_eq!(load_average("vm.loadavg: { nan }\n"), None);
         assert_eq!(load_average("vm.loadavg: 2.45\n"), None);
     }
 }

@@ -9,7 +9,7 @@ use std::{fs, path::Path};
 
 use sysinfo::System;
 
-use super::{Health, Host};
+use super::{Health, Host, amount};
 
 /// Which machine this is.
 pub(super) fn survey() -> Host {
@@ -124,7 +124,7 @@ fn one_spaced(text: &str) -> String {
 
 /// The first of the averages, which is that of the last minute.
 fn load_average(text: &str) -> Option<f64> {
-    text.split_whitespace().next()?.parse().ok()
+    amount(text.split_whitespace().next()?)
 }
 
 /// Whether the processor says that a hypervisor stands between; only x86 has such a flag.

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use mlxk_harness::{
     host::{
-        Probe,
+        Health, Host, Probe,
         apple::{self, Source, Sources},
         fitness::{Grade, fitness},
     },
@@ -277,6 +277,40 @@ fn a_silent_source_takes_its_own_facts_with_it_and_no_others() {
             let told = Recorded { silent: vec![source], ..Recorded::of(mac) }.facts();
             assert_eq!(told, expected, "{mac} without {source:?}");
         }
+    }
+}
+
+/// Programs that print the same, whatever they are asked.
+struct Babble(&'static str);
+
+impl Sources for Babble {
+    fn text(&self, _: Source) -> Option<String> {
+        Some(self.0.to_owned())
+    }
+}
+
+#[test]
+fn answers_that_make_no_sense_tell_nothing() {
+    let texts = [
+        "",
+        "\n",
+        ":::\n: 1\n",
+        "{",
+        "{\"SPDisplaysDataType\": [{\"sppci_model\": 7}]}",
+        "usage: it [-h]\n",
+        "hw.memsize: -1\nvm.swapusage: used = \nvm.loadavg: {}\nkern.hv_vmm_present: yes\n",
+        "Mach (page size of 99999999999999999999 bytes)\nPages free: 1.\n",
+        "Mach (page size of 16384 bytes)\nPages free: 99999999999999999999.\n",
+        "vm.swapusage: used = \u{b5}\nvm.swapusage: \u{1f980}\n \"gpu-core-count\" = \u{1f980}\n",
+    ];
+    for text in texts {
+        let (host, health) = (apple::survey(&Babble(text)), apple::health(&Babble(text)));
+        let nothing = Host {
+            platform: host.platform.clone(),
+            architecture: host.architecture.clone(),
+            ..Host::default()
+        };
+        assert_eq!((host, health), (nothing, Health::default()), "{text}");
     }
 }
 
