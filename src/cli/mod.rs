@@ -81,7 +81,7 @@ enum Command {
     Show(show::Arguments),
     /// Checks that every line of a report fits its schema
     Check(check::Arguments),
-    /// Tells which machine, system and MLX this is
+    /// Tells which machine, system and MLX this is, and how fit for timing
     System(system::Arguments),
     /// Measures one model for a parent process
     #[command(hide = true)]
