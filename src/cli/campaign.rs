@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     checkpoint::sentence,
-    host::{self, Health, Host},
+    host::{Health, Host},
     hub::{HubError, Network, Provided},
     measure::{
         Stop,
@@ -68,6 +68,17 @@ pub(super) struct Care {
     pub(super) budget: MemoryBudget,
 }
 
+/// What a run begins with.
+pub(super) struct Setup<'a> {
+    pub(super) printer: &'a Printer,
+    pub(super) host: Host,
+    pub(super) journal: Journal,
+    pub(super) format: Format,
+    pub(super) unfinished: Unfinished,
+    pub(super) care: Care,
+    pub(super) stop: &'a Stop,
+}
+
 /// A run on its way.
 pub(super) struct Campaign<'a> {
     printer: &'a Printer,
@@ -101,18 +112,12 @@ enum Trouble {
 }
 
 impl<'a> Campaign<'a> {
-    /// A run that appends to `journal` until `stop` is set.
-    pub(super) fn new(
-        printer: &'a Printer,
-        journal: Journal,
-        format: Format,
-        unfinished: Unfinished,
-        care: Care,
-        stop: &'a Stop,
-    ) -> Self {
+    /// A run on `host` that appends to `journal` until `stop` is set.
+    pub(super) fn new(setup: Setup<'a>) -> Self {
+        let Setup { printer, host, journal, format, unfinished, care, stop } = setup;
         Self {
             printer,
-            host: host::survey(),
+            host,
             journal,
             format,
             care,

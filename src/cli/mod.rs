@@ -5,6 +5,7 @@ mod check;
 mod convert;
 mod downloads;
 mod fetching;
+mod fit;
 mod generate;
 mod interrupt;
 mod line;
@@ -40,6 +41,8 @@ pub enum Exit {
     Usage = 2,
     /// What was needed could not be read or written.
     Io = 4,
+    /// The machine is below the grade that was required; nothing was measured.
+    Unfit = 5,
     /// Interrupted; what was measured is written.
     Interrupted = 130,
 }
@@ -80,7 +83,7 @@ enum Command {
     Show(show::Arguments),
     /// Checks that every line of a report fits its schema
     Check(check::Arguments),
-    /// Tells which machine, system and MLX this is
+    /// Tells which machine, system and MLX this is, and how fit for timing
     System(system::Arguments),
     /// Measures one model for a parent process
     #[command(hide = true)]

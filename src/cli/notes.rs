@@ -1,7 +1,10 @@
 //! What a reader of a table must know beside its figures: failures, skips and warnings, each said once.
 
 use super::table::Row;
-use crate::measure::outcome::{Failure, Outcome, Stage, Verdict};
+use crate::{
+    host::fitness::Fitness,
+    measure::outcome::{Failure, Outcome, Stage, Verdict},
+};
 
 /// Lines of a child's standard error that are shown.
 const STDERR_LINES: usize = 4;
@@ -37,6 +40,14 @@ pub(super) fn notes(rows: &[Row]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// The grade of the machine, what speaks against a better one, and an empty line after them.
+pub(super) fn grade(fitness: &Fitness) -> String {
+    let head = format!("note     the machine was of grade {}\n", fitness.grade);
+    let reasons = fitness.reasons.iter();
+    let reasons = reasons.map(|reason| format!("         {}: {}\n", reason.grade, reason.text));
+    std::iter::once(head).chain(reasons).chain(["\n".to_owned()]).collect()
 }
 
 /// How a cell ended, as the end of a sentence.
@@ -109,6 +120,7 @@ mod tests {
     use super::*;
     use crate::{
         cli::table::tests::{failed, row},
+        host::fitness::{Grade, Reason},
         plan::Scenario,
     };
 
@@ -157,6 +169,20 @@ note     org/a (throughput) it is hot
 
 ";
         assert_eq!(notes(&[row]), expected);
+    }
+
+    #[test]
+    fn a_grade_is_told_with_what_speaks_against_a_better_one() {
+        let reason = Reason { grade: Grade::C, rule: "a_rule", text: "it is slow".to_owned() };
+        let fitness = |grade, reasons| Fitness { grade, reasons, not_judged: vec!["jitter"] };
+        let expected = "\
+note     the machine was of grade C
+         C: it is slow
+
+";
+        assert_eq!(grade(&fitness(Grade::C, vec![reason])), expected);
+        let expected = "note     the machine was of grade A\n\n";
+        assert_eq!(grade(&fitness(Grade::A, Vec::new())), expected);
     }
 
     #[test]

@@ -10,14 +10,15 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
     Exit,
-    campaign::{Campaign, Care, Format, View},
+    campaign::{Campaign, Care, Format, Setup, View},
     fetching::Order,
-    interrupt,
+    fit, interrupt,
     printer::Printer,
     shared::Shared,
     unfinished::Unfinished,
 };
 use crate::{
+    host::fitness::Grade,
     hub::Network,
     measure::supervise::Isolation,
     plan::{
@@ -43,6 +44,9 @@ pub(super) struct Arguments {
     /// Downloads a model while the one before it is measured; by default nothing else runs then
     #[arg(long)]
     overlap_download: bool,
+    /// Measures only on a machine of this grade or better, after trying for two seconds how steadily it runs
+    #[arg(long, value_name = "GRADE", ignore_case = true)]
+    require_grade: Option<Grade>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -174,39 +178,64 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
             return Exit::Io;
         }
     };
-    let path = arguments.report.path.clone().unwrap_or_else(|| {
-        let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
-        report::default_path(Path::new("reports"), today, &format.mlx_knife_version)
-    });
-    let opened = Journal::open(path).and_then(|mut journal| {
-        if arguments.report.resume && journal.path().is_file() {
-            journal.cut_torn_line()?;
-        }
-        Ok(journal)
-    });
-    let journal = match opened {
-        Ok(journal) => journal,
-        Err(error) => {
-            printer.failure(&error, error.hint());
-            return Exit::Io;
-        }
+    let machine = match fit::machine(arguments.require_grade, printer) {
+        Ok(machine) => machine,
+        Err(exit) => return exit,
     };
-    let unfinished = match Unfinished::begin(journal.path(), arguments.report.resume, printer) {
-        Ok(unfinished) => unfinished,
-        Err(error) => {
-            let path = journal.path().display();
-            printer.error(format!("cannot keep what is measured beside `{path}`: {error}"), None);
-            return Exit::Io;
-        }
+    let view = format.view;
+    let (journal, unfinished) = match arguments.report.open(&format.mlx_knife_version, printer) {
+        Ok(opened) => opened,
+        Err(exit) => return exit,
     };
     let care = arguments.children.care();
-    let mut campaign = Campaign::new(printer, journal, format, unfinished, care, stop);
+    let mut campaign = Campaign::new(Setup {
+        printer,
+        host: machine.host(),
+        journal,
+        format,
+        unfinished,
+        care,
+        stop,
+    });
     let order = if arguments.overlap_download { Order::Beside } else { Order::Before };
+    machine.warn(printer);
     campaign.measure(&plan, network, order);
+    machine.tell(view, printer);
     campaign.conclude()
 }
 
 impl Report {
+    /// Opens the report, and what an unfinished run left beside it.
+    fn open(
+        &self,
+        version: &MlxKnifeVersion,
+        printer: &Printer,
+    ) -> Result<(Journal, Unfinished), Exit> {
+        let path = self.path.clone().unwrap_or_else(|| {
+            let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
+            report::default_path(Path::new("reports"), today, version)
+        });
+        let opened = Journal::open(path).and_then(|mut journal| {
+            if self.resume && journal.path().is_file() {
+                journal.cut_torn_line()?;
+            }
+            Ok(journal)
+        });
+        let journal = opened.map_err(|error| {
+            printer.failure(&error, error.hint());
+            Exit::Io
+        })?;
+        match Unfinished::begin(journal.path(), self.resume, printer) {
+            Ok(unfinished) => Ok((journal, unfinished)),
+            Err(error) => {
+                let path = journal.path().display();
+                let what = format!("cannot keep what is measured beside `{path}`: {error}");
+                printer.error(what, None);
+                Err(Exit::Io)
+            }
+        }
+    }
+
     /// What lines look like; flags win over the manifest.
     fn format(&self, manifest: Option<&Manifest>) -> Result<Format, ManifestError> {
         let schema = written(

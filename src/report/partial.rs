@@ -15,7 +15,6 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::identity::sha256;
 use crate::measure::trial::Trial;
@@ -201,6 +200,33 @@ fn new_run() -> String {
     id.get(..16).unwrap_or(&id).to_owned()
 }
 
+/// What matters of a line that this program wrote.
+#[derive(Deserialize)]
+struct OwnLine {
+    test: String,
+    outcome: String,
+    metadata: OwnMetadata,
+}
+
+#[derive(Deserialize)]
+struct OwnMetadata {
+    mlxk_harness: OwnMark,
+}
+
+#[derive(Deserialize)]
+struct OwnMark {
+    run: String,
+    configuration_sha256: String,
+    failure: Option<OwnEnd>,
+    skip: Option<OwnEnd>,
+}
+
+/// Why a cell was not measured.
+#[derive(Deserialize)]
+struct OwnEnd {
+    kind: String,
+}
+
 /// The lines of `run` in `report` that were not interrupted, by their configuration.
 fn published(report: &Path, run: &str) -> io::Result<HashMap<String, Published>> {
     let file = match File::open(report) {
@@ -211,19 +237,15 @@ fn published(report: &Path, run: &str) -> io::Result<HashMap<String, Published>>
     let mut published = HashMap::new();
     for line in BufReader::new(file).split(b'\n') {
         // What others wrote may be anything.
-        let Ok(line) = serde_json::from_slice::<Value>(&line?) else { continue };
-        let own = &line["metadata"]["mlxk_harness"];
-        let (Some(configuration), true) =
-            (own["configuration_sha256"].as_str(), own["run"].as_str() == Some(run))
-        else {
+        let Ok(OwnLine { test, outcome, metadata }) = serde_json::from_slice(&line?) else {
             continue;
         };
-        if ["failure", "skip"].iter().any(|end| own[*end]["kind"] == "interrupted") {
-            continue;
+        let OwnMark { run: own, configuration_sha256, failure, skip } = metadata.mlxk_harness;
+        let is_interrupted = failure.or(skip).is_some_and(|end: OwnEnd| end.kind == "interrupted");
+        if own == run && !is_interrupted {
+            let has_failed = outcome == "failed";
+            published.insert(configuration_sha256, Published { test, has_failed });
         }
-        let test = line["test"].as_str().unwrap_or_default().to_owned();
-        let has_failed = line["outcome"] == "failed";
-        published.insert(configuration.to_owned(), Published { test, has_failed });
     }
     Ok(published)
 }
@@ -255,7 +277,7 @@ mod tests {
         assert!(Partial::is_left(&report));
         let (mut partial, left) = Partial::resume(&report).unwrap().unwrap();
         assert_eq!(partial.run(), run);
-        assert_eq!(left.trials["a"], [trial.clone()]);
+        assert_eq!(left.trials["a"], std::slice::from_ref(&trial));
         partial.keep("a", &trial).unwrap();
         drop(partial);
         let (partial, left) = Partial::resume(&report).unwrap().unwrap();

@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use crate::{
+    host::{Power, fitness::Fitness},
     measure::{
         load::LoadPhase,
         outcome::{Failure, Skip},
@@ -193,15 +194,39 @@ pub struct HostDetail {
     /// Largest working set that the device recommends, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub working_set_bytes: Option<u64>,
+    /// Whether a hypervisor stands between the system and the machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtual_machine: Option<bool>,
+    /// Whether the harness was translated by Rosetta.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub translated: Option<bool>,
     /// Load average of the last minute, before the cell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load_average: Option<f64>,
     /// The system's own judgement of its memory, before the cell: 1 normal, 2 warning, 4 critical.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_pressure: Option<u32>,
+    /// How far heat held the machine back before the cell: see [`crate::host::Health::thermal_level`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thermal_level: Option<u32>,
+    /// Percent of its clock that the processor might use before the cell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speed_limit_percent: Option<u32>,
+    /// Where the power came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub power: Option<Power>,
+    /// Whether the system saved power.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub low_power_mode: Option<bool>,
     /// How busy the GPU was before the cell, in percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpu_busy_percent: Option<u32>,
+    /// Of the processes that ended and were not collected, those that a program of MLX left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mlx_zombies: Option<u32>,
+    /// How fit for timing the machine was before the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fitness: Option<Fitness>,
 }
 
 /// One measured repetition. Stamps are whole microseconds since the request.

@@ -27,7 +27,7 @@ Commands:
   list      Lists the architectures that can be run, and the models in the local cache
   show      Shows what a model is and what it will take, before any weight is read
   check     Checks that every line of a report fits its schema
-  system    Tells which machine, system and MLX this is
+  system    Tells which machine, system and MLX this is, and how fit for timing
   help      Print this message or the help of the given subcommand(s)
 
 Options:
@@ -306,7 +306,53 @@ fn the_machine_is_told_as_json_without_what_is_not_known() {
     let system: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
     assert!(system["host"]["memory_bytes"].as_u64().unwrap() > 0);
     assert!(["cpu", "gpu"].contains(&system["mlx"]["device"].as_str().unwrap()));
+    assert!(system["probe"]["jitter"]["steps"].as_u64().unwrap() > 0);
+    assert!(["A", "B", "C", "D"].contains(&system["fitness"]["grade"].as_str().unwrap()));
     assert!(!answer.stdout.contains("null"));
+}
+
+/// The machine's fitness, as the first line of a report tells it.
+fn published_fitness(harness: &Harness) -> serde_json::Value {
+    let report = harness.read("report.jsonl");
+    let line: serde_json::Value = serde_json::from_str(report.lines().next().unwrap()).unwrap();
+    line["metadata"]["mlxk_harness"]["host"]["fitness"].clone()
+}
+
+#[test]
+fn a_grade_that_is_met_is_told_beside_the_figures() {
+    let run = ["run", "org/name", "--report-output", "report.jsonl", "--require-grade", "d"];
+    let harness = Harness::new().args(run);
+    let answer = harness.answer();
+    assert_eq!(answer.code, Some(Exit::No as i32), "{}", answer.stderr);
+    let fitness = published_fitness(&harness);
+    let grade = fitness["grade"].as_str().unwrap();
+    let note = format!("note     the machine was of grade {grade}\n");
+    assert!(answer.stdout.starts_with(&note), "{}", answer.stdout);
+    assert!(!fitness["not_judged"].as_array().unwrap().contains(&"jitter".into()));
+}
+
+#[test]
+fn a_run_that_asks_for_no_grade_does_not_try_the_machine() {
+    let harness = Harness::new().args(["run", "org/name", "--report-output", "report.jsonl"]);
+    let answer = harness.answer();
+    assert!(!answer.stdout.contains("grade"), "{}", answer.stdout);
+    let fitness = published_fitness(&harness);
+    assert!(fitness["not_judged"].as_array().unwrap().contains(&"jitter".into()));
+}
+
+/// A build for tests is one for debugging, which is no better than a D anywhere.
+#[cfg(debug_assertions)]
+#[test]
+fn a_machine_below_the_grade_is_refused_before_anything_runs() {
+    let run = ["run", "org/name", "--report-output", "report.jsonl", "--require-grade", "C"];
+    let harness = Harness::new().args(run);
+    let answer = harness.answer();
+    assert_eq!(answer.code, Some(Exit::Unfit as i32));
+    assert_eq!(answer.stdout, "");
+    let refusal = "error: this machine is of grade D for timing, not C: the harness was built \
+                   without optimization";
+    assert!(answer.stderr.starts_with(refusal), "{}", answer.stderr);
+    assert!(!harness.path("report.jsonl").exists());
 }
 
 #[test]

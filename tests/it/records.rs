@@ -1,9 +1,14 @@
 //! Records of every kind of outcome: what they say, and what they leave out.
 
 mod golden;
+mod macs;
 mod outcomes;
 
 use mlxk_harness::{
+    host::{
+        Host,
+        fitness::{Fitness, Grade, Reason},
+    },
     measure::outcome::Outcome,
     plan::{Cell, Device, KvPacking, Sampling, Settings},
     report::{Context, Journal, Record, SchemaVersion, check_line, encode, record},
@@ -70,6 +75,28 @@ fn a_clock_that_was_set_back_makes_no_negative_duration() {
     let record = published(&context(), &throughput(), &outcome);
     // The three requests took 875, 250 and 562.5 ms.
     assert_eq!(record.duration, Some(1.6875));
+}
+
+#[test]
+fn the_fitness_of_the_machine_is_told_with_its_reasons() {
+    let fitness = Fitness {
+        grade: Grade::B,
+        reasons: vec![Reason {
+            grade: Grade::B,
+            rule: "swap_used",
+            text: "swap in use: 1.50 GiB".to_owned(),
+        }],
+        not_judged: vec!["jitter"],
+    };
+    let host = Host { fitness: Some(fitness), ..context().host };
+    let context = Context { host, ..context() };
+    let line = as_json(&published(&context, &throughput(), &measured()));
+    let expected = json!({
+        "grade": "B",
+        "reasons": [{"grade": "B", "rule": "swap_used", "text": "swap in use: 1.50 GiB"}],
+        "not_judged": ["jitter"],
+    });
+    assert_eq!(line["metadata"]["mlxk_harness"]["host"]["fitness"], expected);
 }
 
 #[test]

@@ -130,14 +130,23 @@ fn load_detail(loaded: &Loaded) -> LoadDetail {
 }
 
 fn host_detail(context: &Context, outcome: &Outcome) -> Option<HostDetail> {
+    let Context { host, health, .. } = context;
     let runtime = outcome.runtime.as_ref();
     let detail = HostDetail {
-        architecture: context.host.architecture.clone(),
+        architecture: host.architecture.clone(),
         device_name: runtime.and_then(|runtime| runtime.device_name.clone()),
         working_set_bytes: runtime.and_then(|runtime| runtime.working_set_bytes),
-        load_average: context.health.load_average,
-        memory_pressure: context.health.memory_pressure,
-        gpu_busy_percent: context.health.gpu_busy_percent,
+        virtual_machine: host.virtual_machine,
+        translated: host.translated,
+        load_average: health.load_average,
+        memory_pressure: health.memory_pressure,
+        thermal_level: health.thermal_level,
+        speed_limit_percent: health.speed_limit_percent,
+        power: health.power,
+        low_power_mode: health.low_power_mode,
+        gpu_busy_percent: health.gpu_busy_percent,
+        mlx_zombies: health.mlx_zombies,
+        fitness: host.fitness.clone(),
     };
     (detail != HostDetail::default()).then_some(detail)
 }

@@ -33,6 +33,7 @@ pub(super) fn context() -> Context {
             gpu_cores: Some(38),
             metal: Some("Metal 4".to_owned()),
             memory_bytes: Some(64 * GIB),
+            ..Host::default()
         },
         health: Health {
             free_bytes: Some(20 * GIB),
@@ -41,6 +42,7 @@ pub(super) fn context() -> Context {
             load_average: Some(1.5),
             memory_pressure: Some(1),
             gpu_busy_percent: Some(3),
+            ..Health::default()
         },
         model: ModelHint { id: "mlx-community/Qwen3-0.6B-4bit".to_owned(), ..ModelHint::default() },
         defaults: Settings::default(),

@@ -1,43 +1,67 @@
 //! What Linux tells about the machine: files below `/proc` and `/sys`.
+//!
+//! Every reader takes the folder that stands for `/`, so that recorded files can stand in.
 
-use std::fs;
+mod power;
+mod processes;
+
+use std::{fs, path::Path};
 
 use sysinfo::System;
 
-use super::{Health, Host};
+use super::{Health, Host, amount};
 
-/// Where the maker's name for the machine lies.
-const PRODUCT: &str = "/sys/class/dmi/id/product_name";
-
+/// Which machine this is.
 pub(super) fn survey() -> Host {
-    let processors = read("/proc/cpuinfo").unwrap_or_default();
-    let memory = read("/proc/meminfo").unwrap_or_default();
+    Host {
+        platform_version: platform_version(System::name().ok(), System::os_version().ok()),
+        physical_cores: System::physical_core_count().ok().and_then(|count| count.try_into().ok()),
+        ..survey_of(Path::new("/"))
+    }
+}
+
+/// Which machine the files below `root` speak of, as far as files alone tell.
+fn survey_of(root: &Path) -> Host {
+    let processors = read(root, "proc/cpuinfo").unwrap_or_default();
+    let memory = read(root, "proc/meminfo").unwrap_or_default();
+    let product = read(root, "sys/class/dmi/id/product_name").and_then(|text| product(&text));
     let chip = chip(&processors);
     Host {
         platform: Some("Linux".to_owned()),
-        platform_version: platform_version(System::name().ok(), System::os_version().ok()),
         architecture: Some(std::env::consts::ARCH.to_owned()),
-        model: read(PRODUCT).and_then(|text| product(&text)).or_else(|| chip.clone()),
+        model: product.or_else(|| chip.clone()),
         chip,
-        physical_cores: System::physical_core_count().ok().and_then(|count| count.try_into().ok()),
         logical_cores: logical_cores(&processors),
         memory_bytes: bytes_of(&memory, "MemTotal"),
+        virtual_machine: is_virtual(&processors),
         ..Host::default()
     }
 }
 
+/// How the machine is doing.
 pub(super) fn health() -> Health {
-    let memory = read("/proc/meminfo").unwrap_or_default();
+    health_of(Path::new("/"))
+}
+
+/// How the machine that the files below `root` speak of is doing.
+fn health_of(root: &Path) -> Health {
+    let memory = read(root, "proc/meminfo").unwrap_or_default();
+    let zombies = processes::zombies(root);
     Health {
         free_bytes: bytes_of(&memory, "MemAvailable"),
         swap_used_bytes: swap_used(&memory),
-        zombies: zombies(),
+        zombies: zombies.map(|zombies| zombies.all),
+        mlx_zombies: zombies.map(|zombies| zombies.of_mlx),
+        load_average: read(root, "proc/loadavg").and_then(|text| load_average(&text)),
+        thermal_level: power::thermal_level(root),
+        power: power::supply(root),
+        low_power_mode: power::is_low_power(root),
         ..Health::default()
     }
 }
 
-fn read(path: &str) -> Option<String> {
-    fs::read_to_string(path).ok()
+fn read(root: &Path, path: &str) -> Option<String> {
+    fs::read_to_string(root.join(path)).ok()
 }
 
 /// `Ubuntu 24.04`; the name alone for a system without versions.
@@ -98,26 +122,18 @@ fn one_spaced(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn zombies() -> Option<u32> {
-    let mut count = 0;
-    for entry in fs::read_dir("/proc").ok()?.flatten() {
-        let name = entry.file_name();
-        let is_process = name.to_str().is_some_and(|name| name.parse::<u32>().is_ok());
-        // A process may end while this looks at it; then it is none.
-        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
-            continue;
-        };
-        if is_process && is_zombie(&stat) {
-            count += 1;
-        }
-    }
-    Some(count)
+/// The first of the averages, which is that of the last minute.
+fn load_average(text: &str) -> Option<f64> {
+    amount(text.split_whitespace().next()?)
 }
 
-/// The state follows the name, which stands in parentheses and may hold any character.
-fn is_zombie(stat: &str) -> bool {
-    let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
-    state.is_some_and(|state| state.starts_with('Z'))
+/// Whether the processor says that a hypervisor stands between; only x86 has such a flag.
+fn is_virtual(processors: &str) -> Option<bool> {
+    let (_, flags) = processors
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(key, _)| key.trim() == "flags")?;
+    Some(flags.split_whitespace().any(|flag| flag == "hypervisor"))
 }
 
 #[cfg(test)]
@@ -170,10 +186,40 @@ SwapFree:        2096128 kB
     }
 
     #[test]
-    fn a_name_does_not_pass_for_a_state() {
-        assert!(is_zombie("7 (sh) Z 1 7 7 0"));
-        assert!(!is_zombie("7 (a) Z (b) S 1 7 7 0"));
-        assert!(!is_zombie("7 (x"));
+    fn a_hypervisor_is_told_by_a_flag() {
+        assert_eq!(is_virtual("flags\t\t: fpu sse2 hypervisor lahf_lm\n"), Some(true));
+        assert_eq!(is_virtual("flags\t\t: fpu sse2 lahf_lm\n"), Some(false));
+        assert_eq!(is_virtual("Features\t: fp asimd\n"), None);
+    }
+
+    #[test]
+    fn a_folder_without_files_tells_of_no_machine() {
+        let root = tempfile::tempdir().unwrap();
+        let host = survey_of(root.path());
+        let unknown = Host {
+            platform: host.platform.clone(),
+            architecture: host.architecture.clone(),
+            ..Host::default()
+        };
+        assert_eq!(host, unknown);
+        assert_eq!(health_of(root.path()), Health::default());
+    }
+
+    #[test]
+    fn health_is_read_from_files() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("proc")).unwrap();
+        fs::write(root.path().join("proc/meminfo"), MEMORY).unwrap();
+        fs::write(root.path().join("proc/loadavg"), "1.25 0.50 0.25 3/174 326\n").unwrap();
+        let expected = Health {
+            free_bytes: Some(8_388_608_000),
+            swap_used_bytes: Some(1_048_576),
+            zombies: Some(0),
+            mlx_zombies: Some(0),
+            load_average: Some(1.25),
+            ..Health::default()
+        };
+        assert_eq!(health_of(root.path()), expected);
     }
 
     #[test]
