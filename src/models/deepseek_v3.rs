@@ -143,21 +143,12 @@ impl Config {
             return Err(unsupported(format!("`topk_method` `{method}`")));
         }
         let chosen = self.num_experts_per_tok.unwrap_or(1);
+        let groups =
+            Groups { count: self.n_group.unwrap_or(1), considered: self.topk_group.unwrap_or(1) };
+        let weights = shares.only_if(chosen > 1 && self.norm_topk_prob.unwrap_or(true));
         Ok(Router {
-            scores: ExpertScores::Sigmoid,
-            choice: Choice::Corrected(Groups {
-                count: self.n_group.unwrap_or(1),
-                considered: self.topk_group.unwrap_or(1),
-            }),
-            weights: if chosen > 1 && self.norm_topk_prob.unwrap_or(true) {
-                shares
-            } else {
-                ExpertWeights::Scores
-            },
             scale: Some(self.routed_scaling_factor.unwrap_or(1.0)),
-            precision: Precision::Float32,
-            fusion: Fusion::Compiled,
-            ..Router::by_logits(chosen)
+            ..Router::by_sigmoid(chosen, groups, weights)
         })
     }
 }

@@ -37,14 +37,11 @@ pub(super) fn recipe(
     own: &Config,
 ) -> Result<Recipe, LoadError> {
     let (chosen, inner) = (own.num_experts_per_tok, own.moe_intermediate_size);
+    let groups = Groups { count: own.n_group, considered: own.topk_group };
+    let weights = ExpertWeights::Shares.only_if(chosen > 1 && own.norm_topk_prob);
     let router = Router {
-        scores: ExpertScores::Sigmoid,
-        choice: Choice::Corrected(Groups { count: own.n_group, considered: own.topk_group }),
-        weights: ExpertWeights::shares_if(chosen > 1 && own.norm_topk_prob),
         scale: Some(own.routed_scaling_factor),
-        precision: Precision::Float32,
-        fusion: Fusion::Compiled,
-        ..Router::by_logits(chosen)
+        ..Router::by_sigmoid(chosen, groups, weights)
     };
     let mixture = Mixture {
         shared: Shared::Always { inner: inner * own.n_shared_experts },

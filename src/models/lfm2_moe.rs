@@ -28,18 +28,12 @@ struct Config {
 
 impl Config {
     fn mixture(&self) -> Mixture {
+        let is_corrected = self.use_expert_bias;
+        let choice = if is_corrected { Choice::CorrectedAscending } else { Choice::Ascending };
         let router = Router {
             scores: ExpertScores::SigmoidInModel,
-            choice: if self.use_expert_bias {
-                Choice::CorrectedAscending
-            } else {
-                Choice::Ascending
-            },
-            weights: if self.norm_topk_prob {
-                ExpertWeights::SharesOfSumPlus(1e-6)
-            } else {
-                ExpertWeights::Scores
-            },
+            choice,
+            weights: ExpertWeights::SharesOfSumPlus(1e-6).only_if(self.norm_topk_prob),
             scale: Some(self.routed_scaling_factor.unwrap_or(1.0)),
             ..Router::by_logits(self.num_experts_per_tok)
         };

@@ -75,11 +75,8 @@ fn router(config: &deepseek_v3::Config) -> Result<Router, LoadError> {
     }
     Ok(Router {
         scores: ExpertScores::Softmax(Precision::Float32),
-        weights: if config.norm_topk_prob.unwrap_or(true) {
-            ExpertWeights::SharesOfSumPlus(1e-20)
-        } else {
-            ExpertWeights::Scores
-        },
+        weights: ExpertWeights::SharesOfSumPlus(1e-20)
+            .only_if(config.norm_topk_prob.unwrap_or(true)),
         scale: Some(config.routed_scaling_factor.unwrap_or(1.0)),
         precision: Precision::Float32,
         fusion: Fusion::Compiled,

@@ -57,18 +57,11 @@ impl MixtureConfig {
     fn mixture(&self) -> Mixture {
         let chosen = self.num_experts_per_tok;
         let groups = Groups { count: self.n_group, considered: self.topk_group };
+        let shares = ExpertWeights::SharesOfSumPlus(1e-20);
+        let weights = shares.only_if(chosen > 1 && self.norm_topk_prob);
         let router = Router {
-            scores: ExpertScores::Sigmoid,
-            choice: Choice::Corrected(groups),
-            weights: if chosen > 1 && self.norm_topk_prob {
-                ExpertWeights::SharesOfSumPlus(1e-20)
-            } else {
-                ExpertWeights::Scores
-            },
             scale: Some(self.routed_scaling_factor),
-            precision: Precision::Float32,
-            fusion: Fusion::Compiled,
-            ..Router::by_logits(chosen)
+            ..Router::by_sigmoid(chosen, groups, weights)
         };
         Mixture {
             activation: Activation::ReluSquared,

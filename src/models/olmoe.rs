@@ -20,7 +20,7 @@ struct Config {
 }
 
 fn recipe(config: &llama::Config, own: &Config) -> Result<Recipe, LoadError> {
-    let weights = ExpertWeights::shares_if(own.norm_topk_prob);
+    let weights = ExpertWeights::Shares.only_if(own.norm_topk_prob);
     let router = Router::by_softmax(own.num_experts_per_tok, weights);
     let mixture = Mixture::of(own.num_experts, config.intermediate_size, router);
     let layer = Layer {

@@ -24,7 +24,7 @@ pub(super) struct Config {
 
 pub(super) fn recipe(config: llama::Config, own: &Config) -> Result<Recipe, LoadError> {
     let config = llama::Config { rope_scaling: None, ..config };
-    let weights = ExpertWeights::shares_if(own.norm_topk_prob);
+    let weights = ExpertWeights::Shares.only_if(own.norm_topk_prob);
     let router = Router {
         choice: Choice::Ascending,
         ..Router::by_softmax(own.num_experts_per_tok, weights)

@@ -139,7 +139,8 @@ impl Config {
     }
 
     fn mixture(&self, weights: ExpertWeights) -> Mixture {
-        let weights = self.norm_topk_prob.map_or(weights, ExpertWeights::shares_if);
+        let weights =
+            self.norm_topk_prob.map_or(weights, |add_up| ExpertWeights::Shares.only_if(add_up));
         let router = Router {
             choice: Choice::Ascending,
             ..Router::by_softmax(self.num_experts_per_tok, weights)

@@ -111,6 +111,18 @@ impl Router {
         let scores = ExpertScores::Softmax(Precision::Model);
         Self { scores, weights, ..Self::by_logits(chosen) }
     }
+
+    /// The best by corrected `σ` among `groups`, with `weights` of that, in one compiled graph (DeepSeek V3).
+    pub const fn by_sigmoid(chosen: i32, groups: Groups, weights: ExpertWeights) -> Self {
+        Self {
+            scores: ExpertScores::Sigmoid,
+            choice: Choice::Corrected(groups),
+            weights,
+            precision: Precision::Float32,
+            fusion: Fusion::Compiled,
+            ..Self::by_logits(chosen)
+        }
+    }
 }
 
 /// In which element type something is computed.
@@ -188,9 +200,9 @@ pub enum ExpertWeights {
 }
 
 impl ExpertWeights {
-    /// Shares where a configuration wants weights that add up to one, otherwise scores as they are.
-    pub(crate) const fn shares_if(add_up: bool) -> Self {
-        if add_up { Self::Shares } else { Self::Scores }
+    /// These where a configuration wants weights that add up to one, otherwise scores as they are.
+    pub(crate) const fn only_if(self, add_up: bool) -> Self {
+        if add_up { self } else { Self::Scores }
     }
 }
 
