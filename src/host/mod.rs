@@ -7,6 +7,7 @@ mod command;
 mod linux;
 mod private;
 pub mod process;
+pub mod sampler;
 
 pub use private::temporary_folder;
 
