@@ -19,12 +19,13 @@ use super::{
 };
 use crate::{
     checkpoint::sentence,
-    host::{self, Health, Host},
+    host::{self, Health, Host, sampler::Sampler},
     hub::{HubError, Network, Provided},
     measure::{
         Stop,
         message::{Job, Message},
         outcome::{Failure, Outcome, Stage, Verdict},
+        sampled::Sampled,
         supervise::{self, Isolation, Observer, Request},
         trial::Trial,
     },
@@ -73,6 +74,8 @@ pub(super) struct Campaign<'a> {
     stop: &'a Stop,
     names: TestNames,
     unfinished: Unfinished,
+    /// What looks at the machine meanwhile.
+    pub(super) sampler: Option<&'a Sampler>,
     /// Cells that failed before this run was resumed.
     failed_before: usize,
     /// Bytes that came from the hub until now.
@@ -112,6 +115,7 @@ impl<'a> Campaign<'a> {
             stop,
             names: TestNames::default(),
             unfinished,
+            sampler: None,
             failed_before: 0,
             received: Arc::default(),
             rows: Vec::new(),
@@ -168,6 +172,7 @@ impl<'a> Campaign<'a> {
             isolation: self.care.isolation,
             stop: self.stop,
         };
+        let sampler = self.sampler;
         let mut watch = Watch {
             progress: Progress::new(self.printer, heading, &cells),
             // Once a model, before its child lives: a look between two cells would disturb the next.
@@ -179,7 +184,10 @@ impl<'a> Campaign<'a> {
             campaign: self,
         };
         match error {
-            None => drop(supervise::run_model(&request, &mut watch)),
+            None => {
+                let mut sampled = Sampled::new(sampler, &model.label, &cells, &mut watch);
+                drop(supervise::run_model(&request, &mut sampled));
+            }
             Some(error) => watch.not_fetched(&error),
         }
     }

@@ -14,6 +14,7 @@ use super::{
     fetching::Order,
     interrupt,
     printer::Printer,
+    sampling::Sampling,
     shared::Shared,
     unfinished::Unfinished,
 };
@@ -38,6 +39,8 @@ pub(super) struct Arguments {
     shared: Shared,
     #[command(flatten)]
     children: Children,
+    #[command(flatten)]
+    sampling: Sampling,
     /// Downloads a model while the one before it is measured; by default nothing else runs then
     #[arg(long)]
     overlap_download: bool,
@@ -177,6 +180,13 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
             return Exit::Io;
         }
     };
+    let sampled = match arguments.sampling.begin(journal.path()) {
+        Ok(sampled) => sampled,
+        Err(message) => {
+            printer.error(message, None);
+            return Exit::Io;
+        }
+    };
     let unfinished = match Unfinished::begin(journal.path(), arguments.report.resume, printer) {
         Ok(unfinished) => unfinished,
         Err(error) => {
@@ -187,9 +197,14 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
     };
     let care = arguments.children.care();
     let mut campaign = Campaign::new(printer, journal, format, unfinished, care, stop);
+    campaign.sampler = sampled.as_ref().map(|sampled| &sampled.sampler);
     let order = if arguments.overlap_download { Order::Beside } else { Order::Before };
     campaign.measure(&plan, network, order);
-    campaign.conclude()
+    let exit = campaign.conclude();
+    if let Some(sampled) = sampled {
+        sampled.end(None, printer);
+    }
+    exit
 }
 
 impl Report {
