@@ -172,7 +172,7 @@ impl<'a> Campaign<'a> {
             isolation: self.care.isolation,
             stop: self.stop,
         };
-        let sampler = self.sampler;
+        let looks = self.sampler;
         let mut watch = Watch {
             progress: Progress::new(self.printer, heading, &cells),
             // Once a model, before its child lives: a look between two cells would disturb the next.
@@ -185,7 +185,7 @@ impl<'a> Campaign<'a> {
         };
         match error {
             None => {
-                let mut sampled = Sampled::new(sampler, &model.label, &cells, &mut watch);
+                let mut sampled = Sampled::new(looks, &model.label, &cells, &mut watch);
                 drop(supervise::run_model(&request, &mut sampled));
             }
             Some(error) => watch.not_fetched(&error),

@@ -38,9 +38,9 @@ pub(super) struct Arguments {
     #[command(flatten)]
     shared: Shared,
     #[command(flatten)]
-    children: Children,
-    #[command(flatten)]
     sampling: Sampling,
+    #[command(flatten)]
+    children: Children,
     /// Downloads a model while the one before it is measured; by default nothing else runs then
     #[arg(long)]
     overlap_download: bool,
@@ -180,12 +180,8 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
             return Exit::Io;
         }
     };
-    let sampled = match arguments.sampling.begin(journal.path()) {
-        Ok(sampled) => sampled,
-        Err(message) => {
-            printer.error(message, None);
-            return Exit::Io;
-        }
+    let Ok(sampled) = arguments.sampling.begin(journal.path(), printer) else {
+        return Exit::Io;
     };
     let unfinished = match Unfinished::begin(journal.path(), arguments.report.resume, printer) {
         Ok(unfinished) => unfinished,

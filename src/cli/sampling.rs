@@ -37,14 +37,29 @@ pub(super) struct Sampled {
     path: Option<PathBuf>,
 }
 
+/// Samples were wanted and cannot be had; why, was said.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CannotSample;
+
 /// What an interval may be, in milliseconds.
 pub(super) fn interval() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(20..=60_000)
 }
 
 impl Sampling {
-    /// Begins to look, where that is wanted, while `report` is written.
-    pub(super) fn begin(&self, report: &Path) -> Result<Option<Sampled>, String> {
+    /// Begins to look, where that is wanted, while `report` is written; says why it cannot.
+    pub(super) fn begin(
+        &self,
+        report: &Path,
+        printer: &Printer,
+    ) -> Result<Option<Sampled>, CannotSample> {
+        self.try_begin(report).map_err(|message| {
+            printer.error(message, None);
+            CannotSample
+        })
+    }
+
+    fn try_begin(&self, report: &Path) -> Result<Option<Sampled>, String> {
         let interval = match (self.sample, &self.sample_output) {
             (Some(interval), _) => interval,
             (None, Some(_)) => INTERVAL,
@@ -78,7 +93,7 @@ impl Sampled {
         let Some(path) = &self.path else { return };
         match error {
             None => {
-                printer.note(format!("wrote {} samples to `{}`", summary.samples, path.display()))
+                printer.note(format!("wrote {} samples to `{}`", summary.samples, path.display()));
             }
             Some(error) => printer.warning(cannot_write(path, &error)),
         }
@@ -129,7 +144,7 @@ fn seen(summary: &Summary) -> String {
     if let (Some(min), Some(max)) = (summary.ram_free_min_gb, summary.ram_free_max_gb) {
         parts.push(format!("{min:.1} to {max:.1} GiB free"));
     }
-    parts.extend(summary.swap_max_mb.map(|swap| format!("at most {swap:.0} MiB of swap")));
+    parts.extend(summary.swap_max_mb.map(|swap| format!("at most {swap} MiB of swap")));
     let resident = summary.child_resident_max_mb;
     parts.extend(resident.map(|resident| format!("at most {resident:.0} MiB in the child")));
     parts.extend(summary.interval_mean_ms.map(|mean| format!("a look every {mean:.0} ms")));
@@ -160,7 +175,7 @@ mod tests {
         let summary = Summary {
             ram_free_min_gb: Some(1.0),
             ram_free_max_gb: Some(2.0),
-            swap_max_mb: Some(0.0),
+            swap_max_mb: Some(0),
             interval_mean_ms: Some(200.1),
             ..summary
         };

@@ -47,7 +47,9 @@ impl<'a> Sampled<'a> {
 
     fn note(&self, events: Vec<Event>) {
         if let Some(sampler) = self.sampler {
-            events.into_iter().for_each(|event| sampler.note(event));
+            for event in events {
+                sampler.note(event);
+            }
         }
     }
 }

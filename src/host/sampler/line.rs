@@ -17,7 +17,7 @@ pub(super) struct Sample {
     pub(super) ram_free_gb: Option<f64>,
     /// Swap in use in MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) swap_used_mb: Option<f64>,
+    pub(super) swap_used_mb: Option<u64>,
     /// 1 normal, 2 warning, 4 critical; macOS only.
     #[serde(skip_serializing_if = "Option::is_none")]
     memory_pressure: Option<u32>,
@@ -70,15 +70,16 @@ impl Sample {
         child: Option<u32>,
         events: Vec<Stamped>,
     ) -> Self {
-        let load = |index: usize| reading.load.map(|load| rounded(load[index], 2));
+        let [one, five, fifteen] =
+            reading.load.map_or([None; 3], |load| load.map(|load| Some(rounded(load, 2))));
         Self {
             ram_free_gb: reading.free_bytes.map(|bytes| rounded(bytes as f64 / GIBIBYTE, 3)),
-            swap_used_mb: reading.swap_used_bytes.map(mebibytes),
+            swap_used_mb: reading.swap_used_bytes.map(|bytes| bytes >> 20),
             memory_pressure: reading.memory_pressure,
             memory_stall: reading.memory_stall,
-            load_1: load(0),
-            load_5: load(1),
-            load_15: load(2),
+            load_1: one,
+            load_5: five,
+            load_15: fifteen,
             cpu_user: reading.cpu.user.map(|share| rounded(share, 1)),
             cpu_sys: reading.cpu.system.map(|share| rounded(share, 1)),
             cpu_idle: reading.cpu.idle.map(|share| rounded(share, 1)),
@@ -147,11 +148,12 @@ pub struct Summary {
     /// How many looks there were.
     pub samples: u64,
     /// Milliseconds between two looks that were asked for.
-    pub interval_ms: f64,
-    /// Milliseconds that there were between two looks, on average.
+    pub interval_ms: u64,
+    /// Milliseconds that there were between two looks, on average; the last look, which comes when it all ends, is left
+    /// out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval_mean_ms: Option<f64>,
-    /// The most milliseconds that there were.
+    /// The most milliseconds that there were between two looks but the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval_max_ms: Option<f64>,
     /// The least free memory in GiB.
@@ -165,7 +167,7 @@ pub struct Summary {
     pub ram_free_avg_gb: Option<f64>,
     /// The most swap in use in MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub swap_max_mb: Option<f64>,
+    pub swap_max_mb: Option<u64>,
     /// Swap in use in MiB on average.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swap_avg_mb: Option<f64>,
@@ -228,7 +230,7 @@ pub(super) fn rounded(value: f64, decimals: i32) -> f64 {
     (value * scale).round() / scale
 }
 
-pub(super) fn milliseconds(time: Duration) -> f64 {
+fn milliseconds(time: Duration) -> f64 {
     rounded(time.as_secs_f64() * 1e3, 3)
 }
 

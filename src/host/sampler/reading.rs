@@ -32,7 +32,7 @@ pub(super) struct Shares {
 /// Where readings come from.
 #[derive(Debug)]
 pub(super) enum Source {
-    Apple(apple::Source),
+    Apple(Box<apple::Source>),
     Linux(linux::Source),
 }
 
@@ -40,7 +40,7 @@ impl Source {
     /// That of this machine.
     pub(super) fn new() -> Self {
         if cfg!(target_os = "macos") {
-            Self::Apple(apple::Source::new())
+            Self::Apple(Box::new(apple::Source::new()))
         } else {
             Self::Linux(linux::Source::new())
         }

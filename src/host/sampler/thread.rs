@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{
     Ended,
-    line::{Last, Moment, Range, Sample, Stamped, Summary, milliseconds, rounded},
+    line::{Last, Moment, Range, Sample, Stamped, Summary, rounded},
     reading::Source,
 };
 
@@ -47,6 +47,7 @@ struct Totals {
     interval_ms: Range,
     ram_free_gb: Range,
     swap_used_mb: Range,
+    swap_max_mb: Option<u64>,
     load: Range,
     cpu_user: Range,
     cpu_sys: Range,
@@ -85,14 +86,16 @@ impl Work {
                 Ok(Said::End { exit_code }) => return self.end(exit_code),
                 Err(mpsc::RecvTimeoutError::Disconnected) => return self.end(None),
                 Err(mpsc::RecvTimeoutError::Timeout) => {
-                    self.look();
+                    let interval_ms = self.look();
+                    self.totals.interval_ms.take(interval_ms);
                     next = after(self.began.elapsed(), self.interval);
                 }
             }
         }
     }
 
-    fn look(&mut self) {
+    /// Looks now, and gives the time since the look before, in milliseconds.
+    fn look(&mut self) -> Option<f64> {
         let elapsed = self.began.elapsed();
         let interval = self.last.replace(elapsed).map(|last| elapsed.saturating_sub(last));
         let moment = Moment { at: SystemTime::now(), elapsed, interval };
@@ -101,6 +104,7 @@ impl Work {
         let sample = Sample::new(&reading, moment, self.child, events);
         self.totals.take(&sample);
         self.write(&sample);
+        sample.interval_ms
     }
 
     fn end(mut self, exit_code: Option<u8>) -> Ended {
@@ -108,7 +112,7 @@ impl Work {
         let totals = &self.totals;
         let summary = Summary {
             duration_s: rounded(self.began.elapsed().as_secs_f64(), 3),
-            interval_ms: milliseconds(self.interval),
+            interval_ms: u64::try_from(self.interval.as_millis()).unwrap_or(u64::MAX),
             sampler_cpu_s: rounded(own_time().as_secs_f64(), 6),
             exit_code,
             timestamp: Timestamp::now().to_string(),
@@ -135,9 +139,9 @@ impl Work {
 impl Totals {
     fn take(&mut self, sample: &Sample) {
         self.samples += 1;
-        self.interval_ms.take(sample.interval_ms);
         self.ram_free_gb.take(sample.ram_free_gb);
-        self.swap_used_mb.take(sample.swap_used_mb);
+        self.swap_used_mb.take(sample.swap_used_mb.map(|size| size as f64));
+        self.swap_max_mb = self.swap_max_mb.max(sample.swap_used_mb);
         self.load.take(sample.load_1);
         self.cpu_user.take(sample.cpu_user);
         self.cpu_sys.take(sample.cpu_sys);
@@ -152,7 +156,7 @@ impl Totals {
             ram_free_min_gb: self.ram_free_gb.min(),
             ram_free_max_gb: self.ram_free_gb.max(),
             ram_free_avg_gb: self.ram_free_gb.mean(3),
-            swap_max_mb: self.swap_used_mb.max(),
+            swap_max_mb: self.swap_max_mb,
             swap_avg_mb: self.swap_used_mb.mean(1),
             load_max: self.load.max(),
             load_avg: self.load.mean(2),
