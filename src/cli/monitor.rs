@@ -20,7 +20,7 @@ use signal_hook::{
 use super::{
     Exit,
     printer::Printer,
-    sampling::{self, INTERVAL, Sampled},
+    sampling::{self, INTERVAL, Samples},
 };
 use crate::host::sampler::Event;
 
@@ -65,14 +65,14 @@ fn watched(arguments: &Arguments, printer: &Printer) -> Result<u8, String> {
     // Before the command lives: a signal that comes early is kept for it.
     let signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])
         .map_err(|error| format!("cannot listen for signals: {error}"))?;
-    let sampled = Sampled::begin(file, arguments.interval)?;
+    let samples = Samples::begin(file, arguments.interval)?;
     let code = match start(&arguments.command) {
         Ok(child) => {
-            sampled.sampler.watch(Some(child.id()));
-            sampled.sampler.note(Event { event: "child_start", ..Event::default() });
+            samples.sampler.watch(Some(child.id()));
+            samples.sampler.note(Event { event: "child_start", ..Event::default() });
             let status = wait(child, signals);
-            sampled.sampler.watch(None);
-            sampled.sampler.note(Event { event: "child_end", ..Event::default() });
+            samples.sampler.watch(None);
+            samples.sampler.note(Event { event: "child_end", ..Event::default() });
             code(status.map_err(|error| format!("cannot wait for the command: {error}"))?)
         }
         Err(error) => {
@@ -81,7 +81,7 @@ fn watched(arguments: &Arguments, printer: &Printer) -> Result<u8, String> {
             if error.kind() == io::ErrorKind::NotFound { NO_COMMAND } else { NO_PROGRAM }
         }
     };
-    sampled.end(Some(code), printer);
+    samples.end(Some(code), printer);
     Ok(code)
 }
 

@@ -180,7 +180,7 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
             return Exit::Io;
         }
     };
-    let Ok(sampled) = arguments.sampling.begin(journal.path(), printer) else {
+    let Ok(samples) = arguments.sampling.begin(journal.path(), printer) else {
         return Exit::Io;
     };
     let unfinished = match Unfinished::begin(journal.path(), arguments.report.resume, printer) {
@@ -193,12 +193,12 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
     };
     let care = arguments.children.care();
     let mut campaign = Campaign::new(printer, journal, format, unfinished, care, stop);
-    campaign.sampler = sampled.as_ref().map(|sampled| &sampled.sampler);
+    campaign.sampler = samples.as_ref().map(|samples| &samples.sampler);
     let order = if arguments.overlap_download { Order::Beside } else { Order::Before };
     campaign.measure(&plan, network, order);
     let exit = campaign.conclude();
-    if let Some(sampled) = sampled {
-        sampled.end(None, printer);
+    if let Some(samples) = samples {
+        samples.end(None, printer);
     }
     exit
 }

@@ -32,7 +32,7 @@ pub(super) struct Sampling {
 
 /// A sampler with its file.
 #[derive(Debug)]
-pub(super) struct Sampled {
+pub(super) struct Samples {
     pub(super) sampler: Sampler,
     path: Option<PathBuf>,
 }
@@ -52,14 +52,14 @@ impl Sampling {
         &self,
         report: &Path,
         printer: &Printer,
-    ) -> Result<Option<Sampled>, CannotSample> {
+    ) -> Result<Option<Samples>, CannotSample> {
         self.try_begin(report).map_err(|message| {
             printer.error(message, None);
             CannotSample
         })
     }
 
-    fn try_begin(&self, report: &Path) -> Result<Option<Sampled>, String> {
+    fn try_begin(&self, report: &Path) -> Result<Option<Samples>, String> {
         let interval = match (self.sample, &self.sample_output) {
             (Some(interval), _) => interval,
             (None, Some(_)) => INTERVAL,
@@ -73,11 +73,11 @@ impl Sampling {
             None => beside(report),
         };
         let file = file.map_err(|error| cannot_write(&path, &error))?;
-        Sampled::begin(Some((file, path)), interval).map(Some)
+        Samples::begin(Some((file, path)), interval).map(Some)
     }
 }
 
-impl Sampled {
+impl Samples {
     /// Begins to look, and to write to the file where there is one.
     pub(super) fn begin(file: Option<(File, PathBuf)>, interval: u32) -> Result<Self, String> {
         let (file, path) = file.unzip();

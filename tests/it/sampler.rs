@@ -110,6 +110,19 @@ fn a_run_has_its_events_in_order() {
 }
 
 #[test]
+fn check_takes_every_line_for_one_of_the_memory_monitor() {
+    let harness = run("measured", &["--sample", "--sample-output", "a/b.jsonl"]);
+    assert_eq!(harness.answer().code, Some(0));
+    let text = harness.read("a/b.jsonl");
+    let lines = text.lines().count();
+    Harness::new()
+        .file("m.jsonl", &text)
+        .args(["check", "m.jsonl"])
+        .stdout(&format!("m.jsonl: 0 lines fit, {lines} are of the memory monitor\n"))
+        .exit(Exit::Ok);
+}
+
+#[test]
 fn a_child_that_dies_ends_its_cell_and_the_next_is_watched() {
     let harness = run("kill@decode:4", &["--sample"]);
     assert_eq!(harness.answer().code, Some(Exit::No as i32));
@@ -261,6 +274,20 @@ fn what_was_measured_before_is_not_written_over() {
         .exit(Exit::Io);
     assert!(!folder.path().join("ran").exists());
     assert_eq!(read(&folder.path().join("m.jsonl")), "{}\n");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_is_full_is_told_of_and_ends_nothing() {
+    let harness =
+        Harness::new().args(["monitor", "--output", "/dev/full", "--", "sh", "-c", "exit 5"]);
+    let answer = harness.answer();
+    assert!(
+        answer.stderr.contains("warning: cannot write samples to `/dev/full`"),
+        "{}",
+        answer.stderr
+    );
+    assert_eq!(answer.code, Some(5));
 }
 
 #[test]
