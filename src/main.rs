@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    mlxk_harness::cli::run().into()
+    mlxk_harness::cli::run()
 }

@@ -47,25 +47,34 @@ mod tests {
     #[track_caller]
     fn refused(config: &Value, expected: Option<&str>) {
         let refusal = check(config).err().map(|error| error.to_string());
-        let expected = expected
-            .map(|what| format!("`config.json` asks for {what}, which is not implemented"));
+        let expected =
+            expected.map(|what| format!("`config.json` asks for {what}, which is not implemented"));
         assert_eq!(refusal, expected);
     }
 
     #[test]
     fn no_configuration_has_a_billion_layers_or_heads() {
-        refused(&json!({"text_config": {"n_layer": 1_u64 << 40}}), Some("`n_layer` of 1099511627776"));
+        refused(
+            &json!({"text_config": {"n_layer": 1_u64 << 40}}),
+            Some("`n_layer` of 1099511627776"),
+        );
         refused(&json!({"num_local_experts": 4096}), Some("`num_local_experts` of 4096"));
         refused(&json!({"num_attention_heads": -4096}), Some("`num_attention_heads` of -4096"));
         refused(&json!({"head_dim": 131_073}), Some("`head_dim` of 131073"));
-        refused(&json!({"moe_intermediate_size": 1 << 20}), Some("`moe_intermediate_size` of 1048576"));
+        refused(
+            &json!({"moe_intermediate_size": 1 << 20}),
+            Some("`moe_intermediate_size` of 1048576"),
+        );
     }
 
     #[test]
     fn what_models_have_is_taken() {
         refused(&json!({"num_hidden_layers": 4095, "hidden_size": 16_384}), None);
         refused(&json!({"vocab_size": 1_u64 << 40, "max_position_embeddings": 10_485_760}), None);
-        refused(&json!({"image_token_index": 262_144, "boi_token_id": 255_999, "group_size": 128}), None);
+        refused(
+            &json!({"image_token_index": 262_144, "boi_token_id": 255_999, "group_size": 128}),
+            None,
+        );
         refused(&json!({"layer_norm_eps": 1e-5, "head_dim": 256, "kv_lora_rank": 512}), None);
     }
 }

@@ -20,12 +20,13 @@ use super::{
 };
 use crate::{
     checkpoint::sentence,
-    host::{Health, Host},
+    host::{Health, Host, sampler::Sampler},
     hub::{HubError, Network, Provided},
     measure::{
         Stop,
         message::{Job, Message},
         outcome::{Failure, Outcome, Stage, Verdict},
+        sampled::Sampled,
         supervise::{self, Isolation, Observer, Request},
         trial::Trial,
     },
@@ -76,6 +77,8 @@ pub(super) struct Setup<'a> {
     pub(super) format: Format,
     pub(super) unfinished: Unfinished,
     pub(super) care: Care,
+    /// What looks at the machine meanwhile.
+    pub(super) sampler: Option<&'a Sampler>,
     pub(super) stop: &'a Stop,
 }
 
@@ -91,6 +94,7 @@ pub(super) struct Campaign<'a> {
     unfinished: Unfinished,
     /// Whether a model was loaded already.
     is_warm: bool,
+    sampler: Option<&'a Sampler>,
     /// Cells that failed before this run was resumed.
     failed_before: usize,
     /// Bytes that came from the hub until now.
@@ -114,7 +118,7 @@ enum Trouble {
 impl<'a> Campaign<'a> {
     /// A run on `host` that appends to `journal` until `stop` is set.
     pub(super) fn new(setup: Setup<'a>) -> Self {
-        let Setup { printer, host, journal, format, unfinished, care, stop } = setup;
+        let Setup { printer, host, journal, format, unfinished, care, sampler, stop } = setup;
         Self {
             printer,
             host,
@@ -125,6 +129,7 @@ impl<'a> Campaign<'a> {
             names: TestNames::default(),
             unfinished,
             is_warm: false,
+            sampler,
             failed_before: 0,
             received: Arc::default(),
             rows: Vec::new(),
@@ -190,6 +195,7 @@ impl<'a> Campaign<'a> {
             isolation: self.care.isolation,
             stop: self.stop,
         };
+        let looks = self.sampler;
         let mut watch = Watch {
             progress: Progress::new(self.printer, heading, &cells),
             // Once a model, before its child lives: a look between two cells would disturb the next.
@@ -206,7 +212,8 @@ impl<'a> Campaign<'a> {
         } else if let Some(skip) = skip {
             watch.end_all(&Verdict::Skipped(skip));
         } else {
-            supervise::run_model(&request, &mut watch);
+            let mut sampled = Sampled::new(looks, &model.label, &cells, &mut watch);
+            supervise::run_model(&request, &mut sampled);
         }
     }
 

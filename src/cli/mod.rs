@@ -11,11 +11,13 @@ mod interrupt;
 mod line;
 mod list;
 mod memory;
+mod monitor;
 mod notes;
 mod printer;
 mod progress;
 mod pull;
 mod run;
+mod sampling;
 mod shared;
 mod show;
 mod system;
@@ -83,6 +85,8 @@ enum Command {
     Show(show::Arguments),
     /// Checks that every line of a report fits its schema
     Check(check::Arguments),
+    /// Runs a command and looks at the machine meanwhile
+    Monitor(monitor::Arguments),
     /// Tells which machine, system and MLX this is, and how fit for timing
     System(system::Arguments),
     /// Measures one model for a parent process
@@ -91,10 +95,10 @@ enum Command {
 }
 
 /// Runs the command that the arguments name.
-pub fn run() -> Exit {
+pub fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(answer) => return printer::answer(&answer),
+        Err(answer) => return printer::answer(&answer).into(),
     };
     if matches!(arguments.command, Command::Convert(_) | Command::Generate(_) | Command::Worker(_))
     {
@@ -103,7 +107,7 @@ pub fn run() -> Exit {
     let quiet = if arguments.quiet { Quiet::Yes } else { Quiet::No };
     let printer = Printer::new(quiet);
     let network = if arguments.offline { Network::Forbidden } else { Network::from_environment() };
-    match arguments.command {
+    let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments, &printer, network),
         Command::Generate(arguments) => generate::run(&arguments, &printer, network),
         Command::Convert(arguments) => convert::run(&arguments, &printer, network),
@@ -111,9 +115,12 @@ pub fn run() -> Exit {
         Command::List(arguments) => list::run(&arguments, &printer),
         Command::Show(arguments) => show::run(&arguments, &printer, network),
         Command::Check(arguments) => check::run(&arguments, &printer),
+        // It ends as the command does that it runs.
+        Command::Monitor(arguments) => return monitor::run(&arguments, &printer),
         Command::System(arguments) => system::run(&arguments, &printer),
         Command::Worker(arguments) => worker::run(&arguments, &printer),
-    }
+    };
+    exit.into()
 }
 
 #[cfg(test)]

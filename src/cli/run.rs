@@ -14,6 +14,7 @@ use super::{
     fetching::Order,
     fit, interrupt,
     printer::Printer,
+    sampling::Sampling,
     shared::Shared,
     unfinished::Unfinished,
 };
@@ -39,6 +40,8 @@ pub(super) struct Arguments {
     report: Report,
     #[command(flatten)]
     shared: Shared,
+    #[command(flatten)]
+    sampling: Sampling,
     #[command(flatten)]
     children: Children,
     /// Downloads a model while the one before it is measured; by default nothing else runs then
@@ -183,8 +186,15 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
         Err(exit) => return exit,
     };
     let view = format.view;
-    let (journal, unfinished) = match arguments.report.open(&format.mlx_knife_version, printer) {
-        Ok(opened) => opened,
+    let journal = match arguments.report.open(&format.mlx_knife_version, printer) {
+        Ok(journal) => journal,
+        Err(exit) => return exit,
+    };
+    let Ok(samples) = arguments.sampling.begin(journal.path(), printer) else {
+        return Exit::Io;
+    };
+    let unfinished = match arguments.report.unfinished(journal.path(), printer) {
+        Ok(unfinished) => unfinished,
         Err(exit) => return exit,
     };
     let care = arguments.children.care();
@@ -195,22 +205,23 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
         format,
         unfinished,
         care,
+        sampler: samples.as_ref().map(|samples| &samples.sampler),
         stop,
     });
     let order = if arguments.overlap_download { Order::Beside } else { Order::Before };
     machine.warn(printer);
     campaign.measure(&plan, network, order);
     machine.tell(view, printer);
-    campaign.conclude()
+    let exit = campaign.conclude();
+    if let Some(samples) = samples {
+        samples.end(None, printer);
+    }
+    exit
 }
 
 impl Report {
-    /// Opens the report, and what an unfinished run left beside it.
-    fn open(
-        &self,
-        version: &MlxKnifeVersion,
-        printer: &Printer,
-    ) -> Result<(Journal, Unfinished), Exit> {
+    /// Opens the report.
+    fn open(&self, version: &MlxKnifeVersion, printer: &Printer) -> Result<Journal, Exit> {
         let path = self.path.clone().unwrap_or_else(|| {
             let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
             report::default_path(Path::new("reports"), today, version)
@@ -221,19 +232,20 @@ impl Report {
             }
             Ok(journal)
         });
-        let journal = opened.map_err(|error| {
+        opened.map_err(|error| {
             printer.failure(&error, error.hint());
             Exit::Io
-        })?;
-        match Unfinished::begin(journal.path(), self.resume, printer) {
-            Ok(unfinished) => Ok((journal, unfinished)),
-            Err(error) => {
-                let path = journal.path().display();
-                let what = format!("cannot keep what is measured beside `{path}`: {error}");
-                printer.error(what, None);
-                Err(Exit::Io)
-            }
-        }
+        })
+    }
+
+    /// Opens what an unfinished run left beside the report at `path`, and what this one would leave.
+    fn unfinished(&self, path: &Path, printer: &Printer) -> Result<Unfinished, Exit> {
+        Unfinished::begin(path, self.resume, printer).map_err(|error| {
+            let path = path.display();
+            let what = format!("cannot keep what is measured beside `{path}`: {error}");
+            printer.error(what, None);
+            Exit::Io
+        })
     }
 
     /// What lines look like; flags win over the manifest.

@@ -10,6 +10,7 @@ pub mod page_cache;
 mod private;
 mod probe;
 pub mod process;
+pub mod sampler;
 mod zombies;
 
 pub use private::temporary_folder;

@@ -1,4 +1,4 @@
-//! The memory of this process, as the system counts it.
+//! The memory of a process, as the system counts it.
 
 use std::{
     fs, io,
@@ -20,7 +20,12 @@ pub fn peak_bytes() -> Option<u64> {
     if IS_STALE.load(Ordering::Relaxed) {
         return None;
     }
-    high_water_mark(&fs::read_to_string("/proc/self/status").ok()?)
+    bytes_of(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
+}
+
+/// The resident memory of the process `id`, in bytes; one that has ended has none. Linux only.
+pub(super) fn resident_bytes(id: u32) -> Option<u64> {
+    bytes_of(&fs::read_to_string(format!("/proc/{id}/status")).ok()?, "VmRSS:")
 }
 
 fn try_reset() -> io::Result<()> {
@@ -28,9 +33,9 @@ fn try_reset() -> io::Result<()> {
     fs::write("/proc/self/clear_refs", "5")
 }
 
-fn high_water_mark(status: &str) -> Option<u64> {
+fn bytes_of(status: &str, key: &str) -> Option<u64> {
     let mut lines = status.lines();
-    let value = lines.find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let value = lines.find_map(|line| line.strip_prefix(key))?;
     let kibibytes: u64 = value.trim().strip_suffix(" kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
 }
@@ -40,15 +45,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_peak_is_read_in_bytes() {
+    fn memory_is_read_in_bytes() {
         let status = "Name:\tx\nVmPeak:\t  300 kB\nVmHWM:\t     208 kB\nVmRSS:\t     100 kB\n";
-        assert_eq!(high_water_mark(status), Some(212_992));
+        assert_eq!(bytes_of(status, "VmHWM:"), Some(212_992));
+        assert_eq!(bytes_of(status, "VmRSS:"), Some(102_400));
     }
 
     #[test]
     fn a_status_without_a_peak_tells_nothing() {
-        assert_eq!(high_water_mark("Name:\tx\nVmRSS:\t     100 kB\n"), None);
-        assert_eq!(high_water_mark("VmHWM:\t many kB\n"), None);
+        assert_eq!(bytes_of("Name:\tx\nVmRSS:\t     100 kB\n", "VmHWM:"), None);
+        assert_eq!(bytes_of("VmHWM:\t many kB\n", "VmHWM:"), None);
     }
 
     #[cfg(target_os = "linux")]

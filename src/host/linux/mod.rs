@@ -74,14 +74,14 @@ fn platform_version(name: Option<String>, version: Option<String>) -> Option<Str
 }
 
 /// The value of `key` in `/proc/meminfo`.
-fn bytes_of(memory: &str, key: &str) -> Option<u64> {
+pub(super) fn bytes_of(memory: &str, key: &str) -> Option<u64> {
     let mut lines = memory.lines();
     let value = lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
     let kibibytes: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
 }
 
-fn swap_used(memory: &str) -> Option<u64> {
+pub(super) fn swap_used(memory: &str) -> Option<u64> {
     let total = bytes_of(memory, "SwapTotal")?;
     total.checked_sub(bytes_of(memory, "SwapFree")?)
 }

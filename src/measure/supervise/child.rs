@@ -80,6 +80,11 @@ impl Child {
         })
     }
 
+    /// The id of its process.
+    pub(super) fn id(&self) -> u32 {
+        self.process.0.id()
+    }
+
     /// Waits at most `wait` for something to happen.
     pub(super) fn look(&mut self, wait: Duration) -> Look {
         match self.lines.recv_timeout(wait) {

@@ -38,6 +38,11 @@ const DESCRIBE_GRACE: Duration = Duration::from_mins(1);
 
 /// Follows what happens.
 pub trait Observer {
+    /// A child lives now, with this process id; or it is gone.
+    fn child(&mut self, id: Option<u32>) {
+        let _ = id;
+    }
+
     /// A child said something; cells are counted from the first of the request.
     fn message(&mut self, message: &Message);
 
@@ -184,8 +189,10 @@ impl<'a> Run<'a> {
         });
         match child {
             Ok(mut child) => {
+                self.observer.child(Some(child.id()));
                 let end = self.watch(&mut child, &mut ledger, done);
                 self.settle(ledger, &end, || child.last_words());
+                self.observer.child(None);
             }
             Err(error) => self.settle(ledger, &not_started(&error), Vec::new),
         }
