@@ -11,6 +11,8 @@ use std::{
 
 use serde_json::Value;
 
+use super::hub::faults::on_small_disk;
+
 /// Kills that a run must bear.
 const KILLS: u32 = 100;
 
@@ -125,4 +127,30 @@ fn repetitions_before_an_interruption_are_not_measured_again() {
     let text = fs::read_to_string(folder.path().join("report.jsonl")).unwrap();
     assert!(text.contains("2 of 4 repetitions were measured before the run was interrupted"));
     assert!(!folder.path().join("report.jsonl.partial").exists());
+}
+
+#[test]
+fn a_disk_that_fills_up_ends_the_run_and_leaves_earlier_lines_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let can_mount = on_small_disk(folder.path(), "true").output();
+    if !can_mount.is_ok_and(|output| output.status.success()) {
+        return;
+    }
+    // Room for the beginning of a repetition or two; fifty of them make a line of some 100 KB.
+    let script = "cd \"$HF_HOME\" && echo earlier > r.jsonl && head -c 188000 /dev/zero > fill && \
+                  \"$0\" run scripted:measured scripted:flood@decode --repetitions 50 \
+                  --scenario throughput --report-output r.jsonl > /dev/null; echo $?; cat r.jsonl";
+    let output = on_small_disk(folder.path(), script)
+        .arg(env!("CARGO_BIN_EXE_mlxk-harness"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "4\nearlier\n", "{said}");
+    assert!(
+        said.contains("warning: this run cannot be resumed: No space left on device"),
+        "{said}"
+    );
+    assert!(said.contains("error: cannot append to the report `r.jsonl`: No space left"), "{said}");
+    assert!(said.contains("hint: look at the free space"), "{said}");
+    assert!(said.contains("1 of 2 models were not run"), "what follows would be lost: {said}");
 }

@@ -186,7 +186,7 @@ fn there_must_be_room_before_anything_is_fetched() {
 }
 
 /// Has `sh` run `script` where a disk of 200 KiB is at `$HF_HOME`.
-fn on_small_disk(folder: &Path, script: &str) -> Command {
+pub(crate) fn on_small_disk(folder: &Path, script: &str) -> Command {
     let mut command = Command::new("unshare");
     let mount = "mount -t tmpfs -o size=200k none \"$HF_HOME\"";
     command

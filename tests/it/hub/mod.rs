@@ -1,6 +1,6 @@
 //! Models are fetched from a hub on loopback: resumed, checked, and never twice.
 
-mod faults;
+pub(crate) mod faults;
 mod interop;
 mod processes;
 mod runs;
