@@ -1,6 +1,11 @@
 //! The fuzzer: libFuzzer around one of [`targets::TARGETS`], which `MLXK_FUZZ` names. `cargo xtask fuzz` runs it.
 
 #![no_main]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a fuzzer that cannot go on must say so"
+)]
 
 mod targets;
 
