@@ -57,14 +57,23 @@ pub fn evict(path: &Path) -> io::Result<()> {
     evict_pages(&file)
 }
 
-#[cfg(target_os = "linux")]
 fn evict_pages(file: &File) -> io::Result<()> {
+    if cfg!(target_os = "linux") { give_up(file) } else { invalidate(file) }
+}
+
+#[cfg(target_os = "linux")]
+fn give_up(file: &File) -> io::Result<()> {
     Ok(rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?)
 }
 
-/// What `vmtouch -e` does there. This was never compiled on the machine it was written on.
+/// Only Linux has a call for it.
 #[cfg(not(target_os = "linux"))]
-fn evict_pages(file: &File) -> io::Result<()> {
+fn give_up(file: &File) -> io::Result<()> {
+    invalidate(file)
+}
+
+/// What `vmtouch -e` does on macOS, where this never ran yet.
+fn invalidate(file: &File) -> io::Result<()> {
     each_window(file, |window| {
         // SAFETY: the range is mapped as long as the window lives.
         let code = unsafe { libc::msync(window.start, window.length, libc::MS_INVALIDATE) };
