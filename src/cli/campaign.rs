@@ -175,13 +175,11 @@ impl<'a> Campaign<'a> {
             return;
         }
         let skip = memory::too_large(model, hint.revision.as_deref(), self.care.budget, &self.host);
-        let lacking = match skip {
-            // The first finds the machine as the user left it.
-            None if mem::replace(&mut self.is_warm, true) => {
-                memory::wait_for_room(self.host.memory_bytes, self.stop)
-            }
-            None | Some(_) => None,
-        };
+        let is_loaded = error.is_none() && skip.is_none();
+        // The first finds the machine as the user left it.
+        let lacking = (is_loaded && mem::replace(&mut self.is_warm, true))
+            .then(|| memory::wait_for_room(self.host.memory_bytes, self.stop))
+            .flatten();
         let cells: Vec<_> = pending.iter().map(|pending| pending.cell.clone()).collect();
         let request = Request {
             model: &model.source.to_argument(),
