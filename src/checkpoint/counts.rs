@@ -14,7 +14,7 @@ const LARGEST: [(&[&str], u64); 3] = [
 ];
 
 /// Words of keys that neither count nor measure a part of the model.
-const OTHERS: [&str; 4] = ["_id", "index", "token_", "group_size"];
+const OTHERS: [&str; 6] = ["_id", "index", "token_", "group_size", "max_", "vocab"];
 
 /// Refuses a configuration that speaks of more or wider parts than any model has.
 pub(super) fn check(config: &Value) -> Result<(), LoadError> {
@@ -75,6 +75,8 @@ mod tests {
             &json!({"image_token_index": 262_144, "boi_token_id": 255_999, "group_size": 128}),
             None,
         );
+        // Gemma 3n and 4 have this.
+        refused(&json!({"vocab_size_per_layer_input": 262_144}), None);
         refused(&json!({"layer_norm_eps": 1e-5, "head_dim": 256, "kv_lora_rank": 512}), None);
     }
 }
