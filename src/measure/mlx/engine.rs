@@ -54,7 +54,11 @@ impl MlxEngine {
                 let length = *prompt_tokens as usize;
                 match (&self.opened.tokenizer, NonZeroU32::new(self.opened.model.vocabulary())) {
                     (Some(tokenizer), _) => {
-                        text::ids_of_length(tokenizer, length).map_err(|error| unwritten(&error))
+                        let passages = crate::plan::Passages::shipped();
+                        let wanted = text::Wanted { passages: &passages, index: 0, length };
+                        text::ExactPrompt::plain(tokenizer, wanted)
+                            .and_then(|prompt| prompt.ids(tokenizer))
+                            .map_err(|error| unwritten(&error))
                     }
                     (None, Some(vocabulary)) => {
                         Ok(text::random_ids(vocabulary, length, PROMPT_SEED))
