@@ -22,6 +22,8 @@ mod keys_values;
 #[cfg(test)]
 mod layouts;
 #[cfg(test)]
+mod likelihood;
+#[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod parity;
