@@ -1,6 +1,6 @@
 //! A machine, cells and outcomes to make records of.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use mlxk_harness::{
     host::{Health, Host},
@@ -8,7 +8,7 @@ use mlxk_harness::{
         load::{LoadPhase, LoadStep},
         message::{Loaded, ModelFacts, Runtime, StopToken},
         outcome::{Failure, Outcome, Skip, Stage, Verdict},
-        trial::{Finish, Memory, Trial},
+        trial::{Finish, Memory, Order, Trial},
     },
     plan::{Cell, Settings, Work},
     report::{Context, ModelHint, SchemaVersion},
@@ -127,6 +127,7 @@ fn trial(visible_us: &[u64], peak_bytes: u64, finish: Finish) -> Trial {
             process_peak_bytes: None,
         },
         text: None,
+        order: Some(Order { child_since_ms: 1_769_767_197_000, place: 1 }),
     }
 }
 
@@ -139,6 +140,7 @@ fn outcome(verdict: Verdict) -> Outcome {
         verdict,
         started: at("2026-01-30T09:59:57.5Z"),
         ended: at("2026-01-30T10:00:00Z"),
+        spent: Duration::from_millis(2_500),
         runtime: Some(runtime()),
         loaded: Some(loaded()),
         warmups: Vec::new(),
