@@ -51,7 +51,9 @@ impl<'a> Progress<'a> {
                 self.step(&format!("{}{}", self.repetition(*cell), speed(trial)));
                 self.advance(*cell, 1);
             }
-            Message::Warning { text, .. } => self.printer.warning(format!("{}: {text}", self.heading)),
+            Message::Warning { text, .. } => {
+                self.printer.warning(format!("{}: {text}", self.heading))
+            }
             // Told when the outcome is known.
             Message::Started { .. }
             | Message::CellDone { .. }

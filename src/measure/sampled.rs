@@ -174,11 +174,7 @@ impl<'a> Phases<'a> {
 
     fn of_repetition(&self, event: &'static str, in_hand: InHand) -> Event {
         let InHand { cell, warmup, number, .. } = in_hand;
-        Event {
-            repetition: Some(number),
-            warmup: Some(warmup),
-            ..self.of_cell(event, cell)
-        }
+        Event { repetition: Some(number), warmup: Some(warmup), ..self.of_cell(event, cell) }
     }
 }
 

@@ -41,10 +41,7 @@ impl<'a> Run<'a> {
     }
 
     /// Starts child after child; each leaves at least one outcome.
-    pub(super) fn all(
-        mut self,
-        program: &mut dyn FnMut() -> io::Result<Command>,
-    ) -> Vec<Outcome> {
+    pub(super) fn all(mut self, program: &mut dyn FnMut() -> io::Result<Command>) -> Vec<Outcome> {
         while !self.request.stop.is_asked() {
             self.skip_what_is_too_large();
             if self.open().next().is_none() {
@@ -120,7 +117,13 @@ impl<'a> Run<'a> {
         let entry = |(cell, draft): (usize, &Draft)| {
             let task = self.request.job.cells.get(cell)?;
             let (known, draft) = (draft.rest_of(task), draft.clone());
-            Some(Entry { cell, task: known, before: draft.trials.len(), draft, state: State::Waiting })
+            Some(Entry {
+                cell,
+                task: known,
+                before: draft.trials.len(),
+                draft,
+                state: State::Waiting,
+            })
         };
         self.open().filter_map(entry).take(most).collect()
     }
@@ -210,12 +213,7 @@ impl<'a> Run<'a> {
     }
 
     /// Finds the outcomes that a child's end decides, and keeps what it said of the other cells.
-    fn settle(
-        &mut self,
-        mut ledger: Ledger,
-        end: &End,
-        last_words: impl FnOnce() -> Vec<String>,
-    ) {
+    fn settle(&mut self, mut ledger: Ledger, end: &End, last_words: impl FnOnce() -> Vec<String>) {
         if let Some((cell, last)) = ledger.take_last() {
             self.finish(cell, released(last, end, ledger.is_done(), last_words));
             return;

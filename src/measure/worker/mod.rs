@@ -176,20 +176,26 @@ mod tests {
         warning
         loaded
         cell_started 0
-        decoded 0
-        trial 0 warmup
-        decoded 0
-        trial 0
-        decoded 0
-        trial 0
-        cell_done 0
         cell_started 1
+        trial_started 0: warm-up 1
+        decoded 0
+        trial 0 at 0
+        trial_started 1: warm-up 1
         decoded 1
-        trial 1 warmup
+        trial 1 at 1
+        trial_started 0: 1
+        decoded 0
+        trial 0 at 2
+        trial_started 1: 1
         decoded 1
-        trial 1
+        trial 1 at 3
+        trial_started 0: 2
+        decoded 0
+        trial 0 at 4
+        cell_done 0
+        trial_started 1: 2
         decoded 1
-        trial 1
+        trial 1 at 5
         cell_done 1
         done: 5000 us
         ");
@@ -202,15 +208,19 @@ mod tests {
         warning
         loaded
         cell_started 0
+        cell_started 1
+        trial_started 0: warm-up 1
         decoded 0
         cell_failed 0: scripted in Decode
-        cell_started 1
+        trial_started 1: warm-up 1
         decoded 1
-        trial 1 warmup
+        trial 1 at 1
+        trial_started 1: 1
         decoded 1
-        trial 1
+        trial 1 at 2
+        trial_started 1: 2
         decoded 1
-        trial 1
+        trial 1 at 3
         cell_done 1
         done: 5000 us
         ");
@@ -223,6 +233,8 @@ mod tests {
         warning
         loaded
         cell_started 0
+        cell_started 1
+        trial_started 0: warm-up 1
         decoded 0
         cell_failed 0: scripted in Decode
         done: 5000 us

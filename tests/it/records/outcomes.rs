@@ -8,7 +8,7 @@ use mlxk_harness::{
         load::{LoadPhase, LoadStep},
         message::{Loaded, ModelFacts, Runtime, StopToken},
         outcome::{Failure, Outcome, Skip, Stage, Verdict},
-        trial::{Finish, Memory, Order, Trial},
+        trial::{Finish, Memory, Trial},
     },
     plan::{Cell, Settings, Work},
     report::{Context, ModelHint, SchemaVersion},
@@ -127,7 +127,7 @@ fn trial(visible_us: &[u64], peak_bytes: u64, finish: Finish) -> Trial {
             process_peak_bytes: None,
         },
         text: None,
-        order: Some(Order { child_since_ms: 1_769_767_197_000, place: 1 }),
+        order: None,
     }
 }
 

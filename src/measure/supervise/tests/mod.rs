@@ -22,7 +22,12 @@ fn job(cells: usize) -> Job {
         warmup: 0,
         repetitions: 1,
     };
-    Job { revision: None, cold: false, settings: Settings::default(), cells: vec![Task::new(cell); cells] }
+    Job {
+        revision: None,
+        cold: false,
+        settings: Settings::default(),
+        cells: vec![Task::new(cell); cells],
+    }
 }
 
 fn started() -> Message {

@@ -121,7 +121,7 @@ fn a_child_is_given_its_model_and_the_cells_that_are_left() {
     let (outcomes, _) = run_job(asked.clone(), &[first, second], &Stop::new());
     assert_eq!(
         brief(&outcomes),
-        ["failed: exit_1 in Prefill, 0 trials", "measured, 2 trials, cleanup 42"]
+        ["failed: exit in Prefill, 0 trials", "measured, 2 trials, cleanup 42"]
     );
     let heard = std::fs::read_to_string(&file).expect("the children heard");
     let jobs: Vec<Job> = heard
