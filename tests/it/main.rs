@@ -31,6 +31,7 @@ mod real;
 mod records;
 #[cfg(test)]
 mod resume;
+#[cfg(test)]
 mod rounds;
 #[cfg(test)]
 mod sampler;
