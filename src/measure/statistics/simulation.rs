@@ -1,6 +1,6 @@
 //! Samples drawn from known distributions, the same in every run.
 
-/// Steele, Lea and Flood's SplitMix64.
+/// Steele, Lea and Flood's `SplitMix64`.
 pub(super) struct Random(u64);
 
 impl Random {
