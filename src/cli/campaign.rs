@@ -187,6 +187,7 @@ impl<'a> Campaign<'a> {
                 revision: hint.revision.clone(),
                 cold: self.care.cold,
                 settings: model.settings.clone(),
+                passages: model.passages.clone(),
                 cells: pending.iter().map(Pending::task).collect(),
             },
             patience: self.care.patience,

@@ -56,6 +56,7 @@ impl<'a> Progress<'a> {
             }
             // Told when the outcome is known.
             Message::Started { .. }
+            | Message::Found { .. }
             | Message::CellDone { .. }
             | Message::CellSkipped { .. }
             | Message::CellFailed { .. }

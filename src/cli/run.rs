@@ -23,7 +23,8 @@ use crate::{
     hub::Network,
     measure::supervise::Isolation,
     plan::{
-        Choices, Manifest, ManifestError, MemoryBudget, NotABudget, Scenario, Selection, Written,
+        Choices, Manifest, ManifestError, MemoryBudget, NotABudget, Passages, Scenario, Selection,
+        Written,
     },
     report::{self, Journal, MlxKnifeVersion, NotAVersion, SchemaVersion},
 };
@@ -76,6 +77,22 @@ struct Choice {
     /// Exact number of tokens that throughput generates
     #[arg(long, value_name = "N")]
     generation_tokens: Option<u32>,
+    /// Cuts throughput prompts from this text instead of the shipped ones
+    #[arg(long, value_name = "FILE", value_parser = passages, conflicts_with = "random_ids")]
+    prompt_file: Option<Passages>,
+    /// Makes throughput prompts of ids drawn at random
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    random_ids: Option<bool>,
+    /// Tokens of the shipped text that the model's likelihood is measured on, after the repetitions [default: 512]
+    #[arg(long, value_name = "N", conflicts_with = "no_nll")]
+    nll_tokens: Option<u32>,
+    /// Measures no likelihood
+    #[arg(long)]
+    no_nll: bool,
+}
+
+fn passages(path: &str) -> Result<Passages, String> {
+    Passages::of_file(Path::new(path)).map_err(|error| error.to_string())
 }
 
 #[derive(Clone, Debug, Args)]
@@ -152,6 +169,9 @@ impl Arguments {
                 warmup: self.choice.warmup,
                 prompt_tokens: self.choice.prompt_tokens,
                 generation_tokens: self.choice.generation_tokens,
+                prompt_file: self.choice.prompt_file.clone(),
+                random_ids: self.choice.random_ids,
+                nll_tokens: if self.choice.no_nll { Some(0) } else { self.choice.nll_tokens },
                 ..self.shared.choices()
             },
         }

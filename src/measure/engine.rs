@@ -1,8 +1,10 @@
 //! What can be timed.
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
+    findings::TextLikelihood,
     outcome::Stage,
     trial::{Finish, Memory},
 };
@@ -17,7 +19,7 @@ pub trait Engine {
     /// [`EngineError::Refused`] where this model cannot do that work at all.
     fn prepare(&mut self, work: &Work) -> Result<PromptKind, EngineError>;
 
-    /// Answers `work`, reporting each step as soon as the host can see it; [`Event`] tells the order.
+    /// Answers `ask`, reporting each step as soon as the host can see it; [`Event`] tells the order.
     ///
     /// The request begins when this is called: tokenization and template are part of it. It ends when this returns: no
     /// work may then be left on the device.
@@ -27,10 +29,19 @@ pub trait Engine {
     /// When a stage of the request fails.
     fn generate(
         &mut self,
-        work: &Work,
-        sampling: &Sampling,
+        ask: Ask<'_>,
         seen: &mut dyn FnMut(Event),
     ) -> Result<Answer, EngineError>;
+
+    /// How well the model foretells the first tokens of the shipped text; nothing where it has no tokenizer, or none is
+    /// wanted. No part of any request.
+    ///
+    /// # Errors
+    ///
+    /// When the model cannot read it.
+    fn likelihood(&mut self) -> Result<Option<TextLikelihood>, EngineError> {
+        Ok(None)
+    }
 
     /// Forgets earlier peaks, so that the next [`Self::memory`] speaks of what follows.
     fn reset_peak_memory(&mut self);
@@ -42,6 +53,17 @@ pub trait Engine {
     fn is_usable(&self) -> bool {
         true
     }
+}
+
+/// A request.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// What is asked; it was prepared before.
+    pub work: &'a Work,
+    /// Which of the prompts that throughput goes through.
+    pub prompt: u32,
+    /// How tokens are chosen.
+    pub sampling: &'a Sampling,
 }
 
 /// What happened inside a request.
@@ -80,11 +102,14 @@ pub struct Answer {
 }
 
 /// What a prompt is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PromptKind {
-    /// Text through the model's tokenizer.
-    Text,
-    /// Ids drawn at random, since the tokenizer is missing or disagrees with the vocabulary.
+    /// A user's turn, written out by the model's chat template.
+    ChatTurn,
+    /// Text through the model's tokenizer alone.
+    PlainText,
+    /// Ids drawn at random: as asked, or since the tokenizer is missing or disagrees with the vocabulary.
     RandomIds,
 }
 

@@ -5,12 +5,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    findings::Finding,
     load::{LoadPhase, union_us},
     outcome::{Failure, Skip},
     schedule::Task,
     trial::{Memory, Trial},
 };
-use crate::plan::Settings;
+use crate::plan::{Passages, Settings};
 
 /// What a child is asked to do; the model is named on its command line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,9 @@ pub struct Job {
     pub cold: bool,
     /// How the model is loaded and run.
     pub settings: Settings,
+    /// What throughput prompts are cut from, where it is not what is shipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passages: Option<Passages>,
     /// What is measured, each with what is known of it; messages count them from 0.
     pub cells: Vec<Task>,
 }
@@ -44,6 +48,13 @@ pub enum Message {
         cell: usize,
         /// Whether prompts are ids drawn at random.
         random_ids: bool,
+    },
+    /// Something was found of a cell that no repetition tells.
+    Found {
+        /// The cell.
+        cell: usize,
+        /// What.
+        finding: Finding,
     },
     /// A repetition begins.
     TrialStarted {
@@ -121,6 +132,7 @@ impl Message {
     pub fn cell_mut(&mut self) -> Option<&mut usize> {
         match self {
             Self::CellStarted { cell, .. }
+            | Self::Found { cell, .. }
             | Self::TrialStarted { cell, .. }
             | Self::Prefilled { cell, .. }
             | Self::Decoded { cell, .. }
@@ -142,6 +154,7 @@ impl Message {
             Self::Started { .. } => "started",
             Self::Loaded(_) => "loaded",
             Self::CellStarted { .. } => "cell_started",
+            Self::Found { .. } => "found",
             Self::TrialStarted { .. } => "trial_started",
             Self::Prefilled { .. } => "prefilled",
             Self::Decoded { .. } => "decoded",

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    findings::Findings,
     message::{Loaded, Runtime},
     trial::Trial,
 };
@@ -31,6 +32,8 @@ pub struct Outcome {
     pub trials: Vec<Trial>,
     /// Whether prompts were ids drawn at random.
     pub random_ids: bool,
+    /// What was found beside the stamps.
+    pub findings: Findings,
     /// Microseconds that releasing the model took; only the last cell of a model has it, and only where its child got so
     /// far.
     pub cleanup_us: Option<u64>,
@@ -51,6 +54,7 @@ impl Outcome {
             warmups: Vec::new(),
             trials: Vec::new(),
             random_ids: false,
+            findings: Findings::default(),
             cleanup_us: None,
             warnings: Vec::new(),
         }

@@ -120,7 +120,9 @@ impl<'a> Phases<'a> {
             Message::CellSkipped { cell, .. } => self.end(cell, "skipped"),
             Message::CellFailed { cell, .. } => self.end(cell, "failed"),
             Message::Done { .. } => vec![self.event("unload")],
-            Message::Prefilled { .. } | Message::Warning { .. } => Vec::new(),
+            Message::Found { .. } | Message::Prefilled { .. } | Message::Warning { .. } => {
+                Vec::new()
+            }
         }
     }
 

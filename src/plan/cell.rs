@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::PROMPTS;
+
 /// What is asked of a model in one cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -43,6 +45,14 @@ pub enum Work {
 }
 
 impl Work {
+    /// Which prompt repetition `number`, counted from 1, has: throughput goes through [`PROMPTS`], a chat has one.
+    pub fn prompt_of(&self, number: u32) -> u32 {
+        match self {
+            Self::Throughput { .. } => number.saturating_sub(1) % PROMPTS,
+            Self::Chat { .. } => 0,
+        }
+    }
+
     /// Which scenario this is.
     pub fn scenario(&self) -> Scenario {
         match self {
@@ -62,4 +72,19 @@ pub struct Cell {
     pub warmup: u32,
     /// Repetitions that are measured.
     pub repetitions: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn throughput_goes_through_four_prompts_and_a_chat_has_one() {
+        let throughput = Work::Throughput { prompt_tokens: 1, generation_tokens: 1 };
+        let chat = Work::Chat { prompt: "Hi".to_owned(), max_tokens: 1 };
+        let prompts =
+            |work: &Work| (1..=9).map(|number| work.prompt_of(number)).collect::<Vec<_>>();
+        assert_eq!(prompts(&throughput), [0, 1, 2, 3, 0, 1, 2, 3, 0]);
+        assert_eq!(prompts(&chat), [0; 9]);
+    }
 }

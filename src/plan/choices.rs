@@ -2,7 +2,9 @@
 
 use thiserror::Error;
 
-use super::{Cell, Device, ElementType, KvPacking, Sampling, Scenario, Settings, Work};
+use super::{
+    Cell, Device, ElementType, KvPacking, Passages, Prompts, Sampling, Scenario, Settings, Work,
+};
 
 /// What was said about a run at one place; what was left open is absent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,6 +35,12 @@ pub struct Choices {
     pub repetition_penalty: Option<f32>,
     /// See [`Sampling::seed`].
     pub seed: Option<u64>,
+    /// What throughput prompts are cut from; the shipped texts where absent.
+    pub prompt_file: Option<Passages>,
+    /// Whether throughput prompts are ids drawn at random.
+    pub random_ids: Option<bool>,
+    /// See [`Settings::nll_tokens`]; 512 where absent.
+    pub nll_tokens: Option<u32>,
     /// See [`Settings::dtype`].
     pub dtype: Option<ElementType>,
     /// See [`Settings::dequantize`].
@@ -77,6 +85,14 @@ impl Choices {
             top_k: self.top_k.or(under.top_k),
             repetition_penalty: self.repetition_penalty.or(under.repetition_penalty),
             seed: self.seed.or(under.seed),
+            // A file that is named above random ids is meant.
+            random_ids: self.random_ids.or(if self.prompt_file.is_some() {
+                Some(false)
+            } else {
+                under.random_ids
+            }),
+            prompt_file: self.prompt_file.or_else(|| under.prompt_file.clone()),
+            nll_tokens: self.nll_tokens.or(under.nll_tokens),
             dtype: self.dtype.or(under.dtype),
             dequantize: self.dequantize.or(under.dequantize),
             device: self.device.or(under.device),
@@ -107,6 +123,11 @@ impl Choices {
                 "repetition_penalty",
                 "more than 0",
                 within(self.repetition_penalty, |penalty| penalty > 0.0 && penalty.is_finite()),
+            ),
+            (
+                "random_ids",
+                "false where `prompt_file` says what prompts are made of",
+                self.random_ids != Some(true) || self.prompt_file.is_none(),
             ),
             ("prefill_chunk", "1 or more", positive(self.prefill_chunk)),
             ("kv_bits", "2, 3, 4, 5, 6 or 8", among(self.kv_bits, &[2, 3, 4, 5, 6, 8])),
@@ -143,11 +164,26 @@ impl Choices {
                 seed: self.seed.unwrap_or(greedy.seed),
             },
             prefill_chunk: self.prefill_chunk.unwrap_or(usual.prefill_chunk),
+            prompts: self.prompts(),
+            nll_tokens: self.nll_tokens.unwrap_or(usual.nll_tokens),
             kv: self.kv_bits.map(|bits| KvPacking {
                 bits,
                 group_size: self.kv_group_size.unwrap_or(64),
                 start: self.kv_start.unwrap_or(0),
             }),
+        }
+    }
+
+    /// What throughput prompts are cut from, where it is not what is shipped.
+    pub fn passages(&self) -> Option<Passages> {
+        self.prompt_file.clone().filter(|_| self.random_ids != Some(true))
+    }
+
+    fn prompts(&self) -> Prompts {
+        match (self.random_ids, &self.prompt_file) {
+            (Some(true), _) => Prompts::RandomIds,
+            (_, Some(passages)) => Prompts::File { sha256: passages.sha256() },
+            (_, None) => Prompts::Shipped,
         }
     }
 
@@ -254,6 +290,22 @@ mod tests {
                 repetitions: 9,
             }]
         );
+    }
+
+    #[test]
+    fn what_prompts_are_made_of_is_said_by_the_upper_layer() {
+        let file = Passages::of_text("one two three four").unwrap();
+        let named = Choices { prompt_file: Some(file.clone()), ..Choices::default() };
+        let random = Choices { random_ids: Some(true), ..Choices::default() };
+        let prompts = |choices: &Choices| (choices.settings().prompts, choices.passages());
+        let of_file = (Prompts::File { sha256: file.sha256() }, Some(file));
+        assert_eq!(prompts(&Choices::default()), (Prompts::Shipped, None));
+        assert_eq!(prompts(&named), of_file);
+        assert_eq!(prompts(&named.clone().over(&random)), of_file);
+        assert_eq!(prompts(&random.clone().over(&named)), (Prompts::RandomIds, None));
+        assert_eq!(random.check(), Ok(()));
+        let both = Choices { random_ids: Some(true), ..named };
+        assert_eq!(both.check().unwrap_err().name, "random_ids");
     }
 
     #[test]

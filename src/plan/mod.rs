@@ -16,7 +16,7 @@ pub use choices::{Choices, OutOfRange};
 pub use manifest::{Entry, Manifest, ManifestError, Place, Problem, Written};
 pub use passages::{PROMPTS, Passages, SHIPPED};
 pub use selection::{PlanError, Selection};
-pub use settings::{Device, ElementType, KvPacking, Sampling, Settings};
+pub use settings::{Device, ElementType, KvPacking, Prompts, Sampling, Settings};
 pub use source::Source;
 
 /// What will be measured, in order; never empty.
@@ -41,6 +41,8 @@ pub struct PlannedModel {
     pub size_gb: Option<f32>,
     /// How it is loaded and run.
     pub settings: Settings,
+    /// What throughput prompts are cut from, where it is not what is shipped.
+    pub passages: Option<Passages>,
     /// What is measured, in order; never empty.
     pub cells: Vec<Cell>,
 }
@@ -59,6 +61,7 @@ impl PlannedModel {
             tags: entry.tags.clone(),
             size_gb: entry.size_gb,
             settings: choices.settings(),
+            passages: choices.passages(),
             cells,
         })
     }

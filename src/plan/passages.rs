@@ -83,11 +83,6 @@ impl Passages {
         }
     }
 
-    /// The first text, which likelihood is measured on.
-    pub fn first(&self) -> &str {
-        &self.texts[0]
-    }
-
     /// SHA-256 of all four, one after the other, in lower-case hexadecimal.
     pub fn sha256(&self) -> String {
         let digest = Sha256::digest(self.texts.concat());

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt::Write};
 use sha2::{Digest, Sha256};
 
 use super::{assemble::ModelHint, redact};
-use crate::plan::{Cell, Device, ElementType, KvPacking, Sampling, Settings, Work};
+use crate::plan::{Cell, Device, ElementType, KvPacking, Prompts, Sampling, Settings, Work};
 
 /// Hexadecimal digits of a prompt's hash that tell two chat cells apart.
 const PROMPT_DIGITS: usize = 8;
@@ -92,7 +92,8 @@ fn slug(model: &str) -> String {
 }
 
 fn differences(settings: &Settings, defaults: &Settings) -> String {
-    let Settings { dtype, dequantize, device, sampling, prefill_chunk, kv } = settings;
+    let Settings { dtype, dequantize, device, sampling, prefill_chunk, kv, prompts, nll_tokens: _ } =
+        settings;
     let mut parts = Vec::new();
     if *dtype != defaults.dtype {
         parts.push(dtype.map_or("as-stored", element_type).to_owned());
@@ -110,9 +111,20 @@ fn differences(settings: &Settings, defaults: &Settings) -> String {
     if *kv != defaults.kv {
         parts.push(kv.map_or_else(|| "kv-dense".to_owned(), kv_packing));
     }
+    if prompts != &defaults.prompts {
+        parts.push(prompts_name(prompts));
+    }
     parts.extend(sampling_differences(sampling, &defaults.sampling));
     parts.insert(0, String::new());
     parts.join("-")
+}
+
+fn prompts_name(prompts: &Prompts) -> String {
+    match prompts {
+        Prompts::Shipped => "shipped-texts".to_owned(),
+        Prompts::File { sha256 } => format!("text{}", sha256.get(..8).unwrap_or(sha256)),
+        Prompts::RandomIds => "random-ids".to_owned(),
+    }
 }
 
 fn sampling_differences(sampling: &Sampling, defaults: &Sampling) -> Vec<String> {
@@ -200,6 +212,8 @@ mod tests {
             device: Device::Cpu,
             prefill_chunk: 512,
             kv: None,
+            prompts: Prompts::RandomIds,
+            nll_tokens: 7,
             sampling: Sampling {
                 temperature: 0.7,
                 repetition_penalty: Some(1.1),
@@ -211,7 +225,7 @@ mod tests {
             "tiny",
             &throughput(),
             &settings,
-            "mlxk-harness::throughput[tiny-p512-g128-float16-dequantized-cpu-chunk512\
+            "mlxk-harness::throughput[tiny-p512-g128-float16-dequantized-cpu-chunk512-random-ids\
              -temperature0.7-repetition_penalty1.1-seed3]",
         );
     }

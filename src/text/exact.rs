@@ -66,6 +66,15 @@ impl ExactPrompt {
         Ok(Self { text, form: Form::Turn })
     }
 
+    /// Tries the chat template on something short.
+    ///
+    /// # Errors
+    ///
+    /// When it is of no use for any turn.
+    pub fn try_turn(tokenizer: &Tokenizer) -> Result<(), TextError> {
+        turn_ids(tokenizer, "Hello").map(drop)
+    }
+
     /// Plain text of exactly `wanted.length` ids, for models without a chat template.
     ///
     /// # Errors

@@ -364,7 +364,8 @@ def smollm2(source, folder):
         )
         print(question, "->", tokenizer.decode(ids)[:60])
     root = pathlib.Path(__file__).parents[2]
-    text = (root / "src/plan/passages/harbour.txt").read_text()
+    passages = [root / f"src/plan/passages/{name}.txt" for name in ("harbour", "sundial")]
+    text = "\n\n".join(passage.read_text().rstrip() for passage in passages)
     likelihood.of_text(folder / "likelihood.json", "smollm2", model, tokenizer, text)
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     (folder / "smollm2.json").write_text(f"[\n{lines}\n]\n")

@@ -12,7 +12,7 @@ from generator import prompt
 FIXTURES = ["llama", "gemma3", "mixtral", "deepseek_v3", "qwen3_next", "mamba2"]
 # Two whole chunks of 128 positions and a part of one.
 LENGTH = 300
-# Tokens of the first shipped text.
+# Tokens of the shipped texts, read in turn.
 OF_TEXT = 512
 
 

@@ -1,40 +1,56 @@
 //! Answers requests with a loaded model.
 
-use std::{collections::BTreeSet, num::NonZeroU32, ops::ControlFlow};
+use std::{
+    collections::BTreeSet,
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
 
 use jiff::ZonedDateTime;
 use mlx_rs::memory::reset_peak_memory;
 
-use super::opened::{Opened, memory};
+use super::{
+    opened::{Opened, memory},
+    prompts::Throughput,
+};
 use crate::{
     checkpoint::sentence,
-    generate::{End, GenerateError, Phase, Request, Scores, Step, generate},
+    generate::{
+        End, GenerateError, Likelihood, Phase, Request, Scores, Step, generate, likelihood,
+    },
     host::process,
     measure::{
-        engine::{Answer, Engine, EngineError, Event, PromptKind},
+        engine::{Answer, Ask, Engine, EngineError, Event, PromptKind},
+        findings::TextLikelihood,
         outcome::Stage,
+        recorder::sha256_of_ids,
         trial::{Finish, Memory},
     },
-    plan::{KvPacking, Sampling, Settings, Work},
-    text::{self, ChatOptions, Message, TextError, Tokenizer},
+    plan::{KvPacking, Passages, SHIPPED, Settings, Work},
+    text::{ChatOptions, Message, TextError, Tokenizer},
 };
 
-/// The seed of prompts made of random ids: the same for every model and run.
-const PROMPT_SEED: u64 = 0;
+/// The time after which a likelihood is of what was read until then: a slow model is not kept at it for long.
+const READING: Duration = Duration::from_secs(20);
 
 /// A loaded model that answers requests.
 pub(super) struct MlxEngine {
     opened: Opened,
     prefill_chunk: u32,
     kv: Option<KvPacking>,
+    prompts: Throughput,
+    nll_tokens: usize,
+    /// What was found of the shipped text, which every cell of the model shares.
+    likelihood: Option<TextLikelihood>,
     /// Whether MLX refused something, after which its state is not to be trusted.
     is_broken: bool,
 }
 
 impl MlxEngine {
-    pub(super) fn new(opened: Opened, settings: &Settings) -> Self {
-        let Settings { prefill_chunk, kv, .. } = *settings;
-        Self { opened, prefill_chunk, kv, is_broken: false }
+    pub(super) fn new(opened: Opened, prompts: Throughput, settings: &Settings) -> Self {
+        let Settings { prefill_chunk, kv, nll_tokens, .. } = *settings;
+        let nll_tokens = nll_tokens as usize;
+        Self { opened, prefill_chunk, kv, prompts, nll_tokens, likelihood: None, is_broken: false }
     }
 
     /// The tokenizer that a chat needs, or why there can be none.
@@ -48,24 +64,12 @@ impl MlxEngine {
         }
     }
 
-    fn prompt_ids(&self, work: &Work) -> Result<Vec<u32>, EngineError> {
+    fn prompt_ids(&self, work: &Work, index: u32) -> Result<Vec<u32>, EngineError> {
         match work {
-            Work::Throughput { prompt_tokens, .. } => {
-                let length = *prompt_tokens as usize;
-                match (&self.opened.tokenizer, NonZeroU32::new(self.opened.model.vocabulary())) {
-                    (Some(tokenizer), _) => {
-                        let passages = crate::plan::Passages::shipped();
-                        let wanted = text::Wanted { passages: &passages, index: 0, length };
-                        text::ExactPrompt::plain(tokenizer, wanted)
-                            .and_then(|prompt| prompt.ids(tokenizer))
-                            .map_err(|error| unwritten(&error))
-                    }
-                    (None, Some(vocabulary)) => {
-                        Ok(text::random_ids(vocabulary, length, PROMPT_SEED))
-                    }
-                    (None, None) => Ok(Vec::new()),
-                }
-            }
+            Work::Throughput { prompt_tokens, .. } => self
+                .prompts
+                .ids(&self.opened, *prompt_tokens, index)
+                .map_err(|error| unwritten(&error)),
             Work::Chat { prompt, .. } => {
                 let options =
                     ChatOptions { enable_thinking: None, now: ZonedDateTime::now().datetime() };
@@ -77,6 +81,11 @@ impl MlxEngine {
     }
 }
 
+/// A length that no prompt of this model can have.
+fn refused_length(error: &TextError) -> EngineError {
+    EngineError::Refused { kind: error.kind(), reason: sentence(error) }
+}
+
 /// A prompt that could not be written.
 fn unwritten(error: &TextError) -> EngineError {
     EngineError::Failed { stage: Stage::Prompt, kind: "prompt", message: sentence(error) }
@@ -85,19 +94,21 @@ fn unwritten(error: &TextError) -> EngineError {
 impl Engine for MlxEngine {
     fn prepare(&mut self, work: &Work) -> Result<PromptKind, EngineError> {
         match work {
-            Work::Chat { .. } => self.chat_tokenizer().map(|_| PromptKind::Text),
-            Work::Throughput { .. } if self.opened.tokenizer.is_some() => Ok(PromptKind::Text),
-            Work::Throughput { .. } => Ok(PromptKind::RandomIds),
+            Work::Chat { .. } => self.chat_tokenizer().map(|_| PromptKind::ChatTurn),
+            Work::Throughput { prompt_tokens, .. } => self
+                .prompts
+                .find(self.opened.tokenizer.as_ref(), *prompt_tokens)
+                .map_err(|error| refused_length(&error)),
         }
     }
 
     fn generate(
         &mut self,
-        work: &Work,
-        sampling: &Sampling,
+        ask: Ask<'_>,
         seen: &mut dyn FnMut(Event),
     ) -> Result<Answer, EngineError> {
-        let prompt_ids = self.prompt_ids(work)?;
+        let Ask { work, prompt, sampling } = ask;
+        let prompt_ids = self.prompt_ids(work, prompt)?;
         seen(Event::PromptReady { tokens: u32::try_from(prompt_ids.len()).unwrap_or(u32::MAX) });
         let nothing = BTreeSet::new();
         let (max_tokens, stop) = match work {
@@ -140,6 +151,13 @@ impl Engine for MlxEngine {
         Ok(Answer { prompt_ids, ids, finish, text })
     }
 
+    fn likelihood(&mut self) -> Result<Option<TextLikelihood>, EngineError> {
+        if self.likelihood.is_none() {
+            self.likelihood = self.foretell()?;
+        }
+        Ok(self.likelihood.clone())
+    }
+
     fn reset_peak_memory(&mut self) {
         // A reset that fails leaves a peak that is too high, never one that is too low.
         let _ = reset_peak_memory();
@@ -156,6 +174,34 @@ impl Engine for MlxEngine {
 }
 
 impl MlxEngine {
+    /// How well the model foretells as much of the shipped text as is wanted, and as there is time for.
+    fn foretell(&mut self) -> Result<Option<TextLikelihood>, EngineError> {
+        let Some(tokenizer) = &self.opened.tokenizer else {
+            return Ok(None);
+        };
+        let text = Passages::shipped().stretch(0, self.nll_tokens.saturating_mul(8));
+        let ids = tokenizer.encode_prompt(&text).map_err(|error| unwritten(&error))?;
+        let ids = ids.get(..self.nll_tokens).unwrap_or(&ids);
+        let began = Instant::now();
+        let found = likelihood(self.opened.model.as_ref(), ids, self.kv, &mut |_| {
+            if began.elapsed() > READING {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        let found = found.map_err(|error| {
+            self.is_broken = matches!(error, GenerateError::Mlx { .. });
+            failed(&error)
+        })?;
+        Ok(found.map(|Likelihood { mean, tokens }| TextLikelihood {
+            mean_nll: mean,
+            tokens,
+            text: SHIPPED.to_owned(),
+            ids_sha256: sha256_of_ids(ids.get(..tokens as usize).unwrap_or(ids)),
+        }))
+    }
+
     /// What a user sees of `ids`: the token that ended the answer is not part of it.
     fn visible_text(&self, ids: &[u32], end: End) -> Option<String> {
         let shown = match end {

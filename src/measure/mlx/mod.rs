@@ -2,6 +2,7 @@
 
 mod engine;
 mod opened;
+mod prompts;
 
 pub use opened::{OpenError, Opened, open};
 
@@ -9,7 +10,7 @@ use std::{env, io};
 
 use mlx_rs::memory::clear_cache;
 
-use self::engine::MlxEngine;
+use self::{engine::MlxEngine, prompts::Throughput};
 use super::{
     clock::SystemClock,
     engine::Engine,
@@ -139,7 +140,10 @@ impl Loader for MlxLoader {
         warnings.append(&mut opened.warnings);
         warnings.extend(job.settings.kv.and_then(|kv| never_packed(kv, &job.cells)));
         let loaded = opened.loaded.clone();
-        let engine = Box::new(MlxEngine::new(opened, &job.settings));
+        let source = &job.settings.prompts;
+        let (prompts, lacking) = Throughput::new(&opened, source, job.passages.clone());
+        warnings.extend(lacking);
+        let engine = Box::new(MlxEngine::new(opened, prompts, &job.settings));
         Ok(Loading { engine, loaded, warnings })
     }
 

@@ -11,10 +11,9 @@ use sha2::{Digest, Sha256};
 
 use super::{
     clock::Clock,
-    engine::{Answer, Engine, EngineError, Event},
+    engine::{Answer, Ask, Engine, EngineError, Event},
     trial::{Memory, Trial},
 };
-use crate::plan::{Sampling, Work};
 use impossible::{Impossible, budget, check_answer};
 
 /// Time between two pieces of news from inside a request, in microseconds.
@@ -32,7 +31,7 @@ pub enum News {
     Decoded(u32),
 }
 
-/// Measures one repetition of `work`.
+/// Measures one repetition: the answer to `ask`.
 ///
 /// `tell` is called inside the timed region, after the stamp it speaks of: for the first token, so that a death is put
 /// down to the right stage, and otherwise only when half a second has passed without news. To write a line takes some
@@ -44,20 +43,19 @@ pub enum News {
 /// The engine's own, and `events` where it reported what cannot have happened.
 pub fn record(
     engine: &mut dyn Engine,
-    work: &Work,
-    sampling: &Sampling,
+    ask: Ask<'_>,
     clock: &dyn Clock,
     tell: &mut dyn FnMut(News),
 ) -> Result<Trial, EngineError> {
     engine.reset_peak_memory();
-    let mut recorder = Recorder::start(clock, budget(work));
-    let answer = engine.generate(work, sampling, &mut |event| {
+    let mut recorder = Recorder::start(clock, budget(ask.work));
+    let answer = engine.generate(ask, &mut |event| {
         if let Some(news) = recorder.see(event) {
             tell(news);
         }
     })?;
     let ended_us = recorder.elapsed_us();
-    recorder.finish(work, answer, ended_us, engine.memory()).map_err(|error| EngineError::Failed {
+    recorder.finish(ask, answer, ended_us, engine.memory()).map_err(|error| EngineError::Failed {
         stage: error.stage(),
         kind: "events",
         message: error.to_string(),
@@ -153,7 +151,7 @@ impl<'a> Recorder<'a> {
 
     fn finish(
         mut self,
-        work: &Work,
+        ask: Ask<'_>,
         answer: Answer,
         ended_us: u64,
         memory: Memory,
@@ -162,13 +160,14 @@ impl<'a> Recorder<'a> {
             return Err(impossible);
         }
         let prompt = self.prompt.ok_or(Impossible::NoPrompt)?;
-        check_answer(work, &answer, prompt.tokens, &self.ids)?;
+        check_answer(ask.work, &answer, prompt.tokens, &self.ids)?;
         let ahead = self.submitted_us.len() - self.visible_us.len();
         if ahead > 1 {
             return Err(Impossible::Ahead { ahead });
         }
         self.submitted_us.truncate(self.visible_us.len());
         Ok(Trial {
+            prompt: ask.prompt,
             prompt_tokens: prompt.tokens,
             prompt_sha256: sha256_of_ids(&answer.prompt_ids),
             ids_sha256: sha256_of_ids(&answer.ids),
@@ -195,7 +194,7 @@ fn with_peak_over_active(memory: Memory) -> Memory {
 }
 
 /// Lower-case hexadecimal SHA-256 of `ids`, each as four little-endian bytes.
-fn sha256_of_ids(ids: &[u32]) -> String {
+pub(super) fn sha256_of_ids(ids: &[u32]) -> String {
     let mut hasher = Sha256::new();
     for id in ids {
         hasher.update(id.to_le_bytes());

@@ -10,6 +10,7 @@ use crate::measure::{
     scripted::{STOP_ID, Script},
     trial::Finish,
 };
+use crate::plan::{Sampling, Work};
 
 fn throughput(prompt_tokens: u32, generation_tokens: u32) -> Work {
     Work::Throughput { prompt_tokens, generation_tokens }
@@ -18,7 +19,8 @@ fn throughput(prompt_tokens: u32, generation_tokens: u32) -> Work {
 fn recorded(script: &Script, work: &Work) -> (Trial, Vec<News>) {
     let (mut script, clock) = (script.clone(), script.clock());
     let mut told = Vec::new();
-    let trial = record(&mut script, work, &Sampling::default(), &clock, &mut |news| {
+    let ask = Ask { work, prompt: 0, sampling: &Sampling::default() };
+    let trial = record(&mut script, ask, &clock, &mut |news| {
         told.push(news);
     });
     (trial.expect("nothing goes wrong"), told)
@@ -34,6 +36,7 @@ fn a_request_is_stamped_from_its_beginning() {
     let (trial, _) = recorded(&script, &throughput(4, 3));
     insta::assert_json_snapshot!(trial, @r#"
     {
+      "prompt": 0,
       "prompt_tokens": 4,
       "prompt_sha256": "baed642339816affb3fe8719792d0e4ce82f12db72b7373d244eaa65445800fe",
       "ids_sha256": "47d507f5e13b16fe0cfd4e58a0291b58a26cbc345d4a2ded84ead27e86f022f4",
@@ -128,12 +131,7 @@ impl Engine for Liar {
         Ok(PromptKind::RandomIds)
     }
 
-    fn generate(
-        &mut self,
-        _: &Work,
-        _: &Sampling,
-        seen: &mut dyn FnMut(Event),
-    ) -> Result<Answer, EngineError> {
+    fn generate(&mut self, _: Ask<'_>, seen: &mut dyn FnMut(Event)) -> Result<Answer, EngineError> {
         for event in &self.events {
             seen(*event);
         }
@@ -160,7 +158,8 @@ fn honest() -> Liar {
 fn case(mut engine: Liar, expected: &str) {
     let clock = ManualClock::default();
     let work = throughput(2, 1);
-    let result = record(&mut engine, &work, &Sampling::default(), &clock, &mut |_| {});
+    let ask = Ask { work: &work, prompt: 0, sampling: &Sampling::default() };
+    let result = record(&mut engine, ask, &clock, &mut |_| {});
     match result {
         Err(EngineError::Failed { kind: "events", message, .. }) => assert_eq!(message, expected),
         other => panic!("{other:?}"),

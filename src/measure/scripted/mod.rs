@@ -11,14 +11,15 @@ pub use incident::{At, Incident, UnknownBehaviour};
 
 use super::{
     clock::ManualClock,
-    engine::{Answer, Engine, EngineError, Event, PromptKind},
+    engine::{Answer, Ask, Engine, EngineError, Event, PromptKind},
+    findings::TextLikelihood,
     load::{LoadPhase, LoadStep},
     message::{Job, Loaded, ModelFacts, Runtime},
     outcome::{Failure, Stage},
     trial::{Finish, Memory},
     worker::{self, Loader, Loading},
 };
-use crate::plan::{Sampling, Settings, Work};
+use crate::plan::{Settings, Work};
 
 const PREFIX: &str = "scripted:";
 
@@ -97,16 +98,16 @@ impl Engine for Script {
         self.happen(Stage::Resolve, Some(sizes(work).1))?;
         Ok(match work {
             Work::Throughput { .. } => PromptKind::RandomIds,
-            Work::Chat { .. } => PromptKind::Text,
+            Work::Chat { .. } => PromptKind::ChatTurn,
         })
     }
 
     fn generate(
         &mut self,
-        work: &Work,
-        _: &Sampling,
+        ask: Ask<'_>,
         seen: &mut dyn FnMut(Event),
     ) -> Result<Answer, EngineError> {
+        let Ask { work, prompt, .. } = ask;
         let (prompt_tokens, budget) = sizes(work);
         let stop_after =
             self.stop_after.filter(|tokens| matches!(work, Work::Chat { .. }) && *tokens <= budget);
@@ -136,11 +137,20 @@ impl Engine for Script {
         }
         self.peak_bytes = ACTIVE_BYTES + u64::from(prompt_tokens + length);
         Ok(Answer {
-            prompt_ids: (0..prompt_tokens).collect(),
+            prompt_ids: (prompt..prompt + prompt_tokens).collect(),
             ids,
             finish: stop_after.map_or(Finish::Length, |_| Finish::Stop { id: STOP_ID }),
             text: matches!(work, Work::Chat { .. }).then(|| "as scripted".to_owned()),
         })
+    }
+
+    fn likelihood(&mut self) -> Result<Option<TextLikelihood>, EngineError> {
+        Ok(Some(TextLikelihood {
+            mean_nll: 2.5,
+            tokens: 512,
+            text: "scripted".to_owned(),
+            ids_sha256: "00".repeat(32),
+        }))
     }
 
     fn reset_peak_memory(&mut self) {
@@ -264,6 +274,7 @@ fn loaded() -> Loaded {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Sampling;
 
     #[test]
     fn a_scripted_model_is_known_by_its_name() {
@@ -277,8 +288,9 @@ mod tests {
     fn a_script_submits_one_step_ahead() {
         let mut events = Vec::new();
         let work = Work::Throughput { prompt_tokens: 3, generation_tokens: 2 };
+        let ask = Ask { work: &work, prompt: 0, sampling: &Sampling::default() };
         let answer = Script::new()
-            .generate(&work, &Sampling::default(), &mut |event| events.push(event))
+            .generate(ask, &mut |event| events.push(event))
             .expect("nothing goes wrong");
         assert_eq!(
             events,

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::measure::{
+    findings::Findings,
     message::{Loaded, Runtime},
     outcome::{Outcome, Verdict},
     schedule::{Measured, Task},
@@ -20,6 +21,7 @@ pub(super) struct Draft {
     /// The model as it was loaded last.
     pub(super) loaded: Option<Loaded>,
     pub(super) random_ids: bool,
+    pub(super) findings: Findings,
     pub(super) warmups: Vec<Trial>,
     pub(super) trials: Vec<Trial>,
     pub(super) warnings: Vec<String>,
@@ -51,6 +53,7 @@ impl Draft {
             warmups: self.warmups,
             trials: self.trials,
             random_ids: self.random_ids,
+            findings: self.findings,
             cleanup_us: None,
             warnings: self.warnings,
         }

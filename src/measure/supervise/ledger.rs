@@ -176,6 +176,7 @@ impl Ledger {
                 Message::Trial { cell, warmup, .. } => {
                     is_running(cell) && self.running == Some(warmup)
                 }
+                Message::Found { cell, .. } => is(cell, State::Prepared) && self.running.is_none(),
                 Message::CellDone { cell } => {
                     is(cell, State::Prepared)
                         && self.running.is_none()
@@ -212,6 +213,11 @@ impl Ledger {
             Message::LoadFailed { failure } => self.load_failure = Some(failure),
             Message::Warning { cell, text } => self.warn(cell, text),
             Message::CellStarted { cell, random_ids } => self.begin(cell, random_ids),
+            Message::Found { cell, finding } => {
+                if let Some(Entry { draft, .. }) = self.entries.get_mut(cell) {
+                    draft.findings.add(finding);
+                }
+            }
             Message::TrialStarted { cell, warmup, .. } => {
                 self.hand = Some(cell);
                 self.running = Some(warmup);

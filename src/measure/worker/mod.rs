@@ -114,6 +114,7 @@ mod tests {
     use super::*;
     use crate::{
         measure::{
+            findings::Finding,
             schedule::Task,
             scripted::{At, Script},
         },
@@ -125,6 +126,7 @@ mod tests {
             revision: None,
             cold: false,
             settings: Settings::default(),
+            passages: None,
             cells: (1..=cells)
                 .map(|budget| Cell {
                     work: Work::Throughput { prompt_tokens: 4, generation_tokens: budget },
@@ -157,6 +159,11 @@ mod tests {
             format!(": {}{number}", if warmup { "warm-up " } else { "" })
         } else if let Message::Trial { trial, .. } = &message {
             format!(" at {}", trial.order.expect("it has its turn").place)
+        } else if let Message::Found { finding, .. } = &message {
+            match finding {
+                Finding::Prompts(_) => ": prompts".to_owned(),
+                Finding::Likelihood(_) => ": likelihood".to_owned(),
+            }
         } else if let Message::CellFailed { failure, .. } | Message::LoadFailed { failure } =
             &message
         {
@@ -176,7 +183,9 @@ mod tests {
         warning
         loaded
         cell_started 0
+        found 0: prompts
         cell_started 1
+        found 1: prompts
         trial_started 0: warm-up 1
         decoded 0
         trial 0 at 0
@@ -192,10 +201,12 @@ mod tests {
         trial_started 0: 2
         decoded 0
         trial 0 at 4
+        found 0: likelihood
         cell_done 0
         trial_started 1: 2
         decoded 1
         trial 1 at 5
+        found 1: likelihood
         cell_done 1
         done: 5000 us
         ");
@@ -208,7 +219,9 @@ mod tests {
         warning
         loaded
         cell_started 0
+        found 0: prompts
         cell_started 1
+        found 1: prompts
         trial_started 0: warm-up 1
         decoded 0
         cell_failed 0: scripted in Decode
@@ -221,6 +234,7 @@ mod tests {
         trial_started 1: 2
         decoded 1
         trial 1 at 3
+        found 1: likelihood
         cell_done 1
         done: 5000 us
         ");
@@ -233,7 +247,9 @@ mod tests {
         warning
         loaded
         cell_started 0
+        found 0: prompts
         cell_started 1
+        found 1: prompts
         trial_started 0: warm-up 1
         decoded 0
         cell_failed 0: scripted in Decode

@@ -10,14 +10,15 @@ use super::parent::Parent;
 use crate::{
     measure::{
         clock::Clock,
-        engine::{Engine, EngineError, PromptKind},
+        engine::{Ask, Engine, EngineError, PromptKind},
+        findings::Finding,
         message::{Job, Message},
         outcome::{Failure, Skip, Stage},
         recorder::{News, record},
-        schedule::{Measured, Schedule, Turn},
+        schedule::{Measured, Schedule, Task, Turn},
         trial::Order,
     },
-    plan::Cell,
+    plan::{Cell, Work},
 };
 
 /// All cells of a job on their way.
@@ -78,7 +79,9 @@ impl<'a, 'out> Rounds<'a, 'out> {
             Ok(kind) => {
                 let random_ids = kind == PromptKind::RandomIds;
                 self.parent.tell(&Message::CellStarted { cell: index, random_ids })?;
-                if self.schedule.is_through(index) { self.conclude(index) } else { Ok(()) }
+                let finding = Finding::Prompts(kind);
+                self.parent.tell(&Message::Found { cell: index, finding })?;
+                if self.schedule.is_through(index) { self.conclude(index, engine) } else { Ok(()) }
             }
             Err(error) => self.give_up(index, error),
         }
@@ -92,9 +95,11 @@ impl<'a, 'out> Rounds<'a, 'out> {
             return Ok(());
         };
         self.parent.tell(&Message::TrialStarted { cell: index, warmup, number })?;
+        let Task { cell: Cell { work, .. }, .. } = task;
         let sampling = &self.job.settings.sampling;
+        let ask = Ask { work, prompt: work.prompt_of(number), sampling };
         let mut told = Ok(());
-        let trial = record(engine, &task.cell.work, sampling, self.clock, &mut |news| {
+        let trial = record(engine, ask, self.clock, &mut |news| {
             let news = self.parent.tell(&progress(index, news));
             if let (Ok(()), Err(error)) = (&told, news) {
                 told = Err(error);
@@ -113,16 +118,36 @@ impl<'a, 'out> Rounds<'a, 'out> {
             answers.push((trial.prompt_sha256.clone(), trial.ids_sha256.clone()));
         }
         self.parent.tell(&Message::Trial { cell: index, warmup, trial: Box::new(trial) })?;
-        if self.schedule.is_through(index) { self.conclude(index) } else { Ok(()) }
+        if self.schedule.is_through(index) { self.conclude(index, engine) } else { Ok(()) }
     }
 
-    /// What is said of a cell after its last repetition.
-    fn conclude(&mut self, cell: usize) -> io::Result<()> {
+    /// What is found and said of a cell after its last repetition.
+    fn conclude(&mut self, cell: usize, engine: &mut dyn Engine) -> io::Result<()> {
+        self.foretell(cell, engine)?;
         let answers = self.answers.get(cell).map(Vec::as_slice).unwrap_or_default();
         if let Some(text) = different_answers(answers) {
             self.parent.tell(&Message::Warning { cell: Some(cell), text })?;
         }
         self.parent.tell(&Message::CellDone { cell })
+    }
+
+    /// Tells how well the model foretells a text, of throughput alone; what was measured stands without it.
+    fn foretell(&mut self, cell: usize, engine: &mut dyn Engine) -> io::Result<()> {
+        let work = self.job.cells.get(cell).map(|task| &task.cell.work);
+        if !matches!(work, Some(Work::Throughput { .. })) {
+            return Ok(());
+        }
+        match engine.likelihood() {
+            Ok(None) => Ok(()),
+            Ok(Some(likelihood)) => {
+                let finding = Finding::Likelihood(likelihood);
+                self.parent.tell(&Message::Found { cell, finding })
+            }
+            Err(error) => {
+                let text = format!("the model could not read the shipped text: {error}");
+                self.parent.tell(&Message::Warning { cell: Some(cell), text })
+            }
+        }
     }
 
     /// Ends a cell that cannot be measured, or not any more.
@@ -165,15 +190,15 @@ fn progress(cell: usize, news: News) -> Message {
 
 /// Repetitions draw with the same seed, so one prompt has one answer.
 fn different_answers(answers: &[(String, String)]) -> Option<String> {
-    let (prompt, ids) = answers.first()?;
-    let others = answers
-        .iter()
-        .filter(|(other_prompt, other_ids)| other_prompt == prompt && other_ids != ids)
-        .count();
+    let first = |prompt: &str| answers.iter().find(|(other, _)| other == prompt);
+    let differs = |(prompt, ids): &&(String, String)| {
+        first(prompt).is_some_and(|(_, first_ids)| first_ids != ids)
+    };
+    let others = answers.iter().filter(differs).count();
     (others > 0).then(|| {
+        let all = answers.len();
         format!(
-            "{others} of {} repetitions answered the same prompt with other tokens than the first",
-            answers.len()
+            "{others} of {all} repetitions answered a prompt with other tokens than the first of it"
         )
     })
 }
@@ -193,7 +218,9 @@ mod tests {
         assert_eq!(answers(&[("p", "a"), ("p", "a"), ("q", "b")]), None);
         assert_eq!(
             answers(&[("p", "a"), ("p", "b"), ("p", "a")]).as_deref(),
-            Some("1 of 3 repetitions answered the same prompt with other tokens than the first")
+            Some("1 of 3 repetitions answered a prompt with other tokens than the first of it")
         );
+        // Not only of the first prompt.
+        assert!(answers(&[("p", "a"), ("q", "b"), ("p", "a"), ("q", "c")]).is_some());
     }
 }

@@ -3,6 +3,7 @@
 mod figures;
 mod machine;
 mod origin;
+mod prompts;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -3,6 +3,7 @@
 use super::{
     Context,
     figures::{counted, over},
+    prompts,
 };
 use crate::{
     measure::{
@@ -54,6 +55,9 @@ pub(super) fn provenance(
         cell: cell_facts(cell),
         settings: settings.clone(),
         random_ids: outcome.random_ids,
+        prompts: prompts::detail(cell, settings, outcome),
+        answers_agree: prompts::agree(&outcome.trials),
+        likelihood: outcome.findings.likelihood.clone(),
         prompt_tokens_per_sec: over(counted(outcome), rates::prompt_rate),
         first_request_time_to_first_token_s: first_request(outcome),
         definitions: is_measured.then_some(DEFINITIONS),
@@ -173,6 +177,7 @@ fn skip(verdict: &Verdict) -> Option<Skip> {
 
 fn sample(trial: &Trial) -> Sample {
     Sample {
+        prompt: trial.prompt,
         prompt_tokens: trial.prompt_tokens,
         prompt_sha256: trial.prompt_sha256.clone(),
         ids_sha256: trial.ids_sha256.clone(),

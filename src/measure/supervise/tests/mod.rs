@@ -26,6 +26,7 @@ fn job(cells: usize) -> Job {
         revision: None,
         cold: false,
         settings: Settings::default(),
+        passages: None,
         cells: vec![Task::new(cell); cells],
     }
 }
