@@ -69,10 +69,12 @@ impl PendingBest {
 /// The distance of `magnitude` to the next larger number of `dtype`.
 fn step(dtype: Dtype, magnitude: f32) -> f32 {
     // Bits of the fraction, and the exponent of the smallest normal number.
-    let (fraction, lowest) = match dtype {
-        Dtype::Bfloat16 => (7, -126),
-        Dtype::Float16 => (10, -14),
-        _ => (23, -126),
+    let (fraction, lowest) = if dtype == Dtype::Bfloat16 {
+        (7, -126)
+    } else if dtype == Dtype::Float16 {
+        (10, -14)
+    } else {
+        (23, -126)
     };
     let exponent = if magnitude.is_normal() { exponent(magnitude) } else { lowest };
     2f32.powi(exponent.max(lowest) - fraction)
@@ -88,17 +90,22 @@ fn exponent(number: f32) -> i32 {
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn case(dtype: Dtype, magnitude: f32, expected: f32) {
+        assert_eq!(step(dtype, magnitude).to_bits(), expected.to_bits());
+    }
+
     #[test]
     fn a_step_is_the_distance_to_the_next_number() {
-        assert_eq!(step(Dtype::Float32, 1.0), f32::EPSILON);
-        assert_eq!(step(Dtype::Float32, 20.0), 20f32.next_up() - 20.0);
+        case(Dtype::Float32, 1.0, f32::EPSILON);
+        case(Dtype::Float32, 20.0, 20f32.next_up() - 20.0);
         // 8 bits of precision: between 16 and 32 every eighth is a number.
-        assert_eq!(step(Dtype::Bfloat16, 20.0), 0.125);
-        assert_eq!(step(Dtype::Bfloat16, 31.99), 0.125);
-        assert_eq!(step(Dtype::Bfloat16, 32.0), 0.25);
+        case(Dtype::Bfloat16, 20.0, 0.125);
+        case(Dtype::Bfloat16, 31.99, 0.125);
+        case(Dtype::Bfloat16, 32.0, 0.25);
         // 11 bits: between 16 and 32 every 64th.
-        assert_eq!(step(Dtype::Float16, 20.0), 1.0 / 64.0);
-        assert_eq!(step(Dtype::Float16, 0.0), 2f32.powi(-24));
+        case(Dtype::Float16, 20.0, 1.0 / 64.0);
+        case(Dtype::Float16, 0.0, 2f32.powi(-24));
     }
 
     #[test]
@@ -111,7 +118,7 @@ mod tests {
         for (value, expected) in values.iter().zip([-0.782_089, -0.782_089, -2.782_089]) {
             assert!((value - expected).abs() < 1e-5, "{value}");
         }
-        assert_eq!(best.step, 4.0 * f32::EPSILON);
+        assert_eq!(best.step.to_bits(), (4.0 * f32::EPSILON).to_bits());
         assert_eq!(PendingBest::of(&scores, 9).unwrap().read().unwrap().candidates.len(), 5);
     }
 }

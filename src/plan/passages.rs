@@ -22,7 +22,7 @@ const LONGEST_FILE: u64 = 64 << 20;
 /// all four. Then all are read again, after a line that says for which time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Passages {
-    texts: [String; PROMPTS as usize],
+    texts: Box<[String; PROMPTS as usize]>,
 }
 
 impl Passages {
@@ -36,7 +36,7 @@ impl Passages {
             include_str!("passages/observatory.txt"),
             include_str!("passages/ledger.txt"),
         ];
-        Self { texts: texts.map(str::to_owned) }
+        Self { texts: Box::new(texts.map(str::to_owned)) }
     }
 
     /// The quarters of the file at `path`, cut between words.
@@ -55,7 +55,7 @@ impl Passages {
         let starts: Vec<usize> = word_starts(text).collect();
         let quarter = |k: usize| starts.get(starts.len() * k / PROMPTS as usize).copied();
         let cuts = [Some(0), quarter(1), quarter(2), quarter(3), Some(text.len())];
-        let mut texts: [String; PROMPTS as usize] = Default::default();
+        let mut texts: Box<[String; PROMPTS as usize]> = Box::default();
         for (place, ends) in texts.iter_mut().zip(cuts.windows(2)) {
             let &[Some(from), Some(to)] = ends else {
                 return None;
@@ -123,7 +123,7 @@ mod tests {
                 "3b5ab9c8160b365e358cbc89e8f48576dbf22491983c38ecc173e262a44a04cd"
             )
         );
-        for text in &shipped.texts {
+        for text in shipped.texts.iter() {
             assert!(text.is_ascii());
             assert!(text.split_whitespace().count() >= 400);
         }
@@ -157,7 +157,7 @@ mod tests {
     fn a_file_is_cut_into_quarters_between_words() {
         let text = "Où va-t-on ?\nTout droit, puis à gauche.";
         let passages = Passages::of_text(text).unwrap();
-        assert_eq!(passages.texts, ["Où va-t-on ", "?\nTout ", "droit, puis ", "à gauche."]);
+        assert_eq!(*passages.texts, ["Où va-t-on ", "?\nTout ", "droit, puis ", "à gauche."]);
         assert_eq!(passages.texts.concat(), text);
         assert_eq!(Passages::of_text("only three words"), None);
         assert_eq!(Passages::of_text(""), None);
