@@ -103,7 +103,7 @@ fn adding(own: &Rules, marker: &str, terms: &Terms) -> Option<(Rule, Rules)> {
         _ => {
             match terms.turn_end.as_ref().filter(|mark| mark.text == marker)? {
                 Mark { id: Some(id), text } => {
-                    rules.add(&Token { id: *id, text: Some(text.clone()) })
+                    rules.add(&Token { id: *id, text: Some(text.clone()) });
                 }
                 Mark { id: None, text } => rules.strings.push(text.clone()),
             }
