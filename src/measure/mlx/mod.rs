@@ -1,8 +1,10 @@
 //! The engine that runs a model on MLX, and the child process around it.
 
+mod demand;
 mod engine;
 mod opened;
 
+pub use demand::{Asked, asked};
 pub use opened::{OpenError, Opened, open};
 
 use std::{env, io};
