@@ -70,13 +70,14 @@ impl Ledger {
         self.formats.iter().max_by_key(|(_, bytes)| bytes).map(|(format, _)| *format)
     }
 
-    fn table(&mut self, place: usize, bytes: u64) -> &mut Table {
-        let known = self.tables.iter().position(|table| table.place == place);
-        let index = known.unwrap_or_else(|| {
-            self.tables.push(Table { place, bytes, ..Table::default() });
-            self.tables.len() - 1
-        });
-        &mut self.tables[index]
+    /// Enters `change` at the table that lies at `place`.
+    fn at_table(&mut self, place: usize, bytes: u64, change: impl FnOnce(&mut Table)) {
+        if let Some(known) = self.tables.iter_mut().find(|table| table.place == place) {
+            return change(known);
+        }
+        let mut table = Table { place, bytes, ..Table::default() };
+        change(&mut table);
+        self.tables.push(table);
     }
 }
 
@@ -122,11 +123,8 @@ pub(super) fn note_product(
 ) {
     note(|ledger| {
         let flops = 2 * rows * product(&[inputs, outputs]);
-        if ledger.is_at_head {
-            ledger.head_flops += flops
-        } else {
-            ledger.flops += flops
-        }
+        let sum = if ledger.is_at_head { &mut ledger.head_flops } else { &mut ledger.flops };
+        *sum += flops;
         let (format, bytes) = format();
         match ledger.formats.iter_mut().find(|(known, _)| *known == format) {
             Some((_, sum)) => *sum += bytes,
@@ -152,13 +150,13 @@ pub(super) fn chosen(bytes: u64, count: u64, pairs: u64) -> u64 {
 pub(super) fn note_lookup(place: usize, bytes: impl FnOnce() -> u64, (rows, ids): (u64, u64)) {
     note(|ledger| {
         let bytes = bytes();
-        ledger.table(place, bytes).rows_bytes += bytes / rows.max(1) * ids;
+        ledger.at_table(place, bytes, |table| table.rows_bytes += bytes / rows.max(1) * ids);
     });
 }
 
 /// Notes that the table at `place` is read from end to end.
 pub(super) fn note_table(place: usize, bytes: impl FnOnce() -> u64) {
-    note(|ledger| ledger.table(place, bytes()).is_head = true);
+    note(|ledger| ledger.at_table(place, bytes(), |table| table.is_head = true));
 }
 
 fn note(entry: impl FnOnce(&mut Ledger)) {
@@ -180,7 +178,7 @@ mod tests {
     #[test]
     fn a_table_that_is_also_the_head_is_read_once_and_its_rows_besides() {
         let pass = |is_tied: bool| {
-            let (_, ledger) = recorded(|| {
+            let ((), ledger) = recorded(|| {
                 note_lookup(1, || 1000, (10, 2));
                 if is_tied {
                     note_table(1, || 1000);

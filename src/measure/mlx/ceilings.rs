@@ -291,7 +291,7 @@ fn matrix_matrix(format: Format, activation: Dtype) -> Result<Compute> {
         compute.flops_per_s = compute.flops_per_s.max(flops / seconds);
         compute.size = side.unsigned_abs();
         let next = Duration::from_secs_f64(seconds * 16.0);
-        if side >= LARGEST_SIDE || began.elapsed() + next > BUDGET * 2 {
+        if side >= LARGEST_SIDE || began.elapsed().saturating_add(next) > BUDGET.saturating_mul(2) {
             return Ok(compute);
         }
         side *= 2;
