@@ -10,6 +10,7 @@ pub mod rates;
 pub mod recorder;
 pub mod roofline;
 pub mod sampled;
+pub mod schedule;
 pub mod scripted;
 pub mod statistics;
 mod stop;
