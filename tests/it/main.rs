@@ -6,6 +6,8 @@ mod cli;
 #[cfg(test)]
 mod convert;
 #[cfg(test)]
+mod demand;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod foreign;
@@ -39,6 +41,8 @@ mod rounds;
 mod sampler;
 #[cfg(test)]
 mod schema;
+#[cfg(test)]
+mod stop_tokens;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]

@@ -1,9 +1,13 @@
 //! The engine that runs a model on MLX, and the child process around it.
 
+mod ceilings;
+mod demand;
 mod engine;
 mod opened;
 mod prompts;
 
+pub use ceilings::{BEYOND_CACHES, Plan as CeilingsPlan, ceilings};
+pub use demand::{Asked, asked};
 pub use opened::{OpenError, Opened, open};
 
 use std::{env, io};
