@@ -11,6 +11,7 @@ pub mod recorder;
 pub mod sampled;
 pub mod scripted;
 pub mod statistics;
+pub mod steadiness;
 mod stop;
 pub mod supervise;
 pub mod trial;
