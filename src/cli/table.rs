@@ -281,7 +281,7 @@ failed   mlx-community/large (throughput) while loading: `x` is missing
               in  out     s           ms        tok/s      tok/s   GiB  outcome
 org/tiny
   throughput  64    3     –        500.0        160.0       48.3  1.07  passed
-                             500.0–500.0  160.0–160.0  47.1–49.6        slowing
+                             500.0–500.0  160.0–160.0  47.1–49.5        slowing
 
 below a median: where it lies in 95 of 100 cases
 slowing: later repetitions were slower: the machine may have been hot or busy
