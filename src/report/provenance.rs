@@ -10,7 +10,7 @@ use crate::{
         load::LoadPhase,
         outcome::{Failure, Skip},
         steadiness::Flag,
-        trial::{Finish, Memory},
+        trial::{Finish, Memory, Order},
     },
     plan::{Scenario, Settings},
     report::statistics::Statistics,
@@ -258,4 +258,7 @@ pub struct Sample {
     pub finish: Finish,
     /// Memory during this repetition.
     pub memory: Memory,
+    /// When its turn came.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
 }

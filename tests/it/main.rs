@@ -32,6 +32,8 @@ mod records;
 #[cfg(test)]
 mod resume;
 #[cfg(test)]
+mod rounds;
+#[cfg(test)]
 mod sampler;
 #[cfg(test)]
 mod schema;
