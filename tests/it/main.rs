@@ -6,6 +6,8 @@ mod cli;
 #[cfg(test)]
 mod convert;
 #[cfg(test)]
+mod demand;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod foreign;
