@@ -159,8 +159,8 @@ fn middle(outcome: &Outcome, figure: fn(&Trial) -> Option<f64>) -> Option<f64> {
 
 /// A figure to four digits or more.
 fn figure(value: Option<f64>) -> String {
-    let is_large = value.is_some_and(|value| value >= 1e3);
-    number(value, if is_large { 0 } else { 1 })
+    let is_small = value.is_some_and(|value| value < 1e3);
+    number(value, usize::from(is_small))
 }
 
 /// The bounds of a median, where samples suffice.
