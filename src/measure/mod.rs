@@ -14,6 +14,7 @@ pub mod schedule;
 pub mod scripted;
 pub mod statistics;
 mod stop;
+pub mod stop_answers;
 pub mod supervise;
 pub mod trial;
 pub mod worker;

@@ -2,12 +2,15 @@
 
 use thiserror::Error;
 
-use super::{Cell, Device, ElementType, KvPacking, Sampling, Scenario, Settings, Work};
+use super::{
+    Cell, Device, ElementType, KvPacking, LONGEST_STOP_ANSWER, STOP_SET, Sampling, Scenario,
+    Settings, Work,
+};
 
 /// What was said about a run at one place; what was left open is absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Choices {
-    /// What is asked of the model; both scenarios where absent.
+    /// What is asked of the model; throughput and chat where absent.
     pub scenarios: Option<Vec<Scenario>>,
     /// See [`Work::Throughput`]; 512 where absent.
     pub prompt_tokens: Option<u32>,
@@ -158,10 +161,14 @@ impl Choices {
             .as_deref()
             .unwrap_or(&both)
             .iter()
-            .map(|scenario| Cell {
-                work: self.work(*scenario),
-                warmup: self.warmup.unwrap_or(2),
-                repetitions: self.repetitions.unwrap_or(8),
+            .map(|scenario| match scenario {
+                // Its prompts are asked once, in an order of their own.
+                Scenario::Stop => Cell { work: self.work(*scenario), warmup: 0, repetitions: 0 },
+                Scenario::Throughput | Scenario::Chat => Cell {
+                    work: self.work(*scenario),
+                    warmup: self.warmup.unwrap_or(2),
+                    repetitions: self.repetitions.unwrap_or(8),
+                },
             })
             .collect()
     }
@@ -173,6 +180,10 @@ impl Choices {
                 generation_tokens: self.generation_tokens.unwrap_or(128),
             },
             Scenario::Chat => Work::Chat { prompt: self.prompt(), max_tokens: self.max_tokens() },
+            Scenario::Stop => Work::Stop {
+                set: STOP_SET,
+                max_tokens: self.max_tokens.unwrap_or(LONGEST_STOP_ANSWER),
+            },
         }
     }
 

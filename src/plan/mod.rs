@@ -7,6 +7,7 @@ mod manifest;
 mod selection;
 mod settings;
 mod source;
+mod stop_set;
 mod workspace;
 
 pub use budget::{MemoryBudget, NotABudget};
@@ -16,6 +17,7 @@ pub use manifest::{Entry, Manifest, ManifestError, Place, Problem, Written};
 pub use selection::{PlanError, Selection};
 pub use settings::{Device, ElementType, KvPacking, Sampling, Settings};
 pub use source::Source;
+pub use stop_set::{LONGEST_STOP_ANSWER, STOP_PROMPTS, STOP_SET, StopPrompt, stop_samplings};
 
 /// What will be measured, in order; never empty.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,9 @@
 //! What a model's files say of its stop tokens: small models whose sources disagree, and real tokenizers of six families.
 
 mod families;
+mod gemma;
+mod real;
+mod runs;
 
 use std::{fs, path::Path};
 

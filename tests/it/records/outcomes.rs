@@ -145,6 +145,7 @@ fn outcome(verdict: Verdict) -> Outcome {
         loaded: Some(loaded()),
         warmups: Vec::new(),
         trials: Vec::new(),
+        answers: Vec::new(),
         random_ids: false,
         cleanup_us: Some(40_000),
         warnings: Vec::new(),
