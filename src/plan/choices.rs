@@ -7,6 +7,9 @@ use super::{
     Settings, Work,
 };
 
+/// The scenarios of a model of which nothing else is said.
+const USUAL: [Scenario; 2] = [Scenario::Throughput, Scenario::Chat];
+
 /// What was said about a run at one place; what was left open is absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Choices {
@@ -90,6 +93,14 @@ impl Choices {
         }
     }
 
+    /// Adds [`Scenario::Stop`] to the scenarios, unless it is among them.
+    pub(super) fn ask_where_it_stops(&mut self) {
+        let scenarios = self.scenarios.get_or_insert_with(|| USUAL.to_vec());
+        if !scenarios.contains(&Scenario::Stop) {
+            scenarios.push(Scenario::Stop);
+        }
+    }
+
     /// Refuses the first value that makes no sense.
     pub fn check(&self) -> Result<(), OutOfRange> {
         let positive = |count: Option<u32>| count.is_none_or(|count| count > 0);
@@ -156,10 +167,9 @@ impl Choices {
 
     /// What is measured, in order.
     pub fn cells(&self) -> Vec<Cell> {
-        let both = [Scenario::Throughput, Scenario::Chat];
         self.scenarios
             .as_deref()
-            .unwrap_or(&both)
+            .unwrap_or(&USUAL)
             .iter()
             .map(|scenario| match scenario {
                 // Its prompts are asked once, in an order of their own.
@@ -265,6 +275,17 @@ mod tests {
                 repetitions: 9,
             }]
         );
+    }
+
+    #[test]
+    fn where_a_model_stops_is_asked_once_and_only_on_request() {
+        let mut choices = Choices { max_tokens: Some(9), ..Choices::default() };
+        choices.ask_where_it_stops();
+        choices.ask_where_it_stops();
+        let cells = choices.cells();
+        let stop = Work::Stop { set: STOP_SET, max_tokens: 9 };
+        assert_eq!(cells.len(), 3);
+        assert_eq!(cells[2], Cell { work: stop, warmup: 0, repetitions: 0 });
     }
 
     #[test]

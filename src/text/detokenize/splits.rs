@@ -62,11 +62,11 @@ proptest! {
 
 #[test]
 fn a_token_costs_the_same_after_ten_thousand() {
-    let text = "Ünï ".repeat(4_000);
+    let text = "Ünï ".repeat(6_000);
     let cuts: Vec<usize> = (0..text.len()).step_by(3).collect();
     let pieces = pieces(&text, &cuts);
     let (tokenizer, ids) = samples::byte_level_of(&pieces);
-    assert!(ids.len() > 8_000);
+    assert!(ids.len() > 10_000);
     let (streamed, most, work) = streamed(&tokenizer, &ids);
     assert_eq!(streamed, text);
     assert!(most <= 6 && work <= ids.len() * 6, "{most} {work}");
