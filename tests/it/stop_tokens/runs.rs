@@ -70,7 +70,7 @@ fn a_model_that_stops_where_it_should_passes() {
             "prompt": "sentence", "prompt_text": "Write one sentence about cats.", "sampling": "greedy",
             "max_tokens": 50,
             "own": {
-                "ids": [495, 679, 146, 2], "raw_text": "Cats sleep.<|im_end|>", "text": "Cats sleep.",
+                "ids": [495, 669, 146, 2], "raw_text": "Cats sleep.<|im_end|>", "text": "Cats sleep.",
                 "ending": {"reason": "stop_token", "id": 2}, "tokens": 4, "thinking_tokens": 0,
                 "answer_tokens": 3, "first_answer_token": 0, "detected": ["<|im_end|>"], "findings": [],
             },
@@ -211,7 +211,7 @@ fn it_comes_after_what_is_timed_and_only_on_request() {
         .output()
         .unwrap();
     assert!(output.status.success());
-    assert!(!fs::read_to_string(&report).unwrap().contains("\"stop\""));
+    assert!(!fs::read_to_string(&report).unwrap().contains("::stop["));
 }
 
 #[test]
