@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     findings::Findings,
     message::{Loaded, Runtime},
+    stop_answers::StopAnswer,
     trial::Trial,
 };
 
@@ -30,6 +31,8 @@ pub struct Outcome {
     pub warmups: Vec<Trial>,
     /// Measured repetitions; of a failed cell, those that ended well before it failed.
     pub trials: Vec<Trial>,
+    /// Answers of the scenario `stop`; of a cell that broke off, those that came before.
+    pub answers: Vec<StopAnswer>,
     /// Whether prompts were ids drawn at random.
     pub random_ids: bool,
     /// What was found beside the stamps.
@@ -53,6 +56,7 @@ impl Outcome {
             loaded: None,
             warmups: Vec::new(),
             trials: Vec::new(),
+            answers: Vec::new(),
             random_ids: false,
             findings: Findings::default(),
             cleanup_us: None,

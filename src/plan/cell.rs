@@ -12,6 +12,8 @@ pub enum Scenario {
     Throughput,
     /// A prompt through the chat template; stop tokens end the answer.
     Chat,
+    /// A fixed set of prompts, to see where answers end; not timed. Only on request.
+    Stop,
 }
 
 impl Scenario {
@@ -20,6 +22,7 @@ impl Scenario {
         match self {
             Self::Throughput => "throughput",
             Self::Chat => "chat",
+            Self::Stop => "stop",
         }
     }
 }
@@ -42,6 +45,13 @@ pub enum Work {
         /// Tokens after which the answer is cut.
         max_tokens: u32,
     },
+    /// See [`Scenario::Stop`].
+    Stop {
+        /// The version of the set of prompts.
+        set: u32,
+        /// Tokens after which every answer is cut; a prompt may have fewer.
+        max_tokens: u32,
+    },
 }
 
 impl Work {
@@ -49,7 +59,7 @@ impl Work {
     pub fn prompt_of(&self, number: u32) -> u32 {
         match self {
             Self::Throughput { .. } => number.saturating_sub(1) % PROMPTS,
-            Self::Chat { .. } => 0,
+            Self::Chat { .. } | Self::Stop { .. } => 0,
         }
     }
 
@@ -58,6 +68,7 @@ impl Work {
         match self {
             Self::Throughput { .. } => Scenario::Throughput,
             Self::Chat { .. } => Scenario::Chat,
+            Self::Stop { .. } => Scenario::Stop,
         }
     }
 }

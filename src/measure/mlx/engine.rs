@@ -10,6 +10,7 @@ use jiff::ZonedDateTime;
 use mlx_rs::memory::reset_peak_memory;
 
 use super::{
+    asking::{Asking, Unanswered},
     opened::{Opened, memory},
     prompts::Throughput,
 };
@@ -20,14 +21,15 @@ use crate::{
     },
     host::process,
     measure::{
-        engine::{Answer, Ask, Engine, EngineError, Event, PromptKind},
+        engine::{Answer, Ask, Engine, EngineError, Event, PromptKind, StopQuestion},
         findings::TextLikelihood,
         outcome::Stage,
         recorder::sha256_of_ids,
         trial::{Finish, Memory},
     },
     plan::{KvPacking, Passages, SHIPPED, Settings, Work},
-    text::{ChatOptions, Message, TextError, Tokenizer},
+    stops::{Rules, Terms, Transcript},
+    text::{ChatOptions, Message, TextError, Tokenizer, stops::terms},
 };
 
 /// The time after which a likelihood is of what was read until then: a slow model is not kept at it for long.
@@ -77,6 +79,8 @@ impl MlxEngine {
                     .chat_ids(&[Message::user(prompt)], options)
                     .map_err(|error| unwritten(&error))
             }
+            // Its prompts are asked one by one.
+            Work::Stop { .. } => Ok(Vec::new()),
         }
     }
 }
@@ -94,7 +98,9 @@ fn unwritten(error: &TextError) -> EngineError {
 impl Engine for MlxEngine {
     fn prepare(&mut self, work: &Work) -> Result<PromptKind, EngineError> {
         match work {
-            Work::Chat { .. } => self.chat_tokenizer().map(|_| PromptKind::ChatTurn),
+            Work::Chat { .. } | Work::Stop { .. } => {
+                self.chat_tokenizer().map(|_| PromptKind::ChatTurn)
+            }
             Work::Throughput { prompt_tokens, .. } => self
                 .prompts
                 .find(self.opened.tokenizer.as_ref(), *prompt_tokens)
@@ -113,7 +119,9 @@ impl Engine for MlxEngine {
         let nothing = BTreeSet::new();
         let (max_tokens, stop) = match work {
             Work::Throughput { generation_tokens, .. } => (*generation_tokens, &nothing),
-            Work::Chat { max_tokens, .. } => (*max_tokens, &self.opened.stop),
+            Work::Chat { max_tokens, .. } | Work::Stop { max_tokens, .. } => {
+                (*max_tokens, &self.opened.stop)
+            }
         };
         let request = Request {
             prompt: &prompt_ids,
@@ -141,7 +149,7 @@ impl Engine for MlxEngine {
             failed(&error)
         })?;
         let text = match work {
-            Work::Throughput { .. } => None,
+            Work::Throughput { .. } | Work::Stop { .. } => None,
             Work::Chat { .. } => self.visible_text(&ids, end),
         };
         let finish = match end {
@@ -156,6 +164,32 @@ impl Engine for MlxEngine {
             self.likelihood = self.foretell()?;
         }
         Ok(self.likelihood.clone())
+    }
+
+    fn terms(&self) -> Terms {
+        let tokenizer = self.opened.tokenizer.as_ref();
+        tokenizer.map(|tokenizer| terms(tokenizer, &self.opened.stop)).unwrap_or_default()
+    }
+
+    fn ask(
+        &mut self,
+        question: &StopQuestion<'_>,
+        rules: &Rules,
+        seen: &mut dyn FnMut(u32),
+    ) -> Result<Transcript, EngineError> {
+        let asking = Asking {
+            tokenizer: self.chat_tokenizer()?,
+            model: self.opened.model.as_ref(),
+            prefill_chunk: self.prefill_chunk,
+            kv: self.kv,
+        };
+        asking.answer(question, rules, seen).map_err(|error| match error {
+            Unanswered::Generate(error) => {
+                self.is_broken = matches!(error, GenerateError::Mlx { .. });
+                failed(&error)
+            }
+            Unanswered::Text(error) => unwritten(&error),
+        })
     }
 
     fn reset_peak_memory(&mut self) {
