@@ -4,6 +4,7 @@ mod ceilings;
 mod demand;
 mod engine;
 mod opened;
+mod roofline;
 
 pub use ceilings::{BEYOND_CACHES, Plan as CeilingsPlan, ceilings};
 pub use demand::{Asked, asked};
@@ -141,6 +142,12 @@ impl Loader for MlxLoader {
         let mut warnings = std::mem::take(&mut self.warnings);
         warnings.extend(cold);
         warnings.append(&mut opened.warnings);
+        match roofline::roofline(&opened) {
+            Ok(roofline) => opened.loaded.roofline = roofline,
+            Err(error) => {
+                warnings.push(format!("the ceilings of this machine are unknown: {error}"))
+            }
+        }
         warnings.extend(job.settings.kv.and_then(|kv| never_packed(kv, &job.cells)));
         let loaded = opened.loaded.clone();
         let engine = Box::new(MlxEngine::new(opened, &job.settings));

@@ -54,6 +54,7 @@ impl Draft {
             cleanup_us: None,
             warnings: self.warnings,
         }
+        .believed()
     }
 }
 

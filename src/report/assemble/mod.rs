@@ -3,6 +3,7 @@
 mod figures;
 mod machine;
 mod origin;
+mod roofline;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
