@@ -30,7 +30,7 @@ const ENOUGH: usize = 32;
 /// # Errors
 ///
 /// When MLX refuses an operation.
-pub(super) fn roofline(opened: &Opened) -> Result<Option<Roofline>> {
+pub fn roofline(opened: &Opened) -> Result<Option<Roofline>> {
     let Some(asked) = &opened.asked else {
         return Ok(None);
     };
