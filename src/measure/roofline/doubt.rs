@@ -6,7 +6,6 @@ use std::fmt;
 use super::Roofline;
 use crate::measure::{
     outcome::{Failure, Stage},
-    rates,
     statistics::median,
     trial::Trial,
 };
@@ -85,7 +84,9 @@ fn too_many_bytes(roofline: &Roofline, trial: &Trial) -> Option<Doubt> {
     let steps = tokens.checked_sub(2).filter(|steps| *steps > 0)?;
     let bytes = roofline.demand.decode_bytes(u64::from(trial.prompt_tokens), tokens)?;
     let least_s = steps as f64 * bytes / (BEYOND_CEILING * ceiling);
-    let took_s = rates::decode_seconds(trial)?;
+    let (first, last) = (trial.visible_us.first()?, trial.visible_us.last()?);
+    // Stamps are whole microseconds, so that no time at all is less than one.
+    let took_s = last.saturating_sub(*first).max(1) as f64 / 1e6;
     let implied = steps as f64 * bytes / took_s;
     (took_s < least_s).then_some(Doubt::Bytes { implied, ceiling })
 }
