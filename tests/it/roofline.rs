@@ -160,8 +160,9 @@ fn impossible_tokens_a_second_are_refused() {
 
 #[test]
 fn what_was_made_use_of_is_told() {
-    let (line, _, code) = scripted("half");
+    let (line, table, code) = scripted("half");
     assert_eq!(code, Some(0));
+    assert!(table.contains("decode  MBU  peak") && table.contains(" 50.0   50  "), "{table}");
     let decode = &line["metadata"]["mlxk_harness"]["roofline"]["decode"];
     assert_eq!(decode["mbu"], 0.5);
     assert_eq!(decode["bytes_per_token"], 1e9);

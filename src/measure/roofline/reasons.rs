@@ -6,7 +6,7 @@ use crate::{
         Health, Host, Probe,
         fitness::{Grade, fitness},
     },
-    measure::{statistics::median, trial::Trial},
+    measure::{statistics::median, steadiness::flags, trial::Trial},
 };
 
 /// The part of the ceiling below which reasons are looked for.
@@ -45,6 +45,7 @@ pub fn reasons(
     if around.is_synchronous {
         reasons.push("every token was waited for before the next step began".to_owned());
     }
+    reasons.extend(flags(trials).into_iter().map(|flag| flag.meaning().to_owned()));
     let fitness = fitness(around.host, around.health, &Probe::default());
     let grave = fitness.reasons.into_iter().filter(|reason| reason.grade >= Grade::C);
     reasons.extend(grave.map(|reason| reason.text));
