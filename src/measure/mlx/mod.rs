@@ -6,10 +6,12 @@ mod demand;
 mod engine;
 mod opened;
 mod prompts;
+mod roofline;
 
 pub use ceilings::{BEYOND_CACHES, Plan as CeilingsPlan, ceilings};
 pub use demand::{Asked, asked};
 pub use opened::{OpenError, Opened, open};
+pub use roofline::roofline;
 
 use std::{env, io};
 
@@ -74,6 +76,12 @@ fn never_packed(kv: KvPacking, tasks: &[Task]) -> Option<String> {
 pub fn work(model: &str) -> io::Result<()> {
     let clock = SystemClock::new();
     worker::work(&mut MlxLoader::new(model), &clock)
+}
+
+/// An engine that runs `opened` as `settings` want it, with prompts that are not of a file.
+pub fn engine(opened: Opened, settings: &Settings) -> Box<dyn Engine> {
+    let (prompts, _) = Throughput::new(&opened, &settings.prompts, None);
+    Box::new(MlxEngine::new(opened, prompts, settings))
 }
 
 /// Tells on standard output which MLX this process runs on.
@@ -143,6 +151,12 @@ impl Loader for MlxLoader {
         let mut warnings = std::mem::take(&mut self.warnings);
         warnings.extend(cold);
         warnings.append(&mut opened.warnings);
+        match roofline(&opened) {
+            Ok(roofline) => opened.loaded.roofline = roofline,
+            Err(error) => {
+                warnings.push(format!("the ceilings of this machine are unknown: {error}"));
+            }
+        }
         warnings.extend(job.settings.kv.and_then(|kv| never_packed(kv, &job.cells)));
         let loaded = opened.loaded.clone();
         let source = &job.settings.prompts;

@@ -60,6 +60,7 @@ impl Draft {
             cleanup_us: None,
             warnings: self.warnings,
         }
+        .believed()
     }
 }
 

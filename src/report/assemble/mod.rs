@@ -4,6 +4,7 @@ mod figures;
 mod machine;
 mod origin;
 mod prompts;
+mod roofline;
 mod stop_tokens;
 
 use std::time::{SystemTime, UNIX_EPOCH};
