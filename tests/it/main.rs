@@ -30,6 +30,8 @@ mod real;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
+mod reports;
+#[cfg(test)]
 mod resume;
 #[cfg(test)]
 mod sampler;
