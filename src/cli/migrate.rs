@@ -105,13 +105,11 @@ impl<'a> Sink<'a> {
     }
 
     fn line(&mut self, text: &str) -> io::Result<()> {
-        match &mut self.file {
-            Some((file, _)) => writeln!(file, "{text}"),
-            None => {
-                self.printer.line(text);
-                Ok(())
-            }
+        if let Some((file, _)) = &mut self.file {
+            return writeln!(file, "{text}");
         }
+        self.printer.line(text);
+        Ok(())
     }
 
     fn end(&mut self) -> io::Result<()> {

@@ -167,7 +167,8 @@ fn walk(value: &Value, pointer: &mut String, look: &mut impl FnMut(&str, &str)) 
         Value::String(text) => look(pointer, text),
         Value::Array(items) => {
             for (at, item) in items.iter().enumerate() {
-                pointer.push_str(&format!("/{at}"));
+                pointer.push('/');
+                pointer.push_str(&at.to_string());
                 walk(item, pointer, look);
                 pointer.truncate(length);
             }

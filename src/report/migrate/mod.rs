@@ -59,7 +59,7 @@ impl Migration {
     /// One to `target`.
     pub fn new(target: SchemaVersion) -> Self {
         let schema = schema::of(target);
-        let root = schema["properties"].as_object().into_iter().flatten();
+        let root = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
         let root = root.map(|(key, _)| key.clone()).collect();
         Self { target, root, account: Account::default() }
     }
@@ -184,7 +184,7 @@ impl Block {
         let Some(block) = line.pointer(BLOCK).cloned() else {
             return Ok(None);
         };
-        let named = block["from"].as_str().and_then(|name| name.parse().ok());
+        let named = block.get("from").and_then(Value::as_str).and_then(|name| name.parse().ok());
         let Some(from) = named else {
             let pointer = format!("{BLOCK}/from");
             return Err(Mismatch {
@@ -194,17 +194,19 @@ impl Block {
             });
         };
         let mut taken = Self::new(from);
-        for field in block["derived"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        let derived = block.get("derived").and_then(Value::as_array).into_iter().flatten();
+        for field in derived.filter_map(Value::as_str) {
             lenient::remove(line, field);
         }
-        for (pointer, value) in block["kept"].as_object().into_iter().flatten() {
+        let part = |name| block.get(name).and_then(Value::as_object).into_iter().flatten();
+        for (pointer, value) in part("kept") {
             place::set(line, pointer, value.clone());
         }
-        for (pointer, token) in block["numbers"].as_object().into_iter().flatten() {
+        for (pointer, token) in part("numbers") {
             taken.numbers.push((pointer.clone(), token.as_str().unwrap_or_default().to_owned()));
         }
         lenient::remove(line, BLOCK);
-        if block["metadata"] == json!("added") {
+        if block.get("metadata") == Some(&json!("added")) {
             lenient::remove(line, "/metadata");
         }
         Ok(Some(taken))
@@ -212,11 +214,13 @@ impl Block {
 
     /// Writes the block into `line`, where there is anything to tell.
     fn put(self, line: &mut Value) {
-        let is_at_home = line["schema_version"] == json!(self.from.name());
+        let is_at_home = line.get("schema_version") == Some(&json!(self.from.name()));
         if is_at_home && self.kept.is_empty() && self.numbers.is_empty() {
             return;
         }
-        let mut block = json!({"by": env!("CARGO_PKG_VERSION"), "from": self.from.name()});
+        let mut block = Map::new();
+        block.insert("by".to_owned(), json!(env!("CARGO_PKG_VERSION")));
+        block.insert("from".to_owned(), json!(self.from.name()));
         let numbers: Map<_, _> =
             self.numbers.into_iter().map(|(at, token)| (at, json!(token))).collect();
         let parts = [
@@ -228,13 +232,13 @@ impl Block {
             let is_empty = part.as_array().is_some_and(Vec::is_empty)
                 || part.as_object().is_some_and(Map::is_empty);
             if !is_empty {
-                block[name] = part;
+                block.insert(name.to_owned(), part);
             }
         }
         if line.get("metadata").is_none() {
-            block["metadata"] = json!("added");
+            block.insert("metadata".to_owned(), json!("added"));
         }
-        place::set(line, BLOCK, block);
+        place::set(line, BLOCK, Value::Object(block));
     }
 }
 

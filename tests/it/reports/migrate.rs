@@ -9,7 +9,7 @@ use super::{super::harness::Harness, BARE, REAL};
 fn lines_go_to_standard_output_and_the_account_does_not() {
     let line = BARE.replace(": ", ":").replace(", ", ",").replace("0.2.0", "0.2.2");
     let migrated = line.replace(
-        "}",
+        '}',
         r#","test_end_ts":1769767200.0,"metadata":{"mlxk_migration":{"by":"VERSION","from":"0.2.0","derived":["/test_end_ts"],"metadata":"added"}}}"#,
     );
     Harness::new()
