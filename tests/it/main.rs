@@ -6,6 +6,8 @@ mod cli;
 #[cfg(test)]
 mod convert;
 #[cfg(test)]
+mod demand;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod foreign;
@@ -33,6 +35,8 @@ mod records;
 mod reports;
 #[cfg(test)]
 mod resume;
+#[cfg(test)]
+mod rounds;
 #[cfg(test)]
 mod sampler;
 #[cfg(test)]

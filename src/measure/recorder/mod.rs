@@ -179,6 +179,7 @@ impl<'a> Recorder<'a> {
             finish: answer.finish,
             memory: with_peak_over_active(memory),
             text: answer.text,
+            order: None,
         })
     }
 }
