@@ -22,6 +22,7 @@ mod run;
 mod sampling;
 mod shared;
 mod show;
+mod stops;
 mod system;
 mod table;
 mod unfinished;
