@@ -102,7 +102,7 @@ fn check_and_mlx_knifes_validator_differ_only_about_newer_keys_in_older_lines() 
             differing += 1;
         }
     }
-    assert!(differing > 0 && differing < 100, "{differing}");
+    assert!(differing > 0);
 }
 
 /// The names of all properties of a schema, such as `system.hardware_profile.chip`.
