@@ -1,9 +1,6 @@
 //! The block `metadata.mlxk_harness`.
 
-use super::{
-    Context,
-    figures::{counted, over},
-};
+use super::{Context, figures::counted};
 use crate::{
     measure::{
         message::{Loaded, ModelFacts},
@@ -15,7 +12,7 @@ use crate::{
     report::{
         identity::sha256,
         provenance::{
-            CellFacts, Definitions, DownloadDetail, HostDetail, LoadDetail, ModelDetail,
+            CellFacts, Definitions, DownloadDetail, Figures, HostDetail, LoadDetail, ModelDetail,
             PhaseDetail, Provenance, Sample,
         },
         redact::redact,
@@ -54,19 +51,22 @@ pub(super) fn provenance(
         cell: cell_facts(cell),
         settings: settings.clone(),
         random_ids: outcome.random_ids,
-        prompt_tokens_per_sec: over(counted(outcome), rates::prompt_rate),
+        prompt_tokens_per_sec: rates::PROMPT_RATE.over(counted(outcome)),
         first_request_time_to_first_token_s: first_request(outcome),
         definitions: is_measured.then_some(DEFINITIONS),
+        figures: Figures::of(counted(outcome)),
         model: loaded.map(|loaded| model_detail(&loaded.model)),
         download: context.model.fetched.map(|fetched| DownloadDetail {
             bytes: fetched.bytes,
             seconds: fetched.time.as_secs_f64(),
         }),
         load: loaded.map(load_detail),
+        cleanup_us: outcome.cleanup_us,
         host: host_detail(context, outcome),
         warnings: outcome.warnings.iter().map(|text| redact(text)).collect(),
         failure: failure(&outcome.verdict),
         skip: skip(&outcome.verdict),
+        warmups: outcome.warmups.iter().map(sample).collect(),
         samples: outcome.trials.iter().map(sample).collect(),
     }
 }
@@ -179,6 +179,7 @@ fn sample(trial: &Trial) -> Sample {
         prompt_ready_us: trial.prompt_ready_us,
         submitted_us: trial.submitted_us.clone(),
         visible_us: trial.visible_us.clone(),
+        answer_from: trial.answer_from,
         ended_us: trial.ended_us,
         finish: trial.finish.clone(),
         memory: trial.memory,
