@@ -26,19 +26,23 @@ pub(super) fn parse(text: &str) -> Result<Value, serde_json::Error> {
 
 /// `text` with a stand-in for each token outside strings that only Python takes for a number.
 fn with_stand_ins(text: &str) -> String {
-    let mut tame = String::with_capacity(text.len());
+    tokens(text).map(stand_in).collect()
+}
+
+/// Strings, words and numbers of `text`, and each other character by itself; together they are `text`.
+pub(super) fn tokens(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
-    while let Some(first) = rest.chars().next() {
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
         let length = match first {
             '"' => string_length(rest),
             _ if is_of_token(first) => rest.find(|next| !is_of_token(next)).unwrap_or(rest.len()),
             _ => first.len_utf8(),
         };
         let (token, after) = rest.split_at(length);
-        tame.push_str(&stand_in(token));
         rest = after;
-    }
-    tame
+        Some(token)
+    })
 }
 
 fn is_of_token(character: char) -> bool {

@@ -6,6 +6,8 @@ mod cli;
 #[cfg(test)]
 mod convert;
 #[cfg(test)]
+mod explain;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod foreign;
