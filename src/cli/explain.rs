@@ -154,10 +154,11 @@ fn page(place: &str, explanation: &Explanation) -> String {
     }
     let wrong = figures.iter().filter(|figure| !figure.follows).count();
     let count = figures.len();
-    page.push_str(&match wrong {
-        0 => format!("\nall {count} figures follow from the samples\n\n"),
-        wrong => format!("\n{wrong} of {count} figures do not follow from the samples\n\n"),
-    });
+    let total = match wrong {
+        0 => format!("all {count} figures follow"),
+        wrong => format!("{wrong} of {count} figures do not follow"),
+    };
+    page.extend(["\n", &total, " from the samples\n\n"]);
     page
 }
 

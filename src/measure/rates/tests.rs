@@ -158,7 +158,7 @@ fn a_cell_has_the_median_of_its_repetitions_and_the_quantiles_of_all_gaps() {
     let over = |id: &str| formula(id).and_then(|formula| formula.over(&trials)).unwrap();
     let close = |id: &str, expected: f64| assert!((over(id) - expected).abs() < 1e-12, "{id}");
     close("ttft.request_to_first", 0.25);
-    close("decode_tps.n_minus_1", (100.0 + 2.0 / 0.06) / 2.0);
+    close("decode_tps.n_minus_1", f64::midpoint(100.0, 2.0 / 0.06));
     // numpy.quantile([10, 10, 40, 20], [.5, .9, 1]) is [15, 34, 40].
     close("itl.p50", 0.015);
     close("itl.p90", 0.034);
