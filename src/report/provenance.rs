@@ -10,7 +10,7 @@ use crate::{
         load::LoadPhase,
         outcome::{Failure, Skip},
         rates::{FORMULAS, Formula},
-        trial::{Finish, Memory, Trial},
+        trial::{Finish, Memory, Order, Trial},
     },
     plan::{Scenario, Settings},
 };
@@ -286,4 +286,7 @@ pub struct Sample {
     pub finish: Finish,
     /// Memory during this repetition.
     pub memory: Memory,
+    /// When its turn came.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
 }

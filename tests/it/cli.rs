@@ -30,6 +30,7 @@ Commands:
   explain   Shows how each figure of a line follows from its samples, and whether it does
   monitor   Runs a command and looks at the machine meanwhile
   system    Tells which machine, system and MLX this is, and how fit for timing
+  roofline  Measures what memory and processor of this machine can give through MLX
   help      Print this message or the help of the given subcommand(s)
 
 Options:

@@ -1,8 +1,12 @@
 //! The engine that runs a model on MLX, and the child process around it.
 
+mod ceilings;
+mod demand;
 mod engine;
 mod opened;
 
+pub use ceilings::{BEYOND_CACHES, Plan as CeilingsPlan, ceilings};
+pub use demand::{Asked, asked};
 pub use opened::{OpenError, Opened, open};
 
 use std::{env, io};
@@ -15,11 +19,12 @@ use super::{
     engine::Engine,
     message::{Job, Runtime},
     outcome::{Failure, Stage},
+    schedule::Task,
     worker::{self, Loader, Loading},
 };
 use crate::{
     ffi, host,
-    plan::{Cell, Device, KvPacking, Settings, Work},
+    plan::{Device, KvPacking, Settings, Work},
 };
 
 /// The version of the `mlx-rs` crate that this is built with.
@@ -47,8 +52,8 @@ fn lacks_compiler(runtime: &Runtime) -> bool {
 }
 
 /// What to say where an exact size ends before keys and values are packed.
-fn never_packed(kv: KvPacking, cells: &[Cell]) -> Option<String> {
-    let longest = cells.iter().filter_map(|cell| match &cell.work {
+fn never_packed(kv: KvPacking, tasks: &[Task]) -> Option<String> {
+    let longest = tasks.iter().filter_map(|task| match &task.cell.work {
         Work::Throughput { prompt_tokens, generation_tokens } => {
             Some(prompt_tokens.saturating_add(*generation_tokens))
         }

@@ -180,6 +180,7 @@ impl<'a> Recorder<'a> {
             finish: answer.finish,
             memory: with_peak_over_active(memory),
             text: answer.text,
+            order: None,
         })
     }
 }
