@@ -42,6 +42,8 @@ mod sampler;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]
+mod stamps;
+#[cfg(test)]
 mod stop_tokens;
 #[cfg(test)]
 mod tidy;
