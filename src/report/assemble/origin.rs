@@ -6,6 +6,7 @@ use crate::{
         message::{Loaded, ModelFacts},
         outcome::{Failure, Outcome, Skip, Verdict},
         rates,
+        steadiness::flags,
         trial::Trial,
     },
     plan::{Cell, Settings, Work},
@@ -16,6 +17,7 @@ use crate::{
             PhaseDetail, Provenance, Sample,
         },
         redact::redact,
+        statistics::Statistics,
     },
 };
 
@@ -53,6 +55,8 @@ pub(super) fn provenance(
         random_ids: outcome.random_ids,
         prompt_tokens_per_sec: rates::PROMPT_RATE.over(counted(outcome)),
         first_request_time_to_first_token_s: first_request(outcome),
+        statistics: Statistics::of(counted(outcome)),
+        flags: flags(counted(outcome)),
         definitions: is_measured.then_some(DEFINITIONS),
         figures: Figures::of(counted(outcome)),
         model: loaded.map(|loaded| model_detail(&loaded.model)),

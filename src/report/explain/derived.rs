@@ -3,15 +3,19 @@
 //! A part of a line that holds figures has a function in [`PARTS`]; numbers that follow from nothing in the line are in
 //! [`super::given`]. A test fails where a line of ours holds a number that is in neither.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::evidence::{Evidence, OURS};
+use super::{
+    evidence::{Evidence, OURS},
+    number::pointers,
+};
 use crate::measure::{
     load::union_us,
     rates::{self, FORMULAS, Formula},
     statistics::median,
     trial::{Memory, Trial},
 };
+use crate::report::statistics::Statistics;
 
 /// A figure that follows from the samples.
 #[derive(Clone, Debug)]
@@ -26,6 +30,14 @@ pub(super) struct Derived {
     pub(super) account: Option<Account>,
 }
 
+impl Derived {
+    /// A figure that this version would not write.
+    pub(super) fn undefined(pointer: &String) -> Self {
+        let definition = "no definition is known here".to_owned();
+        Self { pointer: pointer.clone(), unit: "", definition, account: None }
+    }
+}
+
 /// How a figure follows.
 #[derive(Clone, Debug)]
 pub(super) struct Account {
@@ -37,7 +49,7 @@ pub(super) struct Account {
 
 /// The parts of a line that hold derived figures.
 const PARTS: &[fn(&Evidence<'_>) -> Vec<Derived>] =
-    &[performance, timeline, own_figures, formulas, load, model];
+    &[performance, timeline, own_figures, formulas, statistics, load, model];
 
 /// All that follows from `evidence`.
 pub(super) fn derived(evidence: &Evidence<'_>) -> Vec<Derived> {
@@ -119,6 +131,48 @@ fn formulas(evidence: &Evidence<'_>) -> Vec<Derived> {
     let at = |formula: &Formula| format!("{OURS}/figures/{}", formula.id);
     let trials = evidence.counted();
     FORMULAS.iter().map(|formula| of_formula(at(formula), formula, trials)).collect()
+}
+
+/// What the words of a statistic stand for.
+const STATISTICS: [(&str, &str); 10] = [
+    ("n", "repetitions that have the figure"),
+    ("median", "median of the repetitions"),
+    ("median_absolute_deviation", "median distance from the median"),
+    ("interval_95", "95 % interval of the median, after Hettmansperger and Sheather"),
+    ("min", "the smallest"),
+    ("max", "the largest"),
+    ("outliers", "repetitions far from all others, counted from 1"),
+    ("s", "Mann and Kendall's S"),
+    ("critical", "the least |S| that tells of a trend"),
+    ("change", "change from the first repetition to the last, over the median"),
+];
+
+/// Every number of the statistics, by the function that made them.
+fn statistics(evidence: &Evidence<'_>) -> Vec<Derived> {
+    let trials = evidence.counted();
+    let made = json!(Statistics::of(trials));
+    let of = [
+        ("time_to_first_token_s", rates::TIME_TO_FIRST_TOKEN),
+        ("prompt_tokens_per_sec", rates::PROMPT_RATE),
+        ("tokens_per_sec", rates::DECODE_RATE),
+    ];
+    let numbers = pointers(&made).into_iter().filter_map(|pointer| {
+        let value = made.pointer(&pointer)?.as_f64()?;
+        let (_, formula) = of.iter().find(|(name, _)| pointer.split('/').nth(1) == Some(name))?;
+        let words: Vec<&str> = pointer.split('/').skip(2).collect();
+        let (_, what) = STATISTICS.iter().find(|(word, _)| words.contains(word))?;
+        let values = trials.iter().filter_map(|trial| formula.of(trial));
+        Some(Derived {
+            pointer: format!("{OURS}/statistics{pointer}"),
+            unit: if words == ["median"] { formula.unit } else { "" },
+            definition: format!("{}: {what}", formula.id),
+            account: Some(Account {
+                steps: values.map(|value| value.to_string()).collect(),
+                value,
+            }),
+        })
+    });
+    numbers.collect()
 }
 
 fn load(evidence: &Evidence<'_>) -> Vec<Derived> {

@@ -18,6 +18,14 @@ use derived::Derived;
 use evidence::{Evidence, OURS};
 use number::{Leaf, numbers, states};
 
+/// The parts of a line in which every number is a derived figure.
+const FIGURES: [&str; 4] = [
+    "/performance/",
+    "/timeline/",
+    "/metadata/mlxk_harness/figures/",
+    "/metadata/mlxk_harness/statistics/",
+];
+
 /// Why a line cannot be explained.
 #[derive(Debug, Error)]
 pub enum Unexplained {
@@ -107,8 +115,14 @@ pub fn explain(text: &str) -> Result<Explanation, Unexplained> {
     let derived = derived::derived(&evidence);
     let is_current = line.pointer(&format!("{OURS}/version")).and_then(Value::as_str)
         == Some(env!("CARGO_PKG_VERSION"));
-    let figures: Vec<_> =
-        derived.into_iter().filter_map(|derived| judge(derived, &mut leaves, is_current)).collect();
+    let mut judged = |derived| judge(derived, &mut leaves, is_current);
+    let mut figures: Vec<_> = derived.into_iter().filter_map(&mut judged).collect();
+    if is_current {
+        let known: Vec<_> = figures.iter().map(|figure| figure.figure.clone()).collect();
+        let is_figure = |pointer: &&String| FIGURES.iter().any(|part| pointer.starts_with(part));
+        let unknown = order.iter().filter(|pointer| !known.contains(pointer)).filter(is_figure);
+        figures.extend(unknown.map(Derived::undefined).filter_map(&mut judged));
+    }
     order.retain(|pointer| leaves.contains_key(pointer));
     let impossible = evidence.impossible();
     let word = |key: &str| line.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! One line for each kind of outcome, to the last digit.
+//! One line for each kind of outcome but a measured one, to the last digit.
 
 use super::{
     outcomes::{answered, bare_context, chat, context, failed, skipped, throughput},

@@ -104,6 +104,29 @@ fn a_measured_cell() {
           "random_ids": false,
           "prompt_tokens_per_sec": 3072.0,
           "first_request_time_to_first_token_s": 0.75,
+          "statistics": {
+            "time_to_first_token_s": {
+              "n": 2,
+              "median": 0.25,
+              "median_absolute_deviation": 0.125,
+              "min": 0.125,
+              "max": 0.375
+            },
+            "prompt_tokens_per_sec": {
+              "n": 2,
+              "median": 3072.0,
+              "median_absolute_deviation": 2048.0,
+              "min": 1024.0,
+              "max": 5120.0
+            },
+            "tokens_per_sec": {
+              "n": 2,
+              "median": 24.0,
+              "median_absolute_deviation": 8.0,
+              "min": 16.0,
+              "max": 32.0
+            }
+          },
           "definitions": {
             "tokens_per_sec": "decode_tps.n_minus_1",
             "time_to_first_token_s": "ttft.request_to_first",
