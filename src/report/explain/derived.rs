@@ -32,9 +32,9 @@ pub(super) struct Derived {
 
 impl Derived {
     /// A figure that this version would not write.
-    pub(super) fn undefined(pointer: &String) -> Self {
+    pub(super) fn undefined(pointer: &str) -> Self {
         let definition = "no definition is known here".to_owned();
-        Self { pointer: pointer.clone(), unit: "", definition, account: None }
+        Self { pointer: pointer.to_owned(), unit: "", definition, account: None }
     }
 }
 

@@ -121,7 +121,7 @@ pub fn explain(text: &str) -> Result<Explanation, Unexplained> {
         let known: Vec<_> = figures.iter().map(|figure| figure.figure.clone()).collect();
         let is_figure = |pointer: &&String| FIGURES.iter().any(|part| pointer.starts_with(part));
         let unknown = order.iter().filter(|pointer| !known.contains(pointer)).filter(is_figure);
-        figures.extend(unknown.map(Derived::undefined).filter_map(&mut judged));
+        figures.extend(unknown.map(|pointer| Derived::undefined(pointer)).filter_map(&mut judged));
     }
     order.retain(|pointer| leaves.contains_key(pointer));
     let impossible = evidence.impossible();
