@@ -11,6 +11,7 @@ use crate::{
         outcome::{Failure, Skip},
         rates::{FORMULAS, Formula},
         steadiness::Flag,
+        stop_answers::StopAnswer,
         trial::{Finish, Memory, Order, Trial},
     },
     plan::{Scenario, Settings},
@@ -91,6 +92,9 @@ pub struct Provenance {
     /// The repetitions before, which no figure counts but that of the first request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warmups: Vec<Sample>,
+    /// Of the scenario `stop`: each prompt with its answers and what was found of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stop_answers: Vec<StopAnswer>,
     /// The measured repetitions, in order; of a failed cell, those that ended well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<Sample>,
@@ -110,6 +114,9 @@ pub struct CellFacts {
     /// SHA-256 of what the user says, in UTF-8, in lower-case hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_sha256: Option<String>,
+    /// Version of the set of prompts that are asked to see where answers end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_set: Option<u32>,
     /// Tokens after which the answer is cut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,
