@@ -1,6 +1,6 @@
 //! The block `metadata.mlxk_harness`.
 
-use super::{Context, figures::counted};
+use super::{Context, figures::counted, roofline};
 use crate::{
     measure::{
         message::{Loaded, ModelFacts},
@@ -66,6 +66,7 @@ pub(super) fn provenance(
         }),
         load: loaded.map(load_detail),
         cleanup_us: outcome.cleanup_us,
+        roofline: roofline::detail(context, outcome),
         host: host_detail(context, outcome),
         warnings: outcome.warnings.iter().map(|text| redact(text)).collect(),
         failure: failure(&outcome.verdict),

@@ -12,6 +12,7 @@ use super::{
 use crate::measure::{
     load::union_us,
     rates::{self, FORMULAS, Formula},
+    roofline::{Roofline, Utilization, utilization},
     statistics::median,
     trial::{Memory, Trial},
 };
@@ -49,7 +50,7 @@ pub(super) struct Account {
 
 /// The parts of a line that hold derived figures.
 const PARTS: &[fn(&Evidence<'_>) -> Vec<Derived>] =
-    &[performance, timeline, own_figures, formulas, statistics, load, model];
+    &[performance, timeline, own_figures, formulas, statistics, roofline, load, model];
 
 /// All that follows from `evidence`.
 pub(super) fn derived(evidence: &Evidence<'_>) -> Vec<Derived> {
@@ -170,6 +171,25 @@ fn statistics(evidence: &Evidence<'_>) -> Vec<Derived> {
                 steps: values.map(|value| value.to_string()).collect(),
                 value,
             }),
+        })
+    });
+    numbers.collect()
+}
+
+/// The use of memory and processor, by the function that told it.
+fn roofline(evidence: &Evidence<'_>) -> Vec<Derived> {
+    let measured = evidence.line.pointer(&format!("{OURS}/roofline/measured")).cloned();
+    let measured = measured.and_then(|measured| serde_json::from_value::<Roofline>(measured).ok());
+    let Some(measured) = measured else { return Vec::new() };
+    let Utilization { decode, prefill } = utilization(&measured, evidence.counted());
+    let made = json!({ "decode": decode, "prefill": prefill });
+    let numbers = pointers(&made).into_iter().filter_map(|pointer| {
+        let value = made.pointer(&pointer)?.as_f64()?;
+        Some(Derived {
+            pointer: format!("{OURS}/roofline{pointer}"),
+            unit: "",
+            definition: "from the samples and what stands below `measured`".to_owned(),
+            account: Some(Account { steps: Vec::new(), value }),
         })
     });
     numbers.collect()

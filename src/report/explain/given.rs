@@ -16,6 +16,7 @@ const GIVEN: &[(&str, &str)] = &[
     ("/metadata/mlxk_harness/load/memory/*", "measured, once a load"),
     ("/metadata/mlxk_harness/load/resident_before", "measured, once a load"),
     ("/metadata/mlxk_harness/cleanup_us", "measured, once a load"),
+    ("/metadata/mlxk_harness/roofline/measured/**", "measured, once a load"),
     ("/metadata/mlxk_harness/host/**", "told by the machine"),
     ("/metadata/mlxk_harness/stop_answers/**", "told of an answer"),
     ("/metadata/mlxk_harness/warmups/**", "sample"),
