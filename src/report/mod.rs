@@ -9,6 +9,9 @@ mod family;
 mod identity;
 mod journal;
 mod lenient;
+mod lines;
+mod lint;
+mod migrate;
 mod partial;
 mod provenance;
 mod record;
@@ -24,6 +27,9 @@ pub use explain::{Explained, Explanation, Given, Unexplained, explain};
 pub use family::Family;
 pub use identity::{TestNames, configuration, test_name};
 pub use journal::{Journal, JournalError, default_path};
+pub use lines::{Line, Lines};
+pub use lint::{Finding, Linter, Names};
+pub use migrate::{Account, Fate, Migration};
 pub use partial::{Left, Partial, Published};
 pub use provenance::{
     CellFacts, Definitions, Figures, HostDetail, LoadDetail, ModelDetail, PhaseDetail, Provenance,
