@@ -222,6 +222,7 @@ fn a_measured_cell() {
           ],
           "warmups": [
             {
+              "prompt": 0,
               "prompt_tokens": 320,
               "prompt_sha256": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
               "ids_sha256": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
