@@ -32,6 +32,13 @@ pub trait Engine {
         seen: &mut dyn FnMut(Event),
     ) -> Result<Answer, EngineError>;
 
+    /// Does a small piece of work on the device, always the same, so that its time tells how fast the device is now.
+    ///
+    /// # Errors
+    ///
+    /// When the device refuses it.
+    fn canary(&mut self) -> Result<(), EngineError>;
+
     /// Forgets earlier peaks, so that the next [`Self::memory`] speaks of what follows.
     fn reset_peak_memory(&mut self);
 

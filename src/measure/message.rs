@@ -77,6 +77,12 @@ pub enum Message {
         /// Its stamps.
         trial: Box<Trial>,
     },
+    /// The device has become slow: the repetition that began last does not count, and the child waits. It is said again
+    /// while it does.
+    Throttled {
+        /// The cell.
+        cell: usize,
+    },
     /// A cell ended well.
     CellDone {
         /// The cell.
@@ -125,6 +131,7 @@ impl Message {
             | Self::Prefilled { cell, .. }
             | Self::Decoded { cell, .. }
             | Self::Trial { cell, .. }
+            | Self::Throttled { cell }
             | Self::CellDone { cell }
             | Self::CellSkipped { cell, .. }
             | Self::CellFailed { cell, .. } => Some(cell),
@@ -146,6 +153,7 @@ impl Message {
             Self::Prefilled { .. } => "prefilled",
             Self::Decoded { .. } => "decoded",
             Self::Trial { .. } => "trial",
+            Self::Throttled { .. } => "throttled",
             Self::CellDone { .. } => "cell_done",
             Self::CellSkipped { .. } => "cell_skipped",
             Self::CellFailed { .. } => "cell_failed",

@@ -9,7 +9,7 @@ use crate::{
     measure::{
         load::LoadPhase,
         outcome::{Failure, Skip},
-        steadiness::Flag,
+        steadiness::{Canary, Flag},
         trial::{Finish, Memory, Order},
     },
     plan::{Scenario, Settings},
@@ -261,4 +261,7 @@ pub struct Sample {
     /// When its turn came.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
+    /// How fast the device was right after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
 }

@@ -176,6 +176,7 @@ impl Ledger {
                 Message::Trial { cell, warmup, .. } => {
                     is_running(cell) && self.running == Some(warmup)
                 }
+                Message::Throttled { cell } => is_running(cell) && self.running != Some(true),
                 Message::CellDone { cell } => {
                     is(cell, State::Prepared)
                         && self.running.is_none()
@@ -224,6 +225,10 @@ impl Ledger {
                     let trials = if warmup { &mut draft.warmups } else { &mut draft.trials };
                     trials.push(*trial);
                 }
+                self.running = None;
+                self.stage = Stage::Prefill;
+            }
+            Message::Throttled { .. } => {
                 self.running = None;
                 self.stage = Stage::Prefill;
             }

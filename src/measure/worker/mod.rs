@@ -8,6 +8,7 @@
 
 mod parent;
 mod rounds;
+mod throttle;
 
 use std::{
     io::{self, Write},

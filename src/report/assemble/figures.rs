@@ -161,6 +161,7 @@ mod tests {
             memory: Memory::default(),
             text: text.map(str::to_owned),
             order: None,
+            canary: None,
         }
     }
 
