@@ -48,7 +48,7 @@ impl Pace {
         let Some(heat) = self.heat.filter(|heat| self.requests >= heat.from) else {
             return 1.0;
         };
-        self.rested += Duration::from_micros(rest_us);
+        self.rested = self.rested.saturating_add(Duration::from_micros(rest_us));
         if self.rested < heat.rest { heat.factor } else { 1.0 }
     }
 

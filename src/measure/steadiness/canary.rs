@@ -25,7 +25,7 @@ pub struct Canary {
 impl Canary {
     /// Whether the device was more than 15 % slower than at its best.
     pub fn is_slow(self) -> bool {
-        self.us as f64 > self.best_us as f64 * (1.0 + SLOW)
+        self.us.saturating_sub(self.best_us) as f64 > self.best_us as f64 * SLOW
     }
 }
 

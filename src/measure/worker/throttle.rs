@@ -86,10 +86,10 @@ mod tests {
         serve(&mut script, &job, &clock, &stop, &mut out).expect("a vector takes all");
         let (mut trials, mut rests) = (Vec::new(), 0);
         for line in String::from_utf8(out).expect("text").lines() {
-            match serde_json::from_str(line).expect("each line is a message") {
-                Message::Trial { warmup: false, trial, .. } => trials.push(*trial),
-                Message::Throttled { .. } => rests += 1,
-                _ => {}
+            let message = serde_json::from_str(line).expect("each line is a message");
+            rests += usize::from(matches!(message, Message::Throttled { .. }));
+            if let Message::Trial { warmup: false, trial, .. } = message {
+                trials.push(*trial);
             }
         }
         (trials, rests)
