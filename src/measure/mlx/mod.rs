@@ -1,5 +1,6 @@
 //! The engine that runs a model on MLX, and the child process around it.
 
+mod asking;
 mod canary;
 mod ceilings;
 mod demand;
@@ -58,7 +59,7 @@ fn never_packed(kv: KvPacking, tasks: &[Task]) -> Option<String> {
         Work::Throughput { prompt_tokens, generation_tokens } => {
             Some(prompt_tokens.saturating_add(*generation_tokens))
         }
-        Work::Chat { .. } => None,
+        Work::Chat { .. } | Work::Stop { .. } => None,
     });
     let longest = longest.max().filter(|tokens| *tokens < kv.start)?;
     let start = kv.start;

@@ -5,25 +5,33 @@
 
 mod incident;
 mod pace;
+mod streams;
 
 use std::{io, time::Duration};
 
 use pace::{Heat, Pace};
 
 pub use incident::{At, Incident, UnknownBehaviour};
+pub use streams::Stream;
 
 use super::{
     clock::{Clock, ManualClock},
-    engine::{Answer, Engine, EngineError, Event, PromptKind},
+    engine::{Answer, Engine, EngineError, Event, PromptKind, StopQuestion},
     load::{LoadPhase, LoadStep},
     message::{Job, Loaded, ModelFacts, Runtime},
     outcome::{Failure, Stage},
     trial::{Finish, Memory},
     worker::{self, Loader, Loading},
 };
-use crate::plan::{Sampling, Settings, Work};
+use crate::{
+    plan::{Sampling, Settings, Work},
+    stops::{Rules, Terms, Transcript},
+};
 
 const PREFIX: &str = "scripted:";
+
+/// What stands before the name of a stream.
+const SAYS: &str = "says@";
 
 /// The id that ends a scripted answer.
 pub const STOP_ID: u32 = 2;
@@ -38,6 +46,7 @@ pub struct Script {
     prefill: Duration,
     token: Duration,
     stop_after: Option<u32>,
+    stream: Stream,
     at: Option<At>,
     /// Requests for what goes wrong, until now.
     requests: u32,
@@ -102,6 +111,12 @@ impl Script {
         self
     }
 
+    /// What is said where it is asked where a model stops.
+    #[must_use]
+    pub fn says(self, stream: Stream) -> Self {
+        Self { stream, ..self }
+    }
+
     /// Something goes wrong.
     #[must_use]
     pub fn goes_wrong(self, at: At) -> Self {
@@ -122,7 +137,7 @@ impl Engine for Script {
         self.happen(Stage::Resolve, Some(sizes(work).1))?;
         Ok(match work {
             Work::Throughput { .. } => PromptKind::RandomIds,
-            Work::Chat { .. } => PromptKind::Text,
+            Work::Chat { .. } | Work::Stop { .. } => PromptKind::Text,
         })
     }
 
@@ -177,6 +192,25 @@ impl Engine for Script {
         Ok(())
     }
 
+    fn terms(&self) -> Terms {
+        self.stream.terms()
+    }
+
+    fn ask(
+        &mut self,
+        question: &StopQuestion<'_>,
+        rules: &Rules,
+        seen: &mut dyn FnMut(u32),
+    ) -> Result<Transcript, EngineError> {
+        self.happen(Stage::Prefill, Some(question.max_tokens))?;
+        let transcript = self.stream.answer(rules, question.max_tokens);
+        for (_, tokens) in transcript.ids.iter().zip(1..) {
+            seen(tokens);
+            self.happen(Stage::Decode, Some(question.max_tokens))?;
+        }
+        Ok(transcript)
+    }
+
     fn reset_peak_memory(&mut self) {
         self.peak_bytes = 0;
     }
@@ -211,7 +245,7 @@ impl Loader for Script {
         self.clock.advance(Duration::from_millis(30));
         Ok(Loading {
             engine: Box::new(self.clone()),
-            loaded: loaded(),
+            loaded: loaded(self.stream),
             warnings: vec!["the figures come from a script and from no model".to_owned()],
         })
     }
@@ -246,6 +280,13 @@ pub fn work(behaviour: &str) -> io::Result<()> {
         .stop_after(4);
     let mut script = match behaviour {
         "measured" => script,
+        other if other.strip_prefix(SAYS).is_some() => {
+            let stream = other.strip_prefix(SAYS).and_then(Stream::named);
+            script.says(stream.ok_or_else(|| {
+                let error = format!("no stream is called `{other}`");
+                io::Error::new(io::ErrorKind::InvalidInput, error)
+            })?)
+        }
         other => script.goes_wrong(
             other.parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?,
         ),
@@ -264,10 +305,11 @@ fn sizes(work: &Work) -> (u32, u32) {
             let words = prompt.split_whitespace().count();
             (u32::try_from(words).unwrap_or(u32::MAX), *max_tokens)
         }
+        Work::Stop { max_tokens, .. } => (1, *max_tokens),
     }
 }
 
-fn loaded() -> Loaded {
+fn loaded(stream: Stream) -> Loaded {
     Loaded {
         model: ModelFacts {
             id: "scripted".to_owned(),
@@ -278,6 +320,7 @@ fn loaded() -> Loaded {
             dtype: "bfloat16".to_owned(),
             format: "script".to_owned(),
             vocabulary: 256,
+            stop_tokens: stream.terms().in_force,
             ..ModelFacts::default()
         },
         phases: vec![LoadPhase {

@@ -177,6 +177,7 @@ impl Ledger {
                     is_running(cell) && self.running == Some(warmup)
                 }
                 Message::Throttled { cell } => is_running(cell) && self.running != Some(true),
+                Message::Answered { cell, .. } => is_running(cell) && self.running == Some(false),
                 Message::CellDone { cell } => {
                     is(cell, State::Prepared)
                         && self.running.is_none()
@@ -224,6 +225,13 @@ impl Ledger {
                 if let Some(Entry { draft, .. }) = self.entries.get_mut(cell) {
                     let trials = if warmup { &mut draft.warmups } else { &mut draft.trials };
                     trials.push(*trial);
+                }
+                self.running = None;
+                self.stage = Stage::Prefill;
+            }
+            Message::Answered { cell, answer } => {
+                if let Some(Entry { draft, .. }) = self.entries.get_mut(cell) {
+                    draft.answers.push(*answer);
                 }
                 self.running = None;
                 self.stage = Stage::Prefill;

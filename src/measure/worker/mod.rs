@@ -8,6 +8,7 @@
 
 mod parent;
 mod rounds;
+mod stops;
 mod throttle;
 
 use std::{

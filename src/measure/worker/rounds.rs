@@ -6,7 +6,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{parent::Parent, throttle::MOST_AGAIN};
+use super::{parent::Parent, stops::Questions, throttle::MOST_AGAIN};
 use crate::{
     measure::{
         clock::Clock,
@@ -18,7 +18,7 @@ use crate::{
         steadiness::Pace,
         trial::{Order, Trial},
     },
-    plan::Cell,
+    plan::{Cell, Work},
 };
 
 /// All cells of a job on their way.
@@ -31,6 +31,8 @@ pub(super) struct Rounds<'a, 'out> {
     withdrawn: u32,
     /// Hashes of the prompt and of the ids of each answer, by cell.
     answers: Vec<Vec<(String, String)>>,
+    /// Cells that could not be prepared.
+    refused: Vec<usize>,
     /// The next repetition's place in the child's sequence.
     order: Order,
     pub(super) clock: &'a dyn Clock,
@@ -51,6 +53,7 @@ impl<'a, 'out> Rounds<'a, 'out> {
             pace: Pace::default(),
             withdrawn: 0,
             answers: vec![Vec::new(); job.cells.len()],
+            refused: Vec::new(),
             order: Order { child_since_ms: now_ms(), place: 0 },
             clock,
             stop,
@@ -73,6 +76,25 @@ impl<'a, 'out> Rounds<'a, 'out> {
             }
             self.take(turn, engine)?;
             if !engine.is_usable() {
+                return Ok(());
+            }
+        }
+        self.ask(engine)
+    }
+
+    /// The cells that are not timed, one after the other.
+    fn ask(&mut self, engine: &mut dyn Engine) -> io::Result<()> {
+        for (cell, task) in self.job.cells.iter().enumerate() {
+            let Work::Stop { max_tokens, .. } = task.cell.work else { continue };
+            if self.refused.contains(&cell) {
+                continue;
+            }
+            let (stop, parent) = (self.stop, &mut *self.parent);
+            let asked = Questions { cell, max_tokens, stop, parent }.ask(engine)?;
+            if let Err(error) = asked {
+                self.give_up(cell, error)?;
+            }
+            if !engine.is_usable() {
                 break;
             }
         }
@@ -85,9 +107,17 @@ impl<'a, 'out> Rounds<'a, 'out> {
             Ok(kind) => {
                 let random_ids = kind == PromptKind::RandomIds;
                 self.parent.tell(&Message::CellStarted { cell: index, random_ids })?;
-                if self.schedule.is_through(index) { self.conclude(index) } else { Ok(()) }
+                let is_timed = !matches!(cell.work, Work::Stop { .. });
+                if is_timed && self.schedule.is_through(index) {
+                    self.conclude(index)
+                } else {
+                    Ok(())
+                }
             }
-            Err(error) => self.give_up(index, error),
+            Err(error) => {
+                self.refused.push(index);
+                self.give_up(index, error)
+            }
         }
     }
 
@@ -176,7 +206,12 @@ impl<'a, 'out> Rounds<'a, 'out> {
     /// Ends every cell that is not through.
     fn interrupt(&mut self) -> io::Result<()> {
         for cell in 0..self.job.cells.len() {
-            if !self.schedule.is_through(cell) {
+            let is_untimed = matches!(
+                self.job.cells.get(cell).map(|task| &task.cell.work),
+                Some(Work::Stop { .. })
+            );
+            let is_open = is_untimed && !self.refused.contains(&cell);
+            if is_open || !self.schedule.is_through(cell) {
                 let failure = Failure::interrupted(Stage::Prefill);
                 self.parent.tell(&Message::CellFailed { cell, failure })?;
             }
