@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     load::{LoadPhase, union_us},
     outcome::{Failure, Skip},
+    roofline::Roofline,
     schedule::Task,
     stop_answers::StopAnswer,
     trial::{Memory, Trial},
@@ -203,6 +204,9 @@ pub struct Loaded {
     pub resident_before: Option<f64>,
     /// Memory right after.
     pub memory: Memory,
+    /// What the model asks of the machine and what that can give, where it was measured; no part of the load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roofline: Option<Roofline>,
 }
 
 impl Loaded {

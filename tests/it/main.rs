@@ -34,6 +34,8 @@ mod records;
 #[cfg(test)]
 mod resume;
 #[cfg(test)]
+mod roofline;
+#[cfg(test)]
 mod rounds;
 #[cfg(test)]
 mod sampler;
