@@ -11,6 +11,7 @@ use mlx_rs::memory::reset_peak_memory;
 
 use super::{
     asking::{Asking, Unanswered},
+    canary::Canary,
     opened::{Opened, memory},
     prompts::Throughput,
 };
@@ -46,13 +47,22 @@ pub(super) struct MlxEngine {
     likelihood: Option<TextLikelihood>,
     /// Whether MLX refused something, after which its state is not to be trusted.
     is_broken: bool,
+    canary: Canary,
 }
 
 impl MlxEngine {
     pub(super) fn new(opened: Opened, prompts: Throughput, settings: &Settings) -> Self {
         let Settings { prefill_chunk, kv, nll_tokens, .. } = *settings;
-        let nll_tokens = nll_tokens as usize;
-        Self { opened, prefill_chunk, kv, prompts, nll_tokens, likelihood: None, is_broken: false }
+        Self {
+            opened,
+            prefill_chunk,
+            kv,
+            prompts,
+            nll_tokens: nll_tokens as usize,
+            likelihood: None,
+            is_broken: false,
+            canary: Canary::default(),
+        }
     }
 
     /// The tokenizer that a chat needs, or why there can be none.
@@ -164,6 +174,13 @@ impl Engine for MlxEngine {
             self.likelihood = self.foretell()?;
         }
         Ok(self.likelihood.clone())
+    }
+
+    fn canary(&mut self) -> Result<(), EngineError> {
+        self.canary.run().map_err(|error| {
+            self.is_broken = true;
+            EngineError::Failed { stage: Stage::Decode, kind: "mlx", message: sentence(&error) }
+        })
     }
 
     fn terms(&self) -> Terms {

@@ -177,6 +177,7 @@ impl Ledger {
                     is_running(cell) && self.running == Some(warmup)
                 }
                 Message::Found { cell, .. } => is(cell, State::Prepared) && self.running.is_none(),
+                Message::Throttled { cell } => is_running(cell) && self.running != Some(true),
                 Message::Answered { cell, .. } => is_running(cell) && self.running == Some(false),
                 Message::CellDone { cell } => {
                     is(cell, State::Prepared)
@@ -238,6 +239,10 @@ impl Ledger {
                 if let Some(Entry { draft, .. }) = self.entries.get_mut(cell) {
                     draft.answers.push(*answer);
                 }
+                self.running = None;
+                self.stage = Stage::Prefill;
+            }
+            Message::Throttled { .. } => {
                 self.running = None;
                 self.stage = Stage::Prefill;
             }
