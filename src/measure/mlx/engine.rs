@@ -7,6 +7,7 @@ use mlx_rs::memory::reset_peak_memory;
 
 use super::{
     asking::{Asking, Unanswered},
+    canary::Canary,
     opened::{Opened, memory},
 };
 use crate::{
@@ -36,12 +37,13 @@ pub(super) struct MlxEngine {
     kv: Option<KvPacking>,
     /// Whether MLX refused something, after which its state is not to be trusted.
     is_broken: bool,
+    canary: Canary,
 }
 
 impl MlxEngine {
     pub(super) fn new(opened: Opened, settings: &Settings) -> Self {
         let Settings { prefill_chunk, kv, .. } = *settings;
-        Self { opened, prefill_chunk, kv, is_broken: false }
+        Self { opened, prefill_chunk, kv, is_broken: false, canary: Canary::default() }
     }
 
     /// The tokenizer that a chat needs, or why there can be none.
@@ -147,6 +149,13 @@ impl Engine for MlxEngine {
             End::Length | End::Broken => Finish::Length,
         };
         Ok(Answer { prompt_ids, ids, answer_from, finish, text })
+    }
+
+    fn canary(&mut self) -> Result<(), EngineError> {
+        self.canary.run().map_err(|error| {
+            self.is_broken = true;
+            EngineError::Failed { stage: Stage::Decode, kind: "mlx", message: sentence(&error) }
+        })
     }
 
     fn terms(&self) -> Terms {

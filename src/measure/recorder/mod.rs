@@ -181,6 +181,7 @@ impl<'a> Recorder<'a> {
             memory: with_peak_over_active(memory),
             text: answer.text,
             order: None,
+            canary: None,
         })
     }
 }
