@@ -166,6 +166,16 @@ fn honest() -> Liar {
     }
 }
 
+#[test]
+fn the_first_token_of_the_answer_is_taken_over_from_the_engine() {
+    let mut engine = honest();
+    engine.answer.answer_from = Some(0);
+    let clock = ManualClock::default();
+    let work = throughput(2, 1);
+    let trial = record(&mut engine, &work, &Sampling::default(), &clock, &mut |_| {});
+    assert_eq!(trial.expect("nothing goes wrong").answer_from, Some(0));
+}
+
 #[track_caller]
 fn case(mut engine: Liar, expected: &str) {
     let clock = ManualClock::default();
