@@ -52,6 +52,7 @@ impl<'a> Progress<'a> {
             Message::Warning { text } => self.printer.warning(format!("{}: {text}", self.heading)),
             // Told when the outcome is known.
             Message::Started { .. }
+            | Message::Predicted { .. }
             | Message::CellDone { .. }
             | Message::CellSkipped { .. }
             | Message::CellFailed { .. }

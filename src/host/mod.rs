@@ -7,6 +7,7 @@ mod command;
 pub mod fitness;
 mod linux;
 pub mod page_cache;
+mod phys_footprint;
 mod private;
 mod probe;
 pub mod process;

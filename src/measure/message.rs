@@ -9,7 +9,7 @@ use super::{
     outcome::{Failure, Skip},
     trial::{Memory, Trial},
 };
-use crate::plan::{Cell, Settings};
+use crate::plan::{Cell, Need, Settings};
 
 /// What a child is asked to do; the model is named on its command line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,11 @@ pub enum Message {
     Started {
         /// The MLX it runs on.
         runtime: Runtime,
+    },
+    /// What the headers of the model's files say that it needs; nothing of it is loaded yet.
+    Predicted {
+        /// For any length.
+        need: Need,
     },
     /// The model is in memory and the tokenizer is ready.
     Loaded(Box<Loaded>),
@@ -116,6 +121,7 @@ impl Message {
             | Self::CellSkipped { cell, .. }
             | Self::CellFailed { cell, .. } => Some(cell),
             Self::Started { .. }
+            | Self::Predicted { .. }
             | Self::Loaded(_)
             | Self::LoadFailed { .. }
             | Self::Warning { .. }
@@ -127,6 +133,7 @@ impl Message {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Started { .. } => "started",
+            Self::Predicted { .. } => "predicted",
             Self::Loaded(_) => "loaded",
             Self::CellStarted { .. } => "cell_started",
             Self::Prefilled { .. } => "prefilled",

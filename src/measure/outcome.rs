@@ -8,6 +8,7 @@ use super::{
     message::{Loaded, Runtime},
     trial::Trial,
 };
+use crate::plan::Need;
 
 /// What became of a cell, and all that was learned on the way.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,8 @@ pub struct Outcome {
     pub ended: SystemTime,
     /// The MLX that ran it, where the child got so far.
     pub runtime: Option<Runtime>,
+    /// What the headers of the model's files say that it needs, where they say enough.
+    pub need: Option<Need>,
     /// The model, where it was loaded.
     pub loaded: Option<Loaded>,
     /// Warm-up repetitions, which no figure counts.
@@ -44,6 +47,7 @@ impl Outcome {
             started: at,
             ended: at,
             runtime: None,
+            need: None,
             loaded: None,
             warmups: Vec::new(),
             trials: Vec::new(),

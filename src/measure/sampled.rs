@@ -105,7 +105,9 @@ impl Phases<'_> {
             Message::CellSkipped { cell, .. } => self.end(*cell, "skipped"),
             Message::CellFailed { cell, .. } => self.end(*cell, "failed"),
             Message::Done { .. } => vec![self.event("unload")],
-            Message::Prefilled { .. } | Message::Warning { .. } => Vec::new(),
+            Message::Predicted { .. } | Message::Prefilled { .. } | Message::Warning { .. } => {
+                Vec::new()
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod family;
 mod identity;
 mod journal;
 mod lenient;
+mod memory;
 mod partial;
 mod provenance;
 mod record;
@@ -20,6 +21,7 @@ pub use assemble::{Context, Mark, ModelHint, record};
 pub use family::Family;
 pub use identity::{TestNames, configuration, test_name};
 pub use journal::{Journal, JournalError, default_path};
+pub use memory::{Allocator, Gaps, MemoryDetail, Process};
 pub use partial::{Left, Partial, Published};
 pub use provenance::{
     CellFacts, Definitions, HostDetail, LoadDetail, ModelDetail, PhaseDetail, Provenance, Sample,

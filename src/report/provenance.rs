@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 
+use super::memory::MemoryDetail;
 use crate::{
     host::{Power, fitness::Fitness},
     measure::{
@@ -61,6 +62,9 @@ pub struct Provenance {
     /// The load, taken apart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<LoadDetail>,
+    /// Memory from three sources, where any tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryDetail>,
     /// The machine, as far as no schema has a place for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<HostDetail>,

@@ -177,19 +177,9 @@ impl<'a> Recorder<'a> {
             visible_us: self.visible_us,
             ended_us,
             finish: answer.finish,
-            memory: with_peak_over_active(memory),
+            memory: Memory { peak_bytes: memory.allocator_peak(), ..memory },
             text: answer.text,
         })
-    }
-}
-
-/// MLX resets the peak to 0 rather than to what is held, so a peak may be told that lies below.
-fn with_peak_over_active(memory: Memory) -> Memory {
-    Memory {
-        peak_bytes: memory
-            .peak_bytes
-            .max(memory.active_bytes.filter(|_| memory.peak_bytes.is_some())),
-        ..memory
     }
 }
 

@@ -97,14 +97,6 @@ fn a_long_request_is_told_of_twice_a_second() {
 }
 
 #[test]
-fn a_peak_is_never_below_what_is_held() {
-    let memory = Memory { active_bytes: Some(10), peak_bytes: Some(0), process_peak_bytes: None };
-    assert_eq!(with_peak_over_active(memory).peak_bytes, Some(10));
-    let unknown = Memory { peak_bytes: None, ..memory };
-    assert_eq!(with_peak_over_active(unknown).peak_bytes, None);
-}
-
-#[test]
 fn ids_are_hashed_as_little_endian_words() {
     // printf '\x01\x00\x00\x00\x00\x01\x00\x00' | sha256sum
     assert_eq!(

@@ -18,7 +18,7 @@ use super::{
     trial::{Finish, Memory},
     worker::{self, Loader, Loading},
 };
-use crate::plan::{Sampling, Settings, Work};
+use crate::plan::{CacheKind, Keeps, Need, Sampling, Settings, Work};
 
 const PREFIX: &str = "scripted:";
 
@@ -148,7 +148,7 @@ impl Engine for Script {
         Memory {
             active_bytes: Some(ACTIVE_BYTES),
             peak_bytes: Some(self.peak_bytes),
-            process_peak_bytes: None,
+            ..Memory::default()
         }
     }
 
@@ -165,6 +165,18 @@ impl Loader for Script {
             device: "scripted".to_owned(),
             device_name: None,
             working_set_bytes: None,
+        })
+    }
+
+    fn need(&mut self, _: &Job) -> Option<Need> {
+        let kind =
+            CacheKind { keeps: Keeps::All, layers: 1, bytes_per_token: 1, constant_bytes: 0 };
+        Some(Need {
+            weight_bytes: ACTIVE_BYTES,
+            caches: vec![kind],
+            stream_bytes: 1,
+            vocabulary: 256,
+            chunk: 2048,
         })
     }
 
@@ -253,7 +265,7 @@ fn loaded() -> Loaded {
         memory: Memory {
             active_bytes: Some(ACTIVE_BYTES),
             peak_bytes: Some(ACTIVE_BYTES),
-            process_peak_bytes: None,
+            ..Memory::default()
         },
     }
 }

@@ -10,7 +10,7 @@ use crate::{
         outcome::{Failure, Outcome, Stage, Verdict},
         trial::Trial,
     },
-    plan::Cell,
+    plan::{Cell, Need},
 };
 
 /// Keeps account of one child.
@@ -23,6 +23,7 @@ pub(super) struct Ledger<'a> {
     /// When the cell in hand had its turn; at first, when the child was started.
     turn: SystemTime,
     runtime: Option<Runtime>,
+    need: Option<Need>,
     loaded: Option<Loaded>,
     load_failure: Option<Failure>,
     is_done: bool,
@@ -57,6 +58,7 @@ impl<'a> Ledger<'a> {
             ended: 0,
             turn: now,
             runtime: None,
+            need: None,
             loaded: None,
             load_failure: None,
             is_done: false,
@@ -130,6 +132,7 @@ impl<'a> Ledger<'a> {
         is_open
             && match message {
                 Message::Started { .. } => self.runtime.is_none(),
+                Message::Predicted { .. } => self.runtime.is_some() && !is_loaded,
                 Message::Loaded(_) => self.runtime.is_some() && !is_loaded,
                 Message::LoadFailed { .. } => !is_loaded,
                 Message::Warning { .. } => true,
@@ -156,6 +159,7 @@ impl<'a> Ledger<'a> {
     fn note(&mut self, message: Message, now: SystemTime) -> Option<Verdict> {
         match message {
             Message::Started { runtime } => self.runtime = Some(runtime),
+            Message::Predicted { need } => self.need = Some(need),
             Message::Loaded(loaded) => {
                 self.loaded = Some(*loaded);
                 self.turn = now;
@@ -203,6 +207,7 @@ impl<'a> Ledger<'a> {
             started: draft.started.unwrap_or(turn),
             ended: now,
             runtime: self.runtime.clone(),
+            need: self.need.clone(),
             loaded: self.loaded.clone(),
             warmups: draft.warmups,
             trials: draft.trials,

@@ -20,7 +20,7 @@ use super::{
     outcome::{Failure, Skip, Stage},
     recorder::{News, record},
 };
-use crate::plan::{Cell, Sampling, Settings};
+use crate::plan::{Cell, Need, Sampling, Settings};
 use parent::{Parent, receive};
 
 pub use parent::STOP;
@@ -33,6 +33,9 @@ pub trait Loader {
     ///
     /// When MLX does not answer, or has no such device.
     fn runtime(&mut self, settings: &Settings) -> Result<Runtime, Failure>;
+
+    /// What the headers of the model's files say that it needs, where they say enough; nothing is loaded for it.
+    fn need(&mut self, job: &Job) -> Option<Need>;
 
     /// Loads the model as `job` wants it, until every parameter is evaluated.
     ///
@@ -91,6 +94,9 @@ pub fn serve(
     let mut parent = Parent { out };
     if parent.greet(loader, &job.settings)?.is_break() {
         return Ok(());
+    }
+    if let Some(need) = loader.need(job) {
+        parent.tell(&Message::Predicted { need })?;
     }
     let Loading { mut engine, loaded, warnings } = match loader.load(job) {
         Ok(loading) => loading,
@@ -281,6 +287,7 @@ mod tests {
     fn a_job_is_told_step_by_step() {
         insta::assert_snapshot!(said(None, 2).join("\n"), @r"
         started
+        predicted
         warning
         loaded
         cell_started 0
@@ -307,6 +314,7 @@ mod tests {
     fn a_failed_cell_does_not_end_the_child() {
         insta::assert_snapshot!(said(Some("fail@decode:1"), 2).join("\n"), @r"
         started
+        predicted
         warning
         loaded
         cell_started 0
@@ -328,6 +336,7 @@ mod tests {
     fn a_broken_engine_ends_the_child() {
         insta::assert_snapshot!(said(Some("break@decode:1"), 2).join("\n"), @r"
         started
+        predicted
         warning
         loaded
         cell_started 0
@@ -341,6 +350,7 @@ mod tests {
     fn a_refused_cell_is_skipped() {
         insta::assert_snapshot!(said(Some("refuse@prepare:1"), 1).join("\n"), @r"
         started
+        predicted
         warning
         loaded
         cell_skipped 0
@@ -350,7 +360,10 @@ mod tests {
 
     #[test]
     fn a_model_that_cannot_be_loaded_ends_the_child() {
-        assert_eq!(said(Some("fail@load"), 2), ["started", "load_failed: scripted in Load"]);
+        assert_eq!(
+            said(Some("fail@load"), 2),
+            ["started", "predicted", "load_failed: scripted in Load"]
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::{
     plan::{Cell, Settings, Work},
     report::{
         identity::sha256,
+        memory::MemoryDetail,
         provenance::{
             CellFacts, Definitions, DownloadDetail, HostDetail, LoadDetail, ModelDetail,
             PhaseDetail, Provenance, Sample,
@@ -63,6 +64,7 @@ pub(super) fn provenance(
             seconds: fetched.time.as_secs_f64(),
         }),
         load: loaded.map(load_detail),
+        memory: MemoryDetail::of(cell, outcome, context.host.platform.as_deref()),
         host: host_detail(context, outcome),
         warnings: outcome.warnings.iter().map(|text| redact(text)).collect(),
         failure: failure(&outcome.verdict),

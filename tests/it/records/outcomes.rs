@@ -10,7 +10,7 @@ use mlxk_harness::{
         outcome::{Failure, Outcome, Skip, Stage, Verdict},
         trial::{Finish, Memory, Trial},
     },
-    plan::{Cell, Settings, Work},
+    plan::{CacheKind, Cell, Keeps, Need, Settings, Work},
     report::{Context, ModelHint, SchemaVersion},
 };
 
@@ -105,7 +105,7 @@ pub(super) fn loaded() -> Loaded {
         memory: Memory {
             active_bytes: Some(GIB / 2),
             peak_bytes: Some(335_000_000),
-            process_peak_bytes: None,
+            ..Memory::default()
         },
     }
 }
@@ -124,9 +124,28 @@ fn trial(visible_us: &[u64], peak_bytes: u64, finish: Finish) -> Trial {
         memory: Memory {
             active_bytes: Some(GIB / 2),
             peak_bytes: Some(peak_bytes),
+            cache_bytes: Some(GIB / 4),
+            process_bytes: Some(GIB),
             process_peak_bytes: None,
         },
         text: None,
+    }
+}
+
+/// 28 layers with 8 heads of 128 numbers in bfloat16, 1024 wide.
+fn need() -> Need {
+    let kind = CacheKind {
+        keeps: Keeps::All,
+        layers: 28,
+        bytes_per_token: 28 * 2 * 8 * 128 * 2,
+        constant_bytes: 0,
+    };
+    Need {
+        weight_bytes: 335_000_000,
+        caches: vec![kind],
+        stream_bytes: 2048,
+        vocabulary: 151_936,
+        chunk: 2048,
     }
 }
 
@@ -140,6 +159,7 @@ fn outcome(verdict: Verdict) -> Outcome {
         started: at("2026-01-30T09:59:57.5Z"),
         ended: at("2026-01-30T10:00:00Z"),
         runtime: Some(runtime()),
+        need: Some(need()),
         loaded: Some(loaded()),
         warmups: Vec::new(),
         trials: Vec::new(),
