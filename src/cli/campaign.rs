@@ -180,14 +180,14 @@ impl<'a> Campaign<'a> {
         let lacking = (is_loaded && mem::replace(&mut self.is_warm, true))
             .then(|| memory::wait_for_room(self.host.memory_bytes, self.stop))
             .flatten();
-        let cells: Vec<_> = pending.iter().map(|pending| pending.cell.clone()).collect();
+        let cells: Vec<_> = pending.iter().map(|pending| pending.planned.clone()).collect();
         let request = Request {
             model: &model.source.to_argument(),
             job: Job {
                 revision: hint.revision.clone(),
                 cold: self.care.cold,
                 settings: model.settings.clone(),
-                cells: cells.clone(),
+                cells: pending.iter().map(Pending::task).collect(),
             },
             patience: self.care.patience,
             isolation: self.care.isolation,
@@ -203,6 +203,7 @@ impl<'a> Campaign<'a> {
             model,
             pending: &pending,
             lacking,
+            rows: Vec::new(),
             campaign: self,
         };
         if let Some(error) = error {
@@ -213,6 +214,10 @@ impl<'a> Campaign<'a> {
             let mut sampled = Sampled::new(looks, &model.label, &cells, &mut watch);
             supervise::run_model(&request, &mut sampled);
         }
+        // The table shows them as they were planned, however they ended.
+        let mut rows = watch.rows;
+        rows.sort_by_key(|(cell, _)| *cell);
+        self.rows.extend(rows.into_iter().map(|(_, row)| row));
     }
 
     /// Appends the line of a cell, and shows it where lines are shown; once the report cannot be written, neither.
@@ -301,6 +306,8 @@ struct Watch<'a, 'campaign> {
     pending: &'a [Pending],
     /// What the machine lacked before the model was loaded.
     lacking: Option<String>,
+    /// What became of its cells, as they ended.
+    rows: Vec<(usize, Row)>,
     campaign: &'a mut Campaign<'campaign>,
 }
 
@@ -358,10 +365,7 @@ impl Observer for Watch<'_, '_> {
         let mut line = report::record(&context, &pending.planned, &self.model.settings, &outcome);
         line.test = self.campaign.names.take(line.test);
         self.campaign.append(&line);
-        self.campaign.rows.push(Row {
-            label: self.model.label.clone(),
-            cell: pending.planned.clone(),
-            outcome,
-        });
+        let row = Row { label: self.model.label.clone(), cell: pending.planned.clone(), outcome };
+        self.rows.push((cell, row));
     }
 }

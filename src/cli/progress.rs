@@ -17,14 +17,16 @@ pub(super) struct Progress<'a> {
     /// Which model of how many this is.
     heading: String,
     cells: &'a [Cell],
-    /// Repetitions of the cell in hand that ended, warm-ups included.
-    ended: u64,
+    /// Steps that were counted, by cell.
+    ended: Vec<u64>,
+    /// The repetition in hand: whether it is a warm-up, and which of the cell's.
+    turn: (bool, u32),
 }
 
 impl<'a> Progress<'a> {
     pub(super) fn new(printer: &'a Printer, heading: String, cells: &'a [Cell]) -> Self {
         printer.flicker(format!("{heading}: loading"));
-        Self { printer, heading, cells, ended: 0 }
+        Self { printer, heading, cells, ended: vec![0; cells.len()], turn: (true, 1) }
     }
 
     /// Tells of what the child said.
@@ -34,9 +36,10 @@ impl<'a> Progress<'a> {
                 let seconds = loaded.load_us() as f64 / 1e6;
                 self.step(&format!("loaded in {seconds:.2} s"));
             }
-            Message::CellStarted { cell, .. } => {
-                self.ended = 0;
-                self.step(&self.cell(*cell));
+            Message::CellStarted { cell, .. } => self.step(&self.cell(*cell)),
+            Message::TrialStarted { cell, warmup, number } => {
+                self.turn = (*warmup, *number);
+                self.flicker(&self.repetition(*cell));
             }
             Message::Prefilled { cell, tokens } => {
                 self.flicker(&format!("{}, {tokens} tokens read", self.repetition(*cell)));
@@ -46,10 +49,11 @@ impl<'a> Progress<'a> {
             }
             Message::Trial { cell, trial, .. } => {
                 self.step(&format!("{}{}", self.repetition(*cell), speed(trial)));
-                self.ended += 1;
-                self.printer.advance(1);
+                self.advance(*cell, 1);
             }
-            Message::Warning { text } => self.printer.warning(format!("{}: {text}", self.heading)),
+            Message::Warning { text, .. } => {
+                self.printer.warning(format!("{}: {text}", self.heading))
+            }
             // Told when the outcome is known.
             Message::Started { .. }
             | Message::Predicted { .. }
@@ -65,9 +69,17 @@ impl<'a> Progress<'a> {
     pub(super) fn finished(&mut self, cell: usize, outcome: &Outcome) {
         let name = self.cells.get(cell).map_or("", |cell| cell.work.scenario().name());
         self.step(&format!("{name} {}", notes::verdict(outcome)));
+        self.advance(cell, u64::MAX);
+    }
+
+    /// Counts so many steps of a cell, but no more than were announced.
+    fn advance(&mut self, cell: usize, steps: u64) {
         let whole = self.cells.get(cell).map_or(0, repetitions);
-        self.printer.advance(whole.saturating_sub(self.ended));
-        self.ended = 0;
+        if let Some(ended) = self.ended.get_mut(cell) {
+            let steps = steps.min(whole.saturating_sub(*ended));
+            *ended += steps;
+            self.printer.advance(steps);
+        }
     }
 
     fn step(&self, what: &str) {
@@ -97,12 +109,9 @@ impl<'a> Progress<'a> {
             return String::new();
         };
         let name = cell.work.scenario().name();
-        let warmup = u64::from(cell.warmup);
-        match self.ended.checked_sub(warmup) {
-            None => format!("{name}, warm-up {} of {warmup}", self.ended + 1),
-            Some(measured) => {
-                format!("{name}, repetition {} of {}", measured + 1, cell.repetitions)
-            }
+        match self.turn {
+            (true, number) => format!("{name}, warm-up {number}"),
+            (false, number) => format!("{name}, repetition {number} of {}", cell.repetitions),
         }
     }
 }
@@ -121,7 +130,7 @@ mod tests {
     use crate::cli::printer::Quiet;
 
     #[test]
-    fn repetitions_are_counted_after_the_warm_ups() {
+    fn repetitions_are_named_as_the_child_counts_them() {
         let cells = [Cell {
             work: Work::Throughput { prompt_tokens: 64, generation_tokens: 32 },
             warmup: 1,
@@ -130,11 +139,17 @@ mod tests {
         let printer = Printer::new(Quiet::Yes);
         let mut progress = Progress::new(&printer, "[1/1] tiny".to_owned(), &cells);
         assert_eq!(progress.cell(0), "throughput, 64 tokens in, 32 out");
-        assert_eq!(progress.repetition(0), "throughput, warm-up 1 of 1");
-        progress.ended = 1;
-        assert_eq!(progress.repetition(0), "throughput, repetition 1 of 2");
-        progress.ended = 2;
-        assert_eq!(progress.repetition(0), "throughput, repetition 2 of 2");
+        for (warmup, number, expected) in [
+            (true, 1, "throughput, warm-up 1"),
+            (false, 1, "throughput, repetition 1 of 2"),
+            (false, 2, "throughput, repetition 2 of 2"),
+        ] {
+            progress.message(&Message::TrialStarted { cell: 0, warmup, number });
+            assert_eq!(progress.repetition(0), expected);
+        }
+        progress.advance(0, 2);
+        progress.advance(0, 2);
+        assert_eq!(progress.ended, [3], "more warm-ups than were announced are no steps");
         assert_eq!(repetitions(&cells[0]), 3);
     }
 }

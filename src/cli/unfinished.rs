@@ -4,7 +4,11 @@ use std::{collections::HashMap, io, path::Path};
 
 use super::printer::Printer;
 use crate::{
-    measure::{outcome::Outcome, trial::Trial},
+    measure::{
+        outcome::Outcome,
+        schedule::{Measured, Task},
+        trial::Trial,
+    },
     plan::{Cell, PlannedModel},
     report::{self, Left, Mark, ModelHint, Partial, Published},
 };
@@ -20,8 +24,6 @@ pub(super) struct Unfinished {
 
 /// A cell that is to be measured.
 pub(super) struct Pending {
-    /// What is left to do of it.
-    pub(super) cell: Cell,
     /// As it was planned.
     pub(super) planned: Cell,
     configuration: String,
@@ -73,12 +75,7 @@ impl Unfinished {
     fn begun(&mut self, planned: Cell, configuration: String) -> Pending {
         let mut known = self.left.trials.remove(&configuration).unwrap_or_default();
         known.truncate(planned.repetitions as usize);
-        let mut cell = planned.clone();
-        cell.repetitions -= u32::try_from(known.len()).unwrap_or(cell.repetitions);
-        if cell.repetitions == 0 {
-            cell.warmup = 0;
-        }
-        Pending { cell, planned, configuration, known }
+        Pending { planned, configuration, known }
     }
 
     /// Keeps a measured repetition of `pending`.
@@ -102,6 +99,12 @@ impl Unfinished {
 }
 
 impl Pending {
+    /// What is to be done of it.
+    pub(super) fn task(&self) -> Task {
+        let known = self.known.iter().map(Measured::of).collect();
+        Task { cell: self.planned.clone(), known }
+    }
+
     /// `outcome` with the repetitions that were known before it.
     pub(super) fn whole(&self, outcome: &Outcome) -> Outcome {
         let mut whole = outcome.clone();

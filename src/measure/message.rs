@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     load::{LoadPhase, union_us},
     outcome::{Failure, Skip},
+    schedule::Task,
     trial::{Memory, Trial},
 };
-use crate::plan::{Cell, Need, Settings};
+use crate::plan::{Need, Settings};
 
 /// What a child is asked to do; the model is named on its command line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,8 +23,8 @@ pub struct Job {
     pub cold: bool,
     /// How the model is loaded and run.
     pub settings: Settings,
-    /// What is measured, in order; messages count them from 0.
-    pub cells: Vec<Cell>,
+    /// What is measured, each with what is known of it; messages count them from 0.
+    pub cells: Vec<Task>,
 }
 
 /// What a child says, in the order it happens.
@@ -42,12 +43,21 @@ pub enum Message {
     },
     /// The model is in memory and the tokenizer is ready.
     Loaded(Box<Loaded>),
-    /// A cell begins.
+    /// A cell is prepared; this comes for every cell before the first repetition of any.
     CellStarted {
         /// Its place in the job.
         cell: usize,
         /// Whether prompts are ids drawn at random.
         random_ids: bool,
+    },
+    /// A repetition begins.
+    TrialStarted {
+        /// The cell.
+        cell: usize,
+        /// Whether it is a warm-up, which no figure counts.
+        warmup: bool,
+        /// Which of the cell's warm-ups of this child, or of all its repetitions, counted from 1.
+        number: u32,
     },
     /// Prompt tokens were read; sent twice a second at most.
     Prefilled {
@@ -63,7 +73,7 @@ pub enum Message {
         /// Tokens generated so far.
         tokens: u32,
     },
-    /// A repetition ended.
+    /// The repetition that began last ended.
     Trial {
         /// The cell.
         cell: usize,
@@ -84,7 +94,7 @@ pub enum Message {
         /// Why.
         skip: Skip,
     },
-    /// A cell failed; the child goes on with the next, or is done if its engine cannot.
+    /// A cell failed; the child goes on with the others, or is done if its engine cannot.
     CellFailed {
         /// The cell.
         cell: usize,
@@ -96,9 +106,11 @@ pub enum Message {
         /// Why.
         failure: Failure,
     },
-    /// Something a reader of the figures must know: of all cells when it comes before the model is loaded, else of the
-    /// cell in hand or the next one.
+    /// Something a reader of the figures must know.
     Warning {
+        /// The cell; all of the job where absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cell: Option<usize>,
         /// A sentence without a period.
         text: String,
     },
@@ -114,17 +126,18 @@ impl Message {
     pub fn cell_mut(&mut self) -> Option<&mut usize> {
         match self {
             Self::CellStarted { cell, .. }
+            | Self::TrialStarted { cell, .. }
             | Self::Prefilled { cell, .. }
             | Self::Decoded { cell, .. }
             | Self::Trial { cell, .. }
             | Self::CellDone { cell }
             | Self::CellSkipped { cell, .. }
             | Self::CellFailed { cell, .. } => Some(cell),
+            Self::Warning { cell, .. } => cell.as_mut(),
             Self::Started { .. }
             | Self::Predicted { .. }
             | Self::Loaded(_)
             | Self::LoadFailed { .. }
-            | Self::Warning { .. }
             | Self::Done { .. } => None,
         }
     }
@@ -136,6 +149,7 @@ impl Message {
             Self::Predicted { .. } => "predicted",
             Self::Loaded(_) => "loaded",
             Self::CellStarted { .. } => "cell_started",
+            Self::TrialStarted { .. } => "trial_started",
             Self::Prefilled { .. } => "prefilled",
             Self::Decoded { .. } => "decoded",
             Self::Trial { .. } => "trial",

@@ -9,6 +9,7 @@ pub mod outcome;
 pub mod rates;
 pub mod recorder;
 pub mod sampled;
+pub mod schedule;
 pub mod scripted;
 pub mod statistics;
 mod stop;

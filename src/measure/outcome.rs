@@ -1,6 +1,6 @@
 //! What became of a cell.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,11 +15,13 @@ use crate::plan::Need;
 pub struct Outcome {
     /// How it ended.
     pub verdict: Verdict,
-    /// When the cell began; loading the model is not part of it. Of a cell that never began, when its turn came: where
-    /// loading failed, that is when its child was started.
+    /// When the cell was prepared; loading the model is not part of it. Of a cell that never was, when its turn came:
+    /// where loading failed, that is when its child was started.
     pub started: SystemTime,
     /// When it ended.
     pub ended: SystemTime,
+    /// The time that was spent on it in between, without the turns of other cells.
+    pub spent: Duration,
     /// The MLX that ran it, where the child got so far.
     pub runtime: Option<Runtime>,
     /// What the headers of the model's files say that it needs, where they say enough.
@@ -46,6 +48,7 @@ impl Outcome {
             verdict,
             started: at,
             ended: at,
+            spent: Duration::ZERO,
             runtime: None,
             need: None,
             loaded: None,
@@ -96,6 +99,11 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// Somebody wanted an end.
+    pub fn interrupted(stage: Stage) -> Self {
+        Self::new(stage, "interrupted", "it was interrupted")
+    }
+
     /// A failure with neither hint nor standard error.
     pub fn new(stage: Stage, kind: &str, message: impl Into<String>) -> Self {
         Self {

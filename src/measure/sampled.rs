@@ -19,7 +19,7 @@ use crate::{
 /// | `child_start` | the child process lives, and is watched |
 /// | `load` | MLX answered; the model is read |
 /// | `loaded`, `load_failed` | it is in memory, or never will be |
-/// | `cell` | a cell begins |
+/// | `cell` | a cell is prepared: each of the model, before the first repetition |
 /// | `prefill` | a repetition begins, and reads its prompt |
 /// | `decode` | it has its first token |
 /// | `repetition_end` | it has its last token |
@@ -42,7 +42,7 @@ impl<'a> Sampled<'a> {
         cells: &'a [Cell],
         inner: &'a mut dyn Observer,
     ) -> Self {
-        Self { sampler, phases: Phases { model, cells, in_hand: None }, inner }
+        Self { sampler, phases: Phases::new(model, cells), inner }
     }
 
     fn note(&self, events: Vec<Event>) {
@@ -80,30 +80,45 @@ impl Observer for Sampled<'_> {
 struct Phases<'a> {
     model: &'a str,
     cells: &'a [Cell],
+    /// Cells that began and have not ended.
+    begun: Vec<usize>,
     in_hand: Option<InHand>,
 }
 
-/// A cell on its way.
+/// A repetition on its way.
+#[derive(Clone, Copy)]
 struct InHand {
     cell: usize,
-    /// Repetitions that ended, warm-ups included.
-    ended: u32,
-    /// Whether the repetition in hand has its first token.
+    warmup: bool,
+    number: u32,
+    /// Whether it has its first token.
     decodes: bool,
 }
 
-impl Phases<'_> {
+impl<'a> Phases<'a> {
+    fn new(model: &'a str, cells: &'a [Cell]) -> Self {
+        Self { model, cells, begun: Vec::new(), in_hand: None }
+    }
+
     fn message(&mut self, message: &Message) -> Vec<Event> {
-        match message {
+        match *message {
             Message::Started { .. } => vec![self.event("load")],
             Message::Loaded(_) => vec![self.event("loaded")],
             Message::LoadFailed { .. } => vec![self.event("load_failed")],
-            Message::CellStarted { cell, .. } => self.begin(*cell),
+            Message::CellStarted { cell, .. } => self.begin(cell),
+            Message::TrialStarted { cell, warmup, number } => {
+                let in_hand = InHand { cell, warmup, number, decodes: false };
+                self.in_hand = Some(in_hand);
+                vec![self.of_repetition("prefill", in_hand)]
+            }
             Message::Decoded { .. } => self.decode(),
-            Message::Trial { .. } => self.end_repetition(),
-            Message::CellDone { cell } => self.end(*cell, "passed"),
-            Message::CellSkipped { cell, .. } => self.end(*cell, "skipped"),
-            Message::CellFailed { cell, .. } => self.end(*cell, "failed"),
+            Message::Trial { .. } => {
+                let ended = self.in_hand.take();
+                ended.map(|ended| self.of_repetition("repetition_end", ended)).into_iter().collect()
+            }
+            Message::CellDone { cell } => self.end(cell, "passed"),
+            Message::CellSkipped { cell, .. } => self.end(cell, "skipped"),
+            Message::CellFailed { cell, .. } => self.end(cell, "failed"),
             Message::Done { .. } => vec![self.event("unload")],
             Message::Predicted { .. } | Message::Prefilled { .. } | Message::Warning { .. } => {
                 Vec::new()
@@ -113,7 +128,7 @@ impl Phases<'_> {
 
     /// A cell whose child could not say so has ended too.
     fn finished(&mut self, cell: usize, verdict: &Verdict) -> Vec<Event> {
-        if self.in_hand.as_ref().is_none_or(|in_hand| in_hand.cell != cell) {
+        if !self.begun.contains(&cell) {
             return Vec::new();
         }
         self.end(
@@ -126,33 +141,27 @@ impl Phases<'_> {
         )
     }
 
+    /// A cell that another child goes on with does not begin again.
     fn begin(&mut self, cell: usize) -> Vec<Event> {
-        self.in_hand = Some(InHand { cell, ended: 0, decodes: false });
-        let mut events = vec![self.of_cell("cell", cell)];
-        events.extend(self.of_repetition("prefill"));
-        events
+        if self.begun.contains(&cell) {
+            return Vec::new();
+        }
+        self.begun.push(cell);
+        vec![self.of_cell("cell", cell)]
     }
 
     fn decode(&mut self) -> Vec<Event> {
-        let is_first = |in_hand: &mut InHand| !std::mem::replace(&mut in_hand.decodes, true);
-        if self.in_hand.as_mut().is_some_and(is_first) {
-            self.of_repetition("decode").into_iter().collect()
-        } else {
-            Vec::new()
-        }
-    }
-
-    fn end_repetition(&mut self) -> Vec<Event> {
-        let mut events: Vec<_> = self.of_repetition("repetition_end").into_iter().collect();
-        if let Some(in_hand) = &mut self.in_hand {
-            *in_hand = InHand { cell: in_hand.cell, ended: in_hand.ended + 1, decodes: false };
-        }
-        events.extend(self.of_repetition("prefill"));
-        events
+        let Some(in_hand) = self.in_hand.as_mut().filter(|in_hand| !in_hand.decodes) else {
+            return Vec::new();
+        };
+        in_hand.decodes = true;
+        let in_hand = *in_hand;
+        vec![self.of_repetition("decode", in_hand)]
     }
 
     fn end(&mut self, cell: usize, outcome: &'static str) -> Vec<Event> {
-        self.in_hand = None;
+        self.begun.retain(|begun| *begun != cell);
+        self.in_hand = self.in_hand.filter(|in_hand| in_hand.cell != cell);
         vec![Event { outcome: Some(outcome), ..self.of_cell("cell_end", cell) }]
     }
 
@@ -165,20 +174,9 @@ impl Phases<'_> {
         Event { cell: Some(cell), scenario, ..self.event(event) }
     }
 
-    /// An event of the repetition in hand, where there is one more.
-    fn of_repetition(&self, event: &'static str) -> Option<Event> {
-        let &InHand { cell, ended, .. } = self.in_hand.as_ref()?;
-        let &Cell { warmup, repetitions, .. } = self.cells.get(cell)?;
-        let (is_warmup, before) = match ended.checked_sub(warmup) {
-            None => (true, ended),
-            Some(measured) if measured < repetitions => (false, measured),
-            Some(_) => return None,
-        };
-        Some(Event {
-            repetition: Some(before + 1),
-            warmup: Some(is_warmup),
-            ..self.of_cell(event, cell)
-        })
+    fn of_repetition(&self, event: &'static str, in_hand: InHand) -> Event {
+        let InHand { cell, warmup, number, .. } = in_hand;
+        Event { repetition: Some(number), warmup: Some(warmup), ..self.of_cell(event, cell) }
     }
 }
 
@@ -211,6 +209,10 @@ mod tests {
         }
     }
 
+    fn turn(cell: usize, warmup: bool) -> Message {
+        Message::TrialStarted { cell, warmup, number: 1 }
+    }
+
     fn trial(cell: usize, warmup: bool) -> Message {
         Message::Trial { cell, warmup, trial: Box::new(Trial::with_stamps(vec![1, 2])) }
     }
@@ -227,19 +229,26 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_goes_through_its_phases() {
+    fn cells_go_through_their_phases() {
         let cells = cells();
-        let mut phases = Phases { model: "m", cells: &cells, in_hand: None };
+        let mut phases = Phases::new("m", &cells);
         let messages = [
             started(),
             Message::CellStarted { cell: 0, random_ids: true },
+            Message::CellStarted { cell: 1, random_ids: true },
+            turn(0, true),
             Message::Prefilled { cell: 0, tokens: 7 },
             Message::Decoded { cell: 0, tokens: 1 },
             Message::Decoded { cell: 0, tokens: 3 },
             trial(0, true),
+            turn(0, false),
             Message::Decoded { cell: 0, tokens: 1 },
             trial(0, false),
             Message::CellDone { cell: 0 },
+            turn(1, false),
+            Message::Decoded { cell: 1, tokens: 1 },
+            trial(1, false),
+            Message::CellDone { cell: 1 },
             Message::Done { cleanup_us: 1 },
         ];
         let events: Vec<_> = messages.iter().flat_map(|message| phases.message(message)).collect();
@@ -248,6 +257,7 @@ mod tests {
             [
                 "load",
                 "cell of 0",
+                "cell of 1",
                 "prefill of 0, warm-up 1",
                 "decode of 0, warm-up 1",
                 "repetition_end of 0, warm-up 1",
@@ -255,6 +265,10 @@ mod tests {
                 "decode of 0, repetition 1",
                 "repetition_end of 0, repetition 1",
                 "cell_end of 0: passed",
+                "prefill of 1, repetition 1",
+                "decode of 1, repetition 1",
+                "repetition_end of 1, repetition 1",
+                "cell_end of 1: passed",
                 "unload",
             ]
         );
@@ -264,7 +278,7 @@ mod tests {
     #[test]
     fn a_cell_whose_child_died_ends_with_its_outcome() {
         let cells = cells();
-        let mut phases = Phases { model: "m", cells: &cells, in_hand: None };
+        let mut phases = Phases::new("m", &cells);
         phases.message(&Message::CellStarted { cell: 1, random_ids: true });
         let failure = Failure::new(Stage::Decode, "sigkill", "it was killed");
         let verdict = Verdict::Failed(failure);

@@ -27,6 +27,18 @@ pub struct Trial {
     /// The answer as a user sees it, where there is a tokenizer and the scenario has an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// When its turn came among all that was run of its model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+}
+
+/// Where a repetition stood among all that was run of its model, warm-ups included: by child, then by place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Order {
+    /// Which child ran it: when that had its model, in milliseconds since 1970.
+    pub child_since_ms: u64,
+    /// How many requests the child had answered before.
+    pub place: u32,
 }
 
 #[cfg(test)]
@@ -44,6 +56,7 @@ impl Trial {
             finish: Finish::Length,
             memory: Memory::default(),
             text: None,
+            order: None,
         }
     }
 }

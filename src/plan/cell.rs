@@ -58,7 +58,7 @@ pub struct Cell {
     /// What is asked.
     #[serde(flatten)]
     pub work: Work,
-    /// Repetitions that are run and not counted.
+    /// Repetitions that are run and not counted, at the least: from 2 on they go on until two in a row agree.
     pub warmup: u32,
     /// Repetitions that are measured.
     pub repetitions: u32,

@@ -17,9 +17,9 @@ pub struct Choices {
     pub prompt: Option<String>,
     /// See [`Work::Chat`]; 128 where absent.
     pub max_tokens: Option<u32>,
-    /// See [`Cell::repetitions`]; 5 where absent.
+    /// See [`Cell::repetitions`]; 8 where absent.
     pub repetitions: Option<u32>,
-    /// See [`Cell::warmup`]; 1 where absent.
+    /// See [`Cell::warmup`]; 2 where absent.
     pub warmup: Option<u32>,
     /// See [`Sampling::temperature`].
     pub temperature: Option<f32>,
@@ -160,8 +160,8 @@ impl Choices {
             .iter()
             .map(|scenario| Cell {
                 work: self.work(*scenario),
-                warmup: self.warmup.unwrap_or(1),
-                repetitions: self.repetitions.unwrap_or(5),
+                warmup: self.warmup.unwrap_or(2),
+                repetitions: self.repetitions.unwrap_or(8),
             })
             .collect()
     }

@@ -10,7 +10,7 @@ use crate::{
     measure::{
         load::LoadPhase,
         outcome::{Failure, Skip},
-        trial::{Finish, Memory},
+        trial::{Finish, Memory, Order},
     },
     plan::{Scenario, Settings},
 };
@@ -254,4 +254,7 @@ pub struct Sample {
     pub finish: Finish,
     /// Memory during this repetition.
     pub memory: Memory,
+    /// When its turn came.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
 }

@@ -31,6 +31,7 @@ mod real;
 mod records;
 #[cfg(test)]
 mod resume;
+mod rounds;
 #[cfg(test)]
 mod sampler;
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::{
     engine::Engine,
     message::{Job, Runtime},
     outcome::{Failure, Stage},
+    schedule::Task,
     worker::{self, Loader, Loading},
 };
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
     ffi,
     footprint::Footprint,
     host,
-    plan::{Cell, Device, KvPacking, Need, Settings, Work},
+    plan::{Device, KvPacking, Need, Settings, Work},
 };
 
 /// The version of the `mlx-rs` crate that this is built with.
@@ -50,8 +51,8 @@ fn lacks_compiler(runtime: &Runtime) -> bool {
 }
 
 /// What to say where an exact size ends before keys and values are packed.
-fn never_packed(kv: KvPacking, cells: &[Cell]) -> Option<String> {
-    let longest = cells.iter().filter_map(|cell| match &cell.work {
+fn never_packed(kv: KvPacking, tasks: &[Task]) -> Option<String> {
+    let longest = tasks.iter().filter_map(|task| match &task.cell.work {
         Work::Throughput { prompt_tokens, generation_tokens } => {
             Some(prompt_tokens.saturating_add(*generation_tokens))
         }

@@ -179,6 +179,7 @@ impl<'a> Recorder<'a> {
             finish: answer.finish,
             memory: Memory { peak_bytes: memory.allocator_peak(), ..memory },
             text: answer.text,
+            order: None,
         })
     }
 }

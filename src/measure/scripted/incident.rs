@@ -62,7 +62,8 @@ const STAGES: &[(&str, Stage)] = &[
     ("cleanup", Stage::Cleanup),
 ];
 
-/// What goes wrong, and where: written `kill@decode`, or `kill@decode:32` for answers of at most 32 tokens only.
+/// What goes wrong, and where: written `kill@decode`, or `kill@decode:32` for answers of at most 32 tokens only, or
+/// `kill@decode:32#4` for the fourth of them that a child gives, warm-ups included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct At {
     /// What.
@@ -71,11 +72,15 @@ pub struct At {
     pub stage: Stage,
     /// Only in cells whose answers are cut after so many tokens.
     pub budget: Option<u32>,
+    /// Only in this request of those, counted from 1.
+    pub request: Option<u32>,
 }
 
 /// No such behaviour can be scripted.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{0}` is neither `measured` nor of the form `kill@decode` or `kill@decode:32`")]
+#[error(
+    "`{0}` is neither `measured` nor of the form `kill@decode`, `kill@decode:32` or `kill@decode:32#4`"
+)]
 pub struct UnknownBehaviour(String);
 
 impl FromStr for At {
@@ -84,14 +89,20 @@ impl FromStr for At {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let unknown = || UnknownBehaviour(text.to_owned());
         let (what, place) = text.split_once('@').ok_or_else(unknown)?;
+        let number = |text: &str| text.parse::<u32>().map_err(|_| unknown());
+        let (place, request) = match place.split_once('#') {
+            Some((place, request)) => (place, Some(number(request)?)),
+            None => (place, None),
+        };
         let (stage, budget) = match place.split_once(':') {
-            Some((stage, budget)) => (stage, Some(budget.parse().map_err(|_| unknown())?)),
+            Some((stage, budget)) => (stage, Some(number(budget)?)),
             None => (place, None),
         };
         Ok(Self {
             incident: named(INCIDENTS, what).ok_or_else(unknown)?,
             stage: named(STAGES, stage).ok_or_else(unknown)?,
             budget,
+            request,
         })
     }
 }
@@ -101,9 +112,14 @@ fn named<T: Copy>(list: &[(&str, T)], name: &str) -> Option<T> {
 }
 
 impl At {
-    /// Whether it happens in `stage` of a cell whose answers are cut after `budget` tokens.
-    pub(super) fn is_now(self, stage: Stage, budget: Option<u32>) -> bool {
-        self.stage == stage && (self.budget.is_none() || self.budget == budget)
+    /// Whether it happens in `stage` of a cell whose answers are cut after `budget` tokens, in so many a request.
+    pub(super) fn is_now(self, stage: Stage, budget: Option<u32>, request: u32) -> bool {
+        self.stage == stage && self.concerns(budget) && self.request.is_none_or(|at| at == request)
+    }
+
+    /// Whether it may happen in a cell whose answers are cut after `budget` tokens.
+    pub(super) fn concerns(self, budget: Option<u32>) -> bool {
+        self.budget.is_none() || self.budget == budget
     }
 
     /// Lets it happen.
@@ -170,17 +186,23 @@ mod tests {
     fn a_behaviour_names_what_and_where() {
         assert_eq!(
             "kill@decode:32".parse(),
-            Ok(At { incident: Incident::Kill, stage: Stage::Decode, budget: Some(32) })
+            Ok(At {
+                incident: Incident::Kill,
+                stage: Stage::Decode,
+                budget: Some(32),
+                request: None
+            })
         );
+        assert_eq!("kill@decode:32#4".parse::<At>().map(|at| at.request), Ok(Some(4)));
         assert_eq!(
             "hang@load".parse(),
-            Ok(At { incident: Incident::Hang, stage: Stage::Load, budget: None })
+            Ok(At { incident: Incident::Hang, stage: Stage::Load, budget: None, request: None })
         );
     }
 
     #[test]
     fn other_texts_are_refused() {
-        for text in ["", "kill", "kill@nowhere", "dance@decode", "kill@decode:x"] {
+        for text in ["", "kill", "kill@nowhere", "dance@decode", "kill@decode:x", "kill@decode#x"] {
             assert_eq!(text.parse::<At>(), Err(UnknownBehaviour(text.to_owned())));
         }
     }
@@ -188,8 +210,11 @@ mod tests {
     #[test]
     fn it_happens_in_its_stage_and_for_its_budget_only() {
         let at: At = "fail@decode:32".parse().expect("well formed");
-        assert!(at.is_now(Stage::Decode, Some(32)));
-        assert!(!at.is_now(Stage::Decode, Some(16)));
-        assert!(!at.is_now(Stage::Prefill, Some(32)));
+        assert!(at.is_now(Stage::Decode, Some(32), 1));
+        assert!(!at.is_now(Stage::Decode, Some(16), 1));
+        assert!(!at.is_now(Stage::Prefill, Some(32), 1));
+        let at: At = "fail@decode:32#2".parse().expect("well formed");
+        assert!(!at.is_now(Stage::Decode, Some(32), 1));
+        assert!(at.is_now(Stage::Decode, Some(32), 2));
     }
 }

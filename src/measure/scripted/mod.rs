@@ -36,6 +36,8 @@ pub struct Script {
     token: Duration,
     stop_after: Option<u32>,
     at: Option<At>,
+    /// Requests for what goes wrong, until now.
+    requests: u32,
     is_broken: bool,
     peak_bytes: u64,
 }
@@ -82,7 +84,7 @@ impl Script {
     }
 
     fn happen(&mut self, stage: Stage, budget: Option<u32>) -> Result<(), EngineError> {
-        let Some(at) = self.at.filter(|at| at.is_now(stage, budget)) else {
+        let Some(at) = self.at.filter(|at| at.is_now(stage, budget, self.requests)) else {
             return Ok(());
         };
         self.is_broken = at.incident == Incident::Break;
@@ -109,6 +111,7 @@ impl Engine for Script {
         let stop_after =
             self.stop_after.filter(|tokens| matches!(work, Work::Chat { .. }) && *tokens <= budget);
         let length = stop_after.unwrap_or(budget);
+        self.requests += u32::from(self.at.is_some_and(|at| at.concerns(Some(budget))));
 
         self.clock.advance(self.tokenize);
         self.happen(Stage::Prompt, Some(budget))?;
@@ -194,7 +197,7 @@ impl Loader for Script {
     fn release(&mut self, engine: Box<dyn Engine>) {
         drop(engine);
         self.clock.advance(Duration::from_millis(5));
-        if let Some(at) = self.at.filter(|at| at.is_now(Stage::Cleanup, None)) {
+        if let Some(at) = self.at.filter(|at| at.is_now(Stage::Cleanup, None, self.requests)) {
             // Nothing can fail here, only die.
             let _ = at.happen();
         }

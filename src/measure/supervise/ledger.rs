@@ -1,27 +1,24 @@
 //! What one child has said so far: its messages become outcomes.
 
-use std::{mem, time::SystemTime};
+use std::time::{Instant, SystemTime};
 
 use thiserror::Error;
 
+use super::draft::Draft;
 use crate::{
     measure::{
         message::{Loaded, Message, Runtime},
         outcome::{Failure, Outcome, Stage, Verdict},
-        trial::Trial,
+        schedule::Task,
     },
-    plan::{Cell, Need},
+    plan::Need,
 };
 
 /// Keeps account of one child.
-pub(super) struct Ledger<'a> {
-    cells: &'a [Cell],
-    /// The number of the first of them.
-    first: usize,
-    /// Cells that ended.
-    ended: usize,
-    /// When the cell in hand had its turn; at first, when the child was started.
-    turn: SystemTime,
+pub(super) struct Ledger {
+    entries: Vec<Entry>,
+    /// When the last message of a cell came; at first, when the child was started, then when it had its model.
+    mark: Mark,
     runtime: Option<Runtime>,
     need: Option<Need>,
     loaded: Option<Loaded>,
@@ -30,18 +27,45 @@ pub(super) struct Ledger<'a> {
     stage: Stage,
     /// Warnings of every cell.
     warnings: Vec<String>,
-    draft: Draft,
-    last: Option<Outcome>,
+    /// The cell whose repetition began last, by its place in the child's job.
+    hand: Option<usize>,
+    /// Whether that repetition is on its way, and then whether it is a warm-up.
+    running: Option<bool>,
+    last: Option<(usize, Outcome)>,
 }
 
-/// The cell in hand.
-#[derive(Default)]
-struct Draft {
-    started: Option<SystemTime>,
-    random_ids: bool,
-    warmups: Vec<Trial>,
-    trials: Vec<Trial>,
-    warnings: Vec<String>,
+/// A cell of the child's job.
+pub(super) struct Entry {
+    /// Its place in the request.
+    pub(super) cell: usize,
+    /// What this child is to do of it.
+    pub(super) task: Task,
+    /// Its repetitions that earlier children of this request measured: part of what is known, and of the draft.
+    pub(super) before: usize,
+    /// What was said of it until now.
+    pub(super) draft: Draft,
+    /// How far it is, in this child.
+    pub(super) state: State,
+}
+
+/// How far a cell is in one child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Waiting,
+    Prepared,
+    Ended,
+}
+
+#[derive(Clone, Copy)]
+struct Mark {
+    instant: Instant,
+    time: SystemTime,
+}
+
+impl Mark {
+    fn now() -> Self {
+        Self { instant: Instant::now(), time: SystemTime::now() }
+    }
 }
 
 /// A message that has no place where it came.
@@ -49,14 +73,12 @@ struct Draft {
 #[error("the child said `{0}` out of turn")]
 pub(super) struct OutOfTurn(pub(super) &'static str);
 
-impl<'a> Ledger<'a> {
-    /// An account of a child that was just started for `cells`, the first of which is counted as `first`.
-    pub(super) fn new(cells: &'a [Cell], first: usize, now: SystemTime) -> Self {
+impl Ledger {
+    /// An account of a child that was just started for `entries`.
+    pub(super) fn new(entries: Vec<Entry>) -> Self {
         Self {
-            cells,
-            first,
-            ended: 0,
-            turn: now,
+            entries,
+            mark: Mark::now(),
             runtime: None,
             need: None,
             loaded: None,
@@ -64,7 +86,8 @@ impl<'a> Ledger<'a> {
             is_done: false,
             stage: Stage::Load,
             warnings: Vec::new(),
-            draft: Draft::default(),
+            hand: None,
+            running: None,
             last: None,
         }
     }
@@ -74,14 +97,14 @@ impl<'a> Ledger<'a> {
         self.stage
     }
 
-    /// Cells that ended.
-    pub(super) fn ended(&self) -> usize {
-        self.ended
+    /// Whether a cell ended.
+    pub(super) fn has_ended_any(&self) -> bool {
+        self.entries.iter().any(|entry| entry.state == State::Ended)
     }
 
     /// Whether every cell ended.
     pub(super) fn is_complete(&self) -> bool {
-        self.ended == self.cells.len()
+        self.entries.iter().all(|entry| entry.state == State::Ended)
     }
 
     /// Whether the child said that it is done.
@@ -104,88 +127,116 @@ impl<'a> Ledger<'a> {
         self.is_complete() || self.is_done || self.load_failure.is_some()
     }
 
-    /// Refuses a message that cannot come now.
-    pub(super) fn admit(&self, message: &Message) -> Result<(), OutOfTurn> {
-        if self.has_place_for(message) { Ok(()) } else { Err(OutOfTurn(message.name())) }
+    /// `message` with its cell as the request counts it, or a refusal of what cannot come now.
+    pub(super) fn admit(&self, message: &Message) -> Result<Message, OutOfTurn> {
+        let out_of_turn = || OutOfTurn(message.name());
+        let mut renumbered = message.clone();
+        if let Some(cell) = renumbered.cell_mut() {
+            *cell = self.entries.get(*cell).ok_or_else(out_of_turn)?.cell;
+        }
+        if self.has_place_for(message) { Ok(renumbered) } else { Err(out_of_turn()) }
     }
 
     /// Enters a message that was admitted, and gives the outcome of the cell that it ends.
     ///
     /// The last cell's outcome is kept back for [`Self::take_last`], since the child still has to release the model.
-    pub(super) fn enter(&mut self, message: Message, now: SystemTime) -> Option<Outcome> {
-        let verdict = self.note(message, now)?;
-        let outcome = self.end_cell(verdict, now);
+    pub(super) fn enter(&mut self, mut message: Message) -> Option<(usize, Outcome)> {
+        let at = message.cell_mut().copied();
+        let verdict = self.note(message);
+        let at = at?;
+        let Some(verdict) = verdict else {
+            self.charge(at);
+            return None;
+        };
+        let ended = self.end_cell(at, verdict)?;
         if self.is_complete() {
             self.stage = Stage::Cleanup;
-            self.last = Some(outcome);
+            self.last = Some(ended);
             return None;
         }
-        Some(outcome)
+        Some(ended)
     }
 
     fn has_place_for(&self, message: &Message) -> bool {
         let is_loaded = self.loaded.is_some();
-        let is_begun = self.draft.started.is_some();
-        let is_in_hand =
-            |cell: &usize| is_loaded && *cell == self.first + self.ended && !self.is_complete();
-        let is_open = !self.is_done && self.load_failure.is_none();
-        is_open
-            && match message {
+        let is = |cell: usize, state| {
+            is_loaded && self.entries.get(cell).is_some_and(|entry| entry.state == state)
+        };
+        let is_running = |cell: usize| is(cell, State::Prepared) && self.hand == Some(cell);
+        let is_talking = !self.is_done && self.load_failure.is_none();
+        is_talking
+            && match *message {
                 Message::Started { .. } => self.runtime.is_none(),
                 Message::Predicted { .. } => self.runtime.is_some() && !is_loaded,
                 Message::Loaded(_) => self.runtime.is_some() && !is_loaded,
                 Message::LoadFailed { .. } => !is_loaded,
-                Message::Warning { .. } => true,
-                Message::CellStarted { cell, .. } => is_in_hand(cell) && !is_begun,
-                Message::Prefilled { cell, .. }
-                | Message::Decoded { cell, .. }
-                | Message::Trial { cell, .. } => is_in_hand(cell) && is_begun,
-                Message::CellDone { cell } => is_in_hand(cell) && self.has_every_repetition(),
-                Message::CellSkipped { cell, .. } | Message::CellFailed { cell, .. } => {
-                    is_in_hand(cell)
+                Message::Warning { cell: Some(cell), .. } => self.is_open(cell),
+                Message::Warning { cell: None, .. } => true,
+                Message::CellStarted { cell, .. } => is(cell, State::Waiting),
+                Message::TrialStarted { cell, .. } => {
+                    is(cell, State::Prepared) && self.running.is_none()
                 }
-                Message::Done { .. } => is_loaded && !is_begun,
+                Message::Prefilled { cell, .. } | Message::Decoded { cell, .. } => {
+                    is_running(cell) && self.running.is_some()
+                }
+                Message::Trial { cell, warmup, .. } => {
+                    is_running(cell) && self.running == Some(warmup)
+                }
+                Message::CellDone { cell } => {
+                    is(cell, State::Prepared)
+                        && self.running.is_none()
+                        && self.has_every_repetition(cell)
+                }
+                Message::CellSkipped { cell, .. } | Message::CellFailed { cell, .. } => {
+                    is_loaded && self.is_open(cell) && (is_running(cell) || self.running.is_none())
+                }
+                Message::Done { .. } => is_loaded && self.running.is_none(),
             }
     }
 
-    fn has_every_repetition(&self) -> bool {
-        let Draft { warmups, trials, .. } = &self.draft;
-        self.cells.get(self.ended).is_some_and(|cell| {
-            (warmups.len(), trials.len()) == (cell.warmup as usize, cell.repetitions as usize)
+    fn is_open(&self, at: usize) -> bool {
+        self.entries.get(at).is_some_and(|entry| entry.state != State::Ended)
+    }
+
+    fn has_every_repetition(&self, at: usize) -> bool {
+        self.entries.get(at).is_some_and(|entry| {
+            let Entry { task, before, draft, .. } = entry;
+            let measured = task.known.len() + draft.trials.len() - before;
+            measured >= task.cell.repetitions as usize
         })
     }
 
     /// Notes what a message tells, and gives the verdict of the cell that it ends.
-    fn note(&mut self, message: Message, now: SystemTime) -> Option<Verdict> {
+    fn note(&mut self, message: Message) -> Option<Verdict> {
         match message {
             Message::Started { runtime } => self.runtime = Some(runtime),
             Message::Predicted { need } => self.need = Some(need),
             Message::Loaded(loaded) => {
                 self.loaded = Some(*loaded);
-                self.turn = now;
+                self.mark = Mark::now();
                 self.stage = Stage::Prompt;
             }
             Message::LoadFailed { failure } => self.load_failure = Some(failure),
-            Message::Warning { text } => match (&mut self.last, &self.loaded) {
-                (Some(last), _) => last.warnings.push(text),
-                (None, Some(_)) => self.draft.warnings.push(text),
-                (None, None) => self.warnings.push(text),
-            },
-            Message::CellStarted { random_ids, .. } => {
-                self.draft.started = Some(now);
-                self.draft.random_ids = random_ids;
+            Message::Warning { cell, text } => self.warn(cell, text),
+            Message::CellStarted { cell, random_ids } => self.begin(cell, random_ids),
+            Message::TrialStarted { cell, warmup, .. } => {
+                self.hand = Some(cell);
+                self.running = Some(warmup);
                 self.stage = Stage::Prefill;
             }
             Message::Prefilled { .. } => self.stage = Stage::Prefill,
             Message::Decoded { .. } => self.stage = Stage::Decode,
-            Message::Trial { warmup, trial, .. } => {
-                let trials = if warmup { &mut self.draft.warmups } else { &mut self.draft.trials };
-                trials.push(*trial);
+            Message::Trial { cell, warmup, trial } => {
+                if let Some(Entry { draft, .. }) = self.entries.get_mut(cell) {
+                    let trials = if warmup { &mut draft.warmups } else { &mut draft.trials };
+                    trials.push(*trial);
+                }
+                self.running = None;
                 self.stage = Stage::Prefill;
             }
             Message::Done { cleanup_us } => {
                 self.is_done = true;
-                if let Some(last) = &mut self.last {
+                if let Some((_, last)) = &mut self.last {
                     last.cleanup_us = Some(cleanup_us);
                 }
             }
@@ -196,29 +247,79 @@ impl<'a> Ledger<'a> {
         None
     }
 
-    /// Ends the cell in hand, with all that was measured of it.
-    pub(super) fn end_cell(&mut self, verdict: Verdict, now: SystemTime) -> Outcome {
-        let draft = mem::take(&mut self.draft);
-        let turn = mem::replace(&mut self.turn, now);
-        self.ended += 1;
-        self.stage = Stage::Prompt;
-        Outcome {
-            verdict,
-            started: draft.started.unwrap_or(turn),
-            ended: now,
-            runtime: self.runtime.clone(),
-            need: self.need.clone(),
-            loaded: self.loaded.clone(),
-            warmups: draft.warmups,
-            trials: draft.trials,
-            random_ids: draft.random_ids,
-            cleanup_us: None,
-            warnings: [self.warnings.clone(), draft.warnings].concat(),
+    fn begin(&mut self, at: usize, random_ids: bool) {
+        let (runtime, loaded, mark) = (self.runtime.clone(), self.loaded.clone(), self.mark);
+        if let Some(Entry { draft, state, .. }) = self.entries.get_mut(at) {
+            *state = State::Prepared;
+            draft.started.get_or_insert(mark.time);
+            draft.random_ids = random_ids;
+            (draft.runtime, draft.loaded) = (runtime, loaded);
         }
     }
 
+    fn warn(&mut self, at: Option<usize>, text: String) {
+        match (at.and_then(|at| self.entries.get_mut(at)), &mut self.last) {
+            (Some(entry), _) => entry.draft.warnings.push(text),
+            (None, Some((_, last))) => last.warnings.push(text),
+            (None, None) => self.warnings.push(text),
+        }
+    }
+
+    /// Puts the time since the last message down to a cell.
+    fn charge(&mut self, at: usize) {
+        let now = Mark::now();
+        if let Some(entry) = self.entries.get_mut(at) {
+            entry.draft.spent += now.instant - self.mark.instant;
+        }
+        self.mark = now;
+    }
+
+    /// The cell to blame for the child's end: the one whose repetition ran last, else the next one to be prepared.
+    pub(super) fn in_hand(&self) -> Option<usize> {
+        let first = |wanted| self.entries.iter().position(|entry| entry.state == wanted);
+        self.hand
+            .filter(|at| self.is_open(*at))
+            .or_else(|| first(State::Waiting))
+            .or_else(|| first(State::Prepared))
+    }
+
+    /// Ends a cell, with all that was measured of it.
+    pub(super) fn end_cell(&mut self, at: usize, verdict: Verdict) -> Option<(usize, Outcome)> {
+        let began = self.mark.time;
+        self.charge(at);
+        let entry = self.entries.get_mut(at).filter(|entry| entry.state != State::Ended)?;
+        entry.state = State::Ended;
+        let mut draft = std::mem::take(&mut entry.draft);
+        draft.started.get_or_insert(began);
+        draft.runtime = self.runtime.clone().or(draft.runtime);
+        draft.need = self.need.clone().or(draft.need);
+        draft.loaded = self.loaded.clone().or(draft.loaded);
+        draft.warnings = merged(&self.warnings, &draft.warnings);
+        if self.hand == Some(at) {
+            self.running = None;
+        }
+        self.stage = Stage::Prompt;
+        Some((entry.cell, draft.end(verdict, SystemTime::now())))
+    }
+
     /// The outcome of the last cell, once the child is gone.
-    pub(super) fn take_last(&mut self) -> Option<Outcome> {
+    pub(super) fn take_last(&mut self) -> Option<(usize, Outcome)> {
         self.last.take()
     }
+
+    /// The cells that have no outcome, with what was said of them.
+    pub(super) fn into_rest(self) -> impl Iterator<Item = (usize, Draft)> {
+        let Self { entries, warnings, .. } = self;
+        let is_open = |entry: &Entry| entry.state != State::Ended;
+        entries.into_iter().filter(is_open).map(move |entry| {
+            let warnings = merged(&warnings, &entry.draft.warnings);
+            (entry.cell, Draft { warnings, ..entry.draft })
+        })
+    }
+}
+
+/// The warnings of every cell, then its own; another child may have said the same.
+fn merged(common: &[String], own: &[String]) -> Vec<String> {
+    let own = own.iter().filter(|text| !common.contains(text));
+    common.iter().chain(own).cloned().collect()
 }

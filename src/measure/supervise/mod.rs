@@ -1,14 +1,17 @@
 //! The parent's side: starts a child for the cells of a model, watches it, and has an outcome for every cell.
 //!
 //! MLX ends the whole process when Metal fails or memory runs out, so a model runs in a child. A child's death fails the
-//! cell it had in hand, with what was measured of it and the stage it had come to by its last message; a fresh child does
-//! the rest. Loading belongs to all cells: if it fails, or the child dies of it, they have all failed. A cell that is
-//! no smaller than one that memory did not suffice for is not tried.
+//! cell it had in hand, with what was measured of it and the stage it had come to by its last message; the others keep what
+//! was measured of them, and a fresh child does the rest. Loading belongs to all cells: if it fails, or the child dies of
+//! it, they have all failed. A cell that is no smaller than one that memory did not suffice for, and of which nothing was
+//! measured yet, is not tried.
 
 mod child;
 mod classify;
+mod draft;
 mod ledger;
 mod memory;
+mod run;
 
 #[cfg(test)]
 mod tests;
@@ -16,18 +19,18 @@ mod tests;
 use std::{
     io,
     process::Command,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use super::{
     Stop,
     message::{Job, Message, Runtime},
-    outcome::{Failure, Outcome, Skip, Stage, Verdict},
-    worker,
+    outcome::{Failure, Outcome, Stage},
 };
 use child::{Child, Line, Look};
 use classify::End;
-use ledger::{Ledger, OutOfTurn};
+use ledger::OutOfTurn;
+use run::Run;
 
 /// Time between two looks at a child that says nothing.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -47,7 +50,8 @@ pub trait Observer {
     fn message(&mut self, message: &Message);
 
     /// A cell has its outcome. This comes as soon as the cell ends, so that nothing is lost if all goes down, but for the
-    /// last cell of a model: it comes when the child is gone, with the time that releasing the model took.
+    /// last one of a child: that comes when the child is gone, with the time that releasing the model took. A cell that
+    /// fails ends before those that take more turns, also where it stands behind them.
     fn finished(&mut self, cell: usize, outcome: &Outcome);
 }
 
@@ -62,8 +66,9 @@ pub struct Request<'a> {
     pub patience: Duration,
     /// What a child is for.
     pub isolation: Isolation,
-    /// Asked by another thread to end it all: the cell in hand fails as `interrupted` once its repetition is through, and
-    /// the rest is skipped. A model that is still being loaded is not waited for, nor is anything once that is urgent.
+    /// Asked by another thread to end it all: once the repetition in hand is through, every cell that was begun and is not
+    /// through fails as `interrupted`, and the rest is skipped. A model that is still being loaded is not waited for, nor
+    /// is anything once that is urgent.
     pub stop: &'a Stop,
 }
 
@@ -125,189 +130,6 @@ fn describe_by(command: io::Result<Command>) -> Result<Runtime, Failure> {
     };
     child.kill();
     Err(end.failure(Stage::Load, child.last_words()))
-}
-
-/// A request on its way to outcomes.
-struct Run<'a> {
-    request: &'a Request<'a>,
-    observer: &'a mut dyn Observer,
-    outcomes: Vec<Outcome>,
-}
-
-impl<'a> Run<'a> {
-    fn new(request: &'a Request<'a>, observer: &'a mut dyn Observer) -> Self {
-        Self { request, observer, outcomes: Vec::with_capacity(request.job.cells.len()) }
-    }
-
-    /// Starts child after child; each leaves at least one outcome.
-    fn all(mut self, program: &mut dyn FnMut() -> io::Result<Command>) -> Vec<Outcome> {
-        let cells = self.request.job.cells.len();
-        while self.outcomes.len() < cells && !self.request.stop.is_asked() {
-            match self.known_to_be_too_large() {
-                Some(skip) => self.skip(skip),
-                None => self.one_child(program()),
-            }
-        }
-        while self.outcomes.len() < cells {
-            let skip = Skip {
-                kind: "interrupted".to_owned(),
-                reason: "an earlier cell was interrupted".to_owned(),
-            };
-            self.skip(skip);
-        }
-        self.outcomes
-    }
-
-    /// Why the next cell is not to be tried, where a smaller one was already too large.
-    fn known_to_be_too_large(&self) -> Option<Skip> {
-        let cells = &self.request.job.cells;
-        memory::too_large(cells.get(self.outcomes.len())?, cells.iter().zip(&self.outcomes))
-    }
-
-    fn skip(&mut self, skip: Skip) {
-        self.finish(Outcome::unbegun(Verdict::Skipped(skip), SystemTime::now()));
-    }
-
-    fn finish(&mut self, outcome: Outcome) {
-        self.observer.finished(self.outcomes.len(), &outcome);
-        self.outcomes.push(outcome);
-    }
-
-    fn one_child(&mut self, program: io::Result<Command>) {
-        let request = self.request;
-        let done = self.outcomes.len();
-        let mut cells = request.job.cells.get(done..).unwrap_or_default();
-        if request.isolation == Isolation::Cell {
-            cells = cells.get(..1).unwrap_or_default();
-        }
-        let mut ledger = Ledger::new(cells, done, SystemTime::now());
-        let job = Job { cells: cells.to_vec(), ..request.job.clone() };
-        let child = program.and_then(|mut command| {
-            let mut line = serde_json::to_vec(&job)?;
-            line.push(b'\n');
-            Child::start(command.arg(request.model), line)
-        });
-        match child {
-            Ok(mut child) => {
-                self.observer.child(Some(child.id()));
-                let end = self.watch(&mut child, &mut ledger, done);
-                self.settle(ledger, &end, || child.last_words());
-                self.observer.child(None);
-            }
-            Err(error) => self.settle(ledger, &not_started(&error), Vec::new),
-        }
-    }
-
-    /// Takes what `child` says until it is gone; `done` cells came before its own.
-    fn watch(&mut self, child: &mut Child, ledger: &mut Ledger<'_>, done: usize) -> End {
-        let Request { stop, patience, .. } = *self.request;
-        let mut through: Option<Instant> = None;
-        let mut heard = Instant::now();
-        let mut is_told = false;
-        loop {
-            let look = child.look(LOOK_EVERY);
-            if matches!(look, Look::Said(_)) {
-                heard = Instant::now();
-            }
-            let is_closed = matches!(look, Look::Closed);
-            let end = match look {
-                Look::Said(line) => self.hear(line, ledger, done).err(),
-                Look::Gone(status) => Some(gone(status)),
-                Look::Silent | Look::Closed => None,
-            };
-            if let Some(end) = end {
-                child.kill();
-                return end;
-            }
-            if is_closed || ledger.is_through() {
-                through.get_or_insert_with(Instant::now);
-            }
-            if stop.is_asked() && !is_told {
-                child.tell(worker::STOP);
-                is_told = true;
-            }
-            let end = if stop.is_urgent() || stop.is_asked() && ledger.is_loading() {
-                End::Interrupted
-            } else if heard.elapsed() >= patience && through.is_none() {
-                End::TimedOut(patience)
-            } else if through.is_some_and(|through| through.elapsed() >= END_GRACE) {
-                End::Lingered
-            } else {
-                continue;
-            };
-            child.kill();
-            self.hear_out(child, ledger, done);
-            return end;
-        }
-    }
-
-    /// Takes what a killed child had said before.
-    fn hear_out(&mut self, child: &mut Child, ledger: &mut Ledger<'_>, done: usize) {
-        while let Look::Said(line) = child.look(LOOK_EVERY) {
-            if self.hear(line, ledger, done).is_err() {
-                return; // Its end has a reason already.
-            }
-        }
-    }
-
-    fn hear(&mut self, line: Line, ledger: &mut Ledger<'_>, done: usize) -> Result<(), End> {
-        let mut message = understood(line)?;
-        if let Some(cell) = message.cell_mut() {
-            *cell = cell.saturating_add(done);
-        }
-        ledger.admit(&message).map_err(out_of_turn)?;
-        self.observer.message(&message);
-        if let Some(outcome) = ledger.enter(message, SystemTime::now()) {
-            self.finish(outcome);
-        }
-        Ok(())
-    }
-
-    /// Finds the outcomes that a child's end decides.
-    fn settle(
-        &mut self,
-        mut ledger: Ledger<'_>,
-        end: &End,
-        last_words: impl FnOnce() -> Vec<String>,
-    ) {
-        let now = SystemTime::now();
-        if let Some(last) = ledger.take_last() {
-            self.finish(released(last, end, ledger.is_done(), last_words));
-            return;
-        }
-        if ledger.is_done() && ledger.ended() > 0 {
-            return; // It could not go on, said so and left; the next child does the rest.
-        }
-        let failure = match ledger.load_failure() {
-            Some(failure) => Failure { stderr: last_words(), ..failure.clone() },
-            None => end.failure(ledger.stage(), last_words()),
-        };
-        let is_wanted = matches!(end, End::Interrupted) && ledger.load_failure().is_none();
-        let fails_all = ledger.is_loading() && !is_wanted;
-        self.finish(ledger.end_cell(Verdict::Failed(failure.clone()), now));
-        while fails_all && !ledger.is_complete() {
-            self.finish(ledger.end_cell(Verdict::Failed(failure.clone()), now));
-        }
-    }
-}
-
-/// The outcome of the last cell of a child that ended so.
-fn released(
-    mut outcome: Outcome,
-    end: &End,
-    is_done: bool,
-    last_words: impl FnOnce() -> Vec<String>,
-) -> Outcome {
-    if end.is_clean() && is_done || matches!(end, End::Interrupted) {
-        return outcome;
-    }
-    let is_death = !is_done && !matches!(end, End::Lingered);
-    if outcome.verdict == Verdict::Measured && is_death {
-        outcome.verdict = Verdict::Failed(end.failure(Stage::Cleanup, last_words()));
-    } else {
-        outcome.warnings.push(format!("after the last answer, {}", end.message()));
-    }
-    outcome
 }
 
 fn understood(line: Line) -> Result<Message, End> {

@@ -7,21 +7,22 @@
 //! it was by exit status and standard error.
 
 mod parent;
+mod rounds;
 
 use std::{
     io::{self, Write},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::AtomicBool,
 };
 
 use super::{
     clock::Clock,
-    engine::{Engine, EngineError, PromptKind},
+    engine::Engine,
     message::{Job, Loaded, Message, Runtime},
-    outcome::{Failure, Skip, Stage},
-    recorder::{News, record},
+    outcome::Failure,
 };
-use crate::plan::{Cell, Need, Sampling, Settings};
+use crate::plan::{Need, Settings};
 use parent::{Parent, receive};
+use rounds::Rounds;
 
 pub use parent::STOP;
 
@@ -103,128 +104,13 @@ pub fn serve(
         Err(failure) => return parent.tell(&Message::LoadFailed { failure }),
     };
     for text in warnings {
-        parent.tell(&Message::Warning { text })?;
+        parent.tell(&Message::Warning { cell: None, text })?;
     }
     parent.tell(&Message::Loaded(Box::new(loaded)))?;
-    for (index, cell) in job.cells.iter().enumerate() {
-        let sampling = &job.settings.sampling;
-        let mut run = Run { index, cell, sampling, clock, stop, parent: &mut parent };
-        run.measure(engine.as_mut())?;
-        if !engine.is_usable() || stop.load(Ordering::SeqCst) {
-            break;
-        }
-    }
+    Rounds::new(job, clock, stop, &mut parent).run(engine.as_mut())?;
     let began_us = clock.now_us();
     loader.release(engine);
     parent.tell(&Message::Done { cleanup_us: clock.now_us().saturating_sub(began_us) })
-}
-
-/// One cell and all that its repetitions need.
-struct Run<'a, 'out> {
-    index: usize,
-    cell: &'a Cell,
-    sampling: &'a Sampling,
-    clock: &'a dyn Clock,
-    stop: &'a AtomicBool,
-    parent: &'a mut Parent<'out>,
-}
-
-/// Why a cell's repetitions ended early.
-enum Early {
-    /// The parent wants an end.
-    Asked,
-    /// The engine could not go on.
-    Engine(EngineError),
-    /// The parent could not be told.
-    Parent(io::Error),
-}
-
-impl From<EngineError> for Early {
-    fn from(error: EngineError) -> Self {
-        Self::Engine(error)
-    }
-}
-
-impl From<io::Error> for Early {
-    fn from(error: io::Error) -> Self {
-        Self::Parent(error)
-    }
-}
-
-impl Run<'_, '_> {
-    fn measure(&mut self, engine: &mut dyn Engine) -> io::Result<()> {
-        let cell = self.index;
-        let message = match self.repeat(engine) {
-            Ok(()) => Message::CellDone { cell },
-            Err(Early::Engine(EngineError::Refused { kind, reason })) => {
-                Message::CellSkipped { cell, skip: Skip { kind: kind.to_owned(), reason } }
-            }
-            Err(Early::Engine(EngineError::Failed { stage, kind, message })) => {
-                Message::CellFailed { cell, failure: Failure::new(stage, kind, message) }
-            }
-            Err(Early::Asked) => {
-                // In prefill begins the repetition that is not done any more.
-                let failure = Failure::new(Stage::Prefill, "interrupted", "it was interrupted");
-                Message::CellFailed { cell, failure }
-            }
-            Err(Early::Parent(error)) => return Err(error),
-        };
-        self.parent.tell(&message)
-    }
-
-    /// Warm-ups have the very shapes of what is measured, since MLX makes kernels for each shape it meets.
-    fn repeat(&mut self, engine: &mut dyn Engine) -> Result<(), Early> {
-        let cell = self.index;
-        let kind = engine.prepare(&self.cell.work)?;
-        self.parent
-            .tell(&Message::CellStarted { cell, random_ids: kind == PromptKind::RandomIds })?;
-        let mut answers = Vec::new();
-        for repetition in 0..self.cell.warmup + self.cell.repetitions {
-            if self.stop.load(Ordering::SeqCst) {
-                return Err(Early::Asked);
-            }
-            let mut told = Ok(());
-            let trial = record(engine, &self.cell.work, self.sampling, self.clock, &mut |news| {
-                let news = self.parent.tell(&progress(cell, news));
-                if let (Ok(()), Err(error)) = (&told, news) {
-                    told = Err(error);
-                }
-            })?;
-            told?;
-            answers.push((trial.prompt_sha256.clone(), trial.ids_sha256.clone()));
-            self.parent.tell(&Message::Trial {
-                cell,
-                warmup: repetition < self.cell.warmup,
-                trial: Box::new(trial),
-            })?;
-        }
-        if let Some(text) = different_answers(&answers) {
-            self.parent.tell(&Message::Warning { text })?;
-        }
-        Ok(())
-    }
-}
-
-fn progress(cell: usize, news: News) -> Message {
-    match news {
-        News::Prefilled(tokens) => Message::Prefilled { cell, tokens },
-        News::Decoded(tokens) => Message::Decoded { cell, tokens },
-    }
-}
-
-/// Repetitions draw with the same seed, so one prompt has one answer.
-fn different_answers(answers: &[(String, String)]) -> Option<String> {
-    let (prompt, ids) = answers.first()?;
-    let others = answers
-        .iter()
-        .filter(|(other_prompt, other_ids)| other_prompt == prompt && other_ids != ids)
-        .count();
-    (others > 0).then(|| {
-        format!(
-            "{others} of {} repetitions answered the same prompt with other tokens than the first",
-            answers.len()
-        )
-    })
 }
 
 #[cfg(test)]
@@ -233,8 +119,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        measure::scripted::{At, Script},
-        plan::Work,
+        measure::{
+            schedule::Task,
+            scripted::{At, Script},
+        },
+        plan::{Cell, Work},
     };
 
     fn job(cells: u32) -> Job {
@@ -248,6 +137,7 @@ mod tests {
                     warmup: 1,
                     repetitions: 2,
                 })
+                .map(Task::new)
                 .collect(),
         }
     }
@@ -269,8 +159,10 @@ mod tests {
     fn brief(line: &str) -> String {
         let mut message: Message = serde_json::from_str(line).expect("each line is a message");
         let cell = message.cell_mut().map(|cell| format!(" {cell}"));
-        let rest = if let Message::Trial { warmup: true, .. } = message {
-            " warmup".to_owned()
+        let rest = if let Message::TrialStarted { warmup, number, .. } = message {
+            format!(": {}{number}", if warmup { "warm-up " } else { "" })
+        } else if let Message::Trial { trial, .. } = &message {
+            format!(" at {}", trial.order.expect("it has its turn").place)
         } else if let Message::CellFailed { failure, .. } | Message::LoadFailed { failure } =
             &message
         {
@@ -291,20 +183,26 @@ mod tests {
         warning
         loaded
         cell_started 0
-        decoded 0
-        trial 0 warmup
-        decoded 0
-        trial 0
-        decoded 0
-        trial 0
-        cell_done 0
         cell_started 1
+        trial_started 0: warm-up 1
+        decoded 0
+        trial 0 at 0
+        trial_started 1: warm-up 1
         decoded 1
-        trial 1 warmup
+        trial 1 at 1
+        trial_started 0: 1
+        decoded 0
+        trial 0 at 2
+        trial_started 1: 1
         decoded 1
-        trial 1
+        trial 1 at 3
+        trial_started 0: 2
+        decoded 0
+        trial 0 at 4
+        cell_done 0
+        trial_started 1: 2
         decoded 1
-        trial 1
+        trial 1 at 5
         cell_done 1
         done: 5000 us
         ");
@@ -318,15 +216,19 @@ mod tests {
         warning
         loaded
         cell_started 0
+        cell_started 1
+        trial_started 0: warm-up 1
         decoded 0
         cell_failed 0: scripted in Decode
-        cell_started 1
+        trial_started 1: warm-up 1
         decoded 1
-        trial 1 warmup
+        trial 1 at 1
+        trial_started 1: 1
         decoded 1
-        trial 1
+        trial 1 at 2
+        trial_started 1: 2
         decoded 1
-        trial 1
+        trial 1 at 3
         cell_done 1
         done: 5000 us
         ");
@@ -340,6 +242,8 @@ mod tests {
         warning
         loaded
         cell_started 0
+        cell_started 1
+        trial_started 0: warm-up 1
         decoded 0
         cell_failed 0: scripted in Decode
         done: 5000 us
@@ -373,20 +277,5 @@ mod tests {
         let mut full: &mut [u8] = &mut [0; 10];
         let stop = AtomicBool::new(false);
         assert!(serve(&mut script, &job(1), &clock, &stop, &mut full).is_err());
-    }
-
-    #[test]
-    fn other_tokens_for_the_same_prompt_are_worth_a_warning() {
-        let answers = |ids: &[(&str, &str)]| {
-            let owned: Vec<_> =
-                ids.iter().map(|(prompt, ids)| ((*prompt).to_owned(), (*ids).to_owned())).collect();
-            different_answers(&owned)
-        };
-        assert_eq!(answers(&[]), None);
-        assert_eq!(answers(&[("p", "a"), ("p", "a"), ("q", "b")]), None);
-        assert_eq!(
-            answers(&[("p", "a"), ("p", "b"), ("p", "a")]).as_deref(),
-            Some("1 of 3 repetitions answered the same prompt with other tokens than the first")
-        );
     }
 }

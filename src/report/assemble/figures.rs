@@ -156,6 +156,7 @@ mod tests {
             finish,
             memory: Memory::default(),
             text: text.map(str::to_owned),
+            order: None,
         }
     }
 

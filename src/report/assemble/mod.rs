@@ -4,7 +4,7 @@ mod figures;
 mod machine;
 mod origin;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 
@@ -89,7 +89,7 @@ pub fn record(context: &Context, cell: &Cell, settings: &Settings, outcome: &Out
         mlx_knife_version: context.mlx_knife_version.clone(),
         test: test_name(id, &cell.work, settings, &context.defaults),
         outcome: ending(&outcome.verdict),
-        duration: Some(wall_time(outcome).as_secs_f64()),
+        duration: Some(outcome.spent.as_secs_f64()),
         model: Some(model(id, facts, &context.model)),
         performance: figures::performance(outcome),
         stop_tokens: figures::stop_tokens(cell, outcome),
@@ -167,15 +167,6 @@ fn seconds_since_1970(time: SystemTime) -> Option<f64> {
     Some(elapsed.as_secs_f64())
 }
 
-/// Every reader wants a duration. Where the clock was set back in between, the repetitions tell
-/// the least that the cell took.
-fn wall_time(outcome: &Outcome) -> Duration {
-    outcome.ended.duration_since(outcome.started).unwrap_or_else(|_| {
-        let trials = outcome.warmups.iter().chain(&outcome.trials);
-        Duration::from_micros(trials.map(|trial| trial.ended_us).sum())
-    })
-}
-
 /// What every reader of these files means by "GB".
 fn gibibytes(bytes: u64) -> f64 {
     bytes as f64 / 1_073_741_824.0
@@ -195,6 +186,8 @@ fn to_hundredths(value: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[track_caller]

@@ -184,5 +184,6 @@ fn sample(trial: &Trial) -> Sample {
         ended_us: trial.ended_us,
         finish: trial.finish.clone(),
         memory: trial.memory,
+        order: trial.order,
     }
 }

@@ -1,6 +1,6 @@
 //! A machine, cells and outcomes to make records of.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use mlxk_harness::{
     host::{Health, Host},
@@ -129,6 +129,7 @@ fn trial(visible_us: &[u64], peak_bytes: u64, finish: Finish) -> Trial {
             process_peak_bytes: None,
         },
         text: None,
+        order: None,
     }
 }
 
@@ -158,6 +159,7 @@ fn outcome(verdict: Verdict) -> Outcome {
         verdict,
         started: at("2026-01-30T09:59:57.5Z"),
         ended: at("2026-01-30T10:00:00Z"),
+        spent: Duration::from_millis(2_500),
         runtime: Some(runtime()),
         need: Some(need()),
         loaded: Some(loaded()),

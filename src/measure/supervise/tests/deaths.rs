@@ -37,7 +37,7 @@ fn a_load_that_fails_is_not_tried_again() {
 
 #[test]
 fn after_a_death_in_prefill_a_fresh_child_does_the_rest() {
-    let first = says(&[started(), loaded(), begun(0)]) + "kill -ABRT $$";
+    let first = ready_for(2) + &says(&[turn(0)]) + "kill -ABRT $$";
     let second = work_of(1) + &says(&[left()]);
     let (outcomes, seen) = run_until(2, &[first, second], &Stop::new());
     assert_eq!(
@@ -46,7 +46,7 @@ fn after_a_death_in_prefill_a_fresh_child_does_the_rest() {
     );
     assert_eq!(seen.messages.last().map(String::as_str), Some("done"));
     assert_eq!(
-        seen.messages[5], "cell_started 1",
+        seen.messages[7], "cell_started 1",
         "cells are counted from the first of the request"
     );
 }
@@ -54,11 +54,11 @@ fn after_a_death_in_prefill_a_fresh_child_does_the_rest() {
 #[test]
 fn a_death_in_decode_leaves_the_repetitions_before_it() {
     let mut request_job = job(1);
-    request_job.cells[0].repetitions = 5;
+    request_job.cells[0].cell.repetitions = 5;
     let stop = Stop::new();
     let request = request(request_job, &stop);
-    let script =
-        says(&[started(), loaded(), begun(0), trial(0), trial(0), decoded(0)]) + "kill -SEGV $$";
+    let said = [turn_of(0, 1), trial(0), turn_of(0, 2), trial(0), turn_of(0, 3), decoded(0)];
+    let script = ready_for(1) + &says(&said) + "kill -SEGV $$";
     let mut seen = Seen::default();
     let outcomes = Run::new(&request, &mut seen).all(&mut || {
         let mut command = Command::new("sh");
@@ -88,21 +88,22 @@ fn a_death_after_all_was_said_is_a_warning() {
 
 #[test]
 fn an_exit_without_an_answer_is_a_failure() {
-    let outcomes = run(1, &[says(&[started(), loaded(), begun(0)])]);
+    let outcomes = run(1, &[ready_for(1) + &says(&[turn(0)])]);
     assert_eq!(brief(&outcomes), ["failed: ended_early in Prefill, 0 trials"]);
-    let outcomes = run(1, &[says(&[started(), loaded(), begun(0)]) + "exit 3"]);
+    let outcomes = run(1, &[ready_for(1) + &says(&[turn(0)]) + "exit 3"]);
     assert_eq!(failure(&outcomes[0]).message, "the child ended with exit status 3");
 }
 
 #[test]
 fn a_torn_last_line_does_not_hide_the_death() {
-    let script = says(&[started(), loaded(), begun(0)]) + "printf '{\"event\":'; kill -KILL $$";
+    let script = ready_for(1) + &says(&[turn(0)]) + "printf '{\"event\":'; kill -KILL $$";
     assert_eq!(brief(&run(1, &[script])), ["failed: sigkill in Prefill, 0 trials"]);
 }
 
 #[test]
 fn a_flood_on_standard_error_is_swallowed_but_for_its_end() {
-    let script = says(&[started(), loaded(), begun(0)])
+    let script = ready_for(1)
+        + &says(&[turn(0)])
         + "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done >&2; exit 1";
     let outcomes = run(1, &[script]);
     let stderr = &failure(&outcomes[0]).stderr;
@@ -123,7 +124,7 @@ fn a_program_that_cannot_be_started_fails_every_cell() {
 }
 
 #[test]
-fn an_interruption_fails_the_cell_in_hand_and_skips_the_rest() {
+fn an_interruption_fails_what_was_begun_and_skips_the_rest() {
     let stop = Arc::new(Stop::new());
     let setter = Arc::clone(&stop);
     let timer = thread::spawn(move || {
@@ -132,9 +133,12 @@ fn an_interruption_fails_the_cell_in_hand_and_skips_the_rest() {
         setter.ask();
         setter.ask();
     });
-    let script = work_of(1) + &says(&[begun(1), decoded(1)]) + "exec sleep 60";
+    let said = [turn(0), trial(0), done(0), turn(2), trial(2), turn(1), decoded(1)];
+    let script = ready_for(3) + &says(&said) + "exec sleep 60";
+    let mut job = job(4);
+    job.cells[2].cell.repetitions = 2;
     let began = Instant::now();
-    let (outcomes, _) = run_until(3, &[script], &stop);
+    let (outcomes, _) = run_job(job, &[script], &stop);
     timer.join().expect("the timer only sleeps");
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     assert_eq!(
@@ -142,6 +146,7 @@ fn an_interruption_fails_the_cell_in_hand_and_skips_the_rest() {
         [
             "measured, 1 trials",
             "failed: interrupted in Decode, 0 trials",
+            "failed: interrupted in Prefill, 1 trials",
             "skipped: interrupted, 0 trials",
         ]
     );

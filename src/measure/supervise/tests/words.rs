@@ -1,6 +1,7 @@
 //! Children that talk, sensibly or not.
 
 use super::*;
+use crate::measure::schedule::Measured;
 
 #[test]
 fn a_child_that_does_all_is_asked_once() {
@@ -15,10 +16,12 @@ fn a_child_that_does_all_is_asked_once() {
             "started",
             "loaded",
             "cell_started 0",
+            "cell_started 1",
+            "trial_started 0",
             "decoded 0",
             "trial 0",
             "cell_done 0",
-            "cell_started 1",
+            "trial_started 1",
             "decoded 1",
             "trial 1",
             "cell_done 1",
@@ -29,7 +32,7 @@ fn a_child_that_does_all_is_asked_once() {
 
 #[test]
 fn garbage_is_a_failure_and_the_rest_is_done() {
-    let first = says(&[started(), loaded(), begun(0), decoded(0)]) + "echo hello; sleep 60";
+    let first = ready_for(2) + &says(&[turn(0), decoded(0)]) + "echo hello; sleep 60";
     let outcomes = run(2, &[first, work_of(1) + &says(&[left()])]);
     assert_eq!(
         brief(&outcomes),
@@ -40,26 +43,35 @@ fn garbage_is_a_failure_and_the_rest_is_done() {
 
 #[test]
 fn a_message_out_of_turn_is_a_failure() {
-    let untold = says(&[started(), loaded(), begun(0), done(0)]);
-    let outcomes = run(1, &[untold]);
-    assert_eq!(failure(&outcomes[0]).message, "the child said `cell_done` out of turn");
-    let other_cell = says(&[started(), loaded(), begun(7)]);
-    let outcomes = run(1, &[other_cell]);
-    assert_eq!(failure(&outcomes[0]).message, "the child said `cell_started` out of turn");
+    let case = |said: &[Message], expected: &str| {
+        let outcomes = run(1, &[ready_for(1) + &says(said)]);
+        let message = format!("the child said `{expected}` out of turn");
+        assert_eq!(failure(&outcomes[0]).message, message);
+    };
+    case(&[done(0)], "cell_done");
+    case(&[trial(0)], "trial");
+    case(&[turn(0), turn(0)], "trial_started");
+    case(&[turn(0), done(0)], "cell_done");
+    case(&[begun(0)], "cell_started");
+    case(&[begun(7)], "cell_started");
+    let warmup = Message::TrialStarted { cell: 0, warmup: true, number: 1 };
+    case(&[warmup, trial(0)], "trial");
 }
 
 #[test]
-fn warnings_before_the_load_belong_to_every_cell_and_later_ones_to_their_own() {
-    let warning = |text: &str| Message::Warning { text: text.to_owned() };
+fn warnings_of_no_cell_belong_to_every_cell_and_others_to_their_own() {
+    let warning = |cell, text: &str| Message::Warning { cell, text: text.to_owned() };
     let script = says(&[
         started(),
-        warning("load"),
+        warning(None, "load"),
         loaded(),
         begun(0),
-        trial(0),
-        warning("first"),
-        done(0),
         begun(1),
+        turn(0),
+        trial(0),
+        warning(Some(0), "first"),
+        done(0),
+        turn(1),
         trial(1),
         done(1),
         left(),
@@ -100,16 +112,27 @@ fn a_child_is_given_its_model_and_the_cells_that_are_left() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("heard");
     let script = format!("IFS= read -r job; echo \"$0 $job\" >> '{}'\n", file.display());
-    let first = script.clone() + &says(&[started(), loaded(), begun(0)]) + "exit 1";
+    // Of the cell that is left, one repetition was measured, and the second child is told so.
+    let mut asked = job(2);
+    asked.cells[1].cell.repetitions = 2;
+    let said = [turn(1), trial(1), turn(0)];
+    let first = script.clone() + &ready_for(2) + &says(&said) + "exit 1";
     let second = script + &work_of(1) + &says(&[left()]);
-    run(2, &[first, second]);
+    let (outcomes, _) = run_job(asked.clone(), &[first, second], &Stop::new());
+    assert_eq!(
+        brief(&outcomes),
+        ["failed: exit in Prefill, 0 trials", "measured, 2 trials, cleanup 42"]
+    );
     let heard = std::fs::read_to_string(&file).expect("the children heard");
     let jobs: Vec<Job> = heard
         .lines()
         .map(|line| line.strip_prefix("model ").expect("the model is named"))
         .map(|line| serde_json::from_str(line).expect("a job"))
         .collect();
-    assert_eq!(jobs, [job(2), job(1)]);
+    let mut rest = asked.clone();
+    rest.cells.remove(0);
+    rest.cells[0].known = vec![Measured { ended_us: 3, rate: Some(1e6) }];
+    assert_eq!(jobs, [asked, rest]);
 }
 
 #[test]

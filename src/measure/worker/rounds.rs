@@ -1,0 +1,199 @@
+//! The cells of a job, measured in turns.
+
+use std::{
+    io,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use super::parent::Parent;
+use crate::{
+    measure::{
+        clock::Clock,
+        engine::{Engine, EngineError, PromptKind},
+        message::{Job, Message},
+        outcome::{Failure, Skip, Stage},
+        recorder::{News, record},
+        schedule::{Measured, Schedule, Turn},
+        trial::Order,
+    },
+    plan::Cell,
+};
+
+/// All cells of a job on their way.
+pub(super) struct Rounds<'a, 'out> {
+    job: &'a Job,
+    schedule: Schedule,
+    /// Hashes of the prompt and of the ids of each answer, by cell.
+    answers: Vec<Vec<(String, String)>>,
+    /// The next repetition's place in the child's sequence.
+    order: Order,
+    clock: &'a dyn Clock,
+    stop: &'a AtomicBool,
+    parent: &'a mut Parent<'out>,
+}
+
+impl<'a, 'out> Rounds<'a, 'out> {
+    pub(super) fn new(
+        job: &'a Job,
+        clock: &'a dyn Clock,
+        stop: &'a AtomicBool,
+        parent: &'a mut Parent<'out>,
+    ) -> Self {
+        Self {
+            job,
+            schedule: Schedule::new(&job.cells),
+            answers: vec![Vec::new(); job.cells.len()],
+            order: Order { child_since_ms: now_ms(), place: 0 },
+            clock,
+            stop,
+            parent,
+        }
+    }
+
+    /// Prepares every cell, then measures them in turns until all are through, `stop` is set, or the engine is of no more
+    /// use: what is left then is for another child.
+    pub(super) fn run(mut self, engine: &mut dyn Engine) -> io::Result<()> {
+        for (index, task) in self.job.cells.iter().enumerate() {
+            self.prepare(index, &task.cell, engine)?;
+            if !engine.is_usable() {
+                return Ok(());
+            }
+        }
+        while let Some(turn) = self.schedule.next() {
+            if self.stop.load(Ordering::SeqCst) {
+                return self.interrupt();
+            }
+            self.take(turn, engine)?;
+            if !engine.is_usable() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a cell needs before the first repetition of any.
+    fn prepare(&mut self, index: usize, cell: &Cell, engine: &mut dyn Engine) -> io::Result<()> {
+        match engine.prepare(&cell.work) {
+            Ok(kind) => {
+                let random_ids = kind == PromptKind::RandomIds;
+                self.parent.tell(&Message::CellStarted { cell: index, random_ids })?;
+                if self.schedule.is_through(index) { self.conclude(index) } else { Ok(()) }
+            }
+            Err(error) => self.give_up(index, error),
+        }
+    }
+
+    /// Runs one repetition. Warm-ups have the very shapes of what is measured, since MLX makes kernels for each shape it
+    /// meets.
+    fn take(&mut self, turn: Turn, engine: &mut dyn Engine) -> io::Result<()> {
+        let Turn { cell: index, warmup, number } = turn;
+        let Some(task) = self.job.cells.get(index) else {
+            return Ok(());
+        };
+        self.parent.tell(&Message::TrialStarted { cell: index, warmup, number })?;
+        let sampling = &self.job.settings.sampling;
+        let mut told = Ok(());
+        let trial = record(engine, &task.cell.work, sampling, self.clock, &mut |news| {
+            let news = self.parent.tell(&progress(index, news));
+            if let (Ok(()), Err(error)) = (&told, news) {
+                told = Err(error);
+            }
+        });
+        told?;
+        let order = self.order;
+        self.order.place += 1;
+        let mut trial = match trial {
+            Ok(trial) => trial,
+            Err(error) => return self.give_up(index, error),
+        };
+        trial.order = Some(order);
+        self.schedule.note(turn, Measured::of(&trial));
+        if let Some(answers) = self.answers.get_mut(index) {
+            answers.push((trial.prompt_sha256.clone(), trial.ids_sha256.clone()));
+        }
+        self.parent.tell(&Message::Trial { cell: index, warmup, trial: Box::new(trial) })?;
+        if self.schedule.is_through(index) { self.conclude(index) } else { Ok(()) }
+    }
+
+    /// What is said of a cell after its last repetition.
+    fn conclude(&mut self, cell: usize) -> io::Result<()> {
+        let answers = self.answers.get(cell).map(Vec::as_slice).unwrap_or_default();
+        if let Some(text) = different_answers(answers) {
+            self.parent.tell(&Message::Warning { cell: Some(cell), text })?;
+        }
+        self.parent.tell(&Message::CellDone { cell })
+    }
+
+    /// Ends a cell that cannot be measured, or not any more.
+    fn give_up(&mut self, cell: usize, error: EngineError) -> io::Result<()> {
+        self.schedule.close(cell);
+        self.parent.tell(&match error {
+            EngineError::Refused { kind, reason } => {
+                Message::CellSkipped { cell, skip: Skip { kind: kind.to_owned(), reason } }
+            }
+            EngineError::Failed { stage, kind, message } => {
+                Message::CellFailed { cell, failure: Failure::new(stage, kind, message) }
+            }
+        })
+    }
+
+    /// Ends every cell that is not through.
+    fn interrupt(&mut self) -> io::Result<()> {
+        for cell in 0..self.job.cells.len() {
+            if !self.schedule.is_through(cell) {
+                let failure = Failure::interrupted(Stage::Prefill);
+                self.parent.tell(&Message::CellFailed { cell, failure })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn progress(cell: usize, news: News) -> Message {
+    match news {
+        News::Prefilled(tokens) => Message::Prefilled { cell, tokens },
+        News::Decoded(tokens) => Message::Decoded { cell, tokens },
+    }
+}
+
+/// Repetitions draw with the same seed, so one prompt has one answer.
+fn different_answers(answers: &[(String, String)]) -> Option<String> {
+    let (prompt, ids) = answers.first()?;
+    let others = answers
+        .iter()
+        .filter(|(other_prompt, other_ids)| other_prompt == prompt && other_ids != ids)
+        .count();
+    (others > 0).then(|| {
+        format!(
+            "{others} of {} repetitions answered the same prompt with other tokens than the first",
+            answers.len()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_tokens_for_the_same_prompt_are_worth_a_warning() {
+        let answers = |ids: &[(&str, &str)]| {
+            let owned: Vec<_> =
+                ids.iter().map(|(prompt, ids)| ((*prompt).to_owned(), (*ids).to_owned())).collect();
+            different_answers(&owned)
+        };
+        assert_eq!(answers(&[]), None);
+        assert_eq!(answers(&[("p", "a"), ("p", "a"), ("q", "b")]), None);
+        assert_eq!(
+            answers(&[("p", "a"), ("p", "b"), ("p", "a")]).as_deref(),
+            Some("1 of 3 repetitions answered the same prompt with other tokens than the first")
+        );
+    }
+}
