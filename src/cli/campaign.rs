@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use super::{
@@ -26,6 +26,7 @@ use crate::{
         Stop,
         message::{Job, Message},
         outcome::{Failure, Outcome, Stage, Verdict},
+        patience::Patience,
         sampled::Sampled,
         supervise::{self, Isolation, Observer, Request},
         trial::Trial,
@@ -59,8 +60,8 @@ pub(super) enum View {
 /// How children are kept.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Care {
-    /// How long one may say nothing.
-    pub(super) patience: Duration,
+    /// How long one may come no further.
+    pub(super) patience: Patience,
     /// What each is for.
     pub(super) isolation: Isolation,
     /// Whether the system is asked to let go of a model's files before each load.

@@ -56,6 +56,7 @@ impl<'a> Progress<'a> {
             }
             // Told when the outcome is known.
             Message::Started { .. }
+            | Message::Alive { .. }
             | Message::Predicted { .. }
             | Message::CellDone { .. }
             | Message::CellSkipped { .. }

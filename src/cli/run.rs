@@ -1,9 +1,6 @@
 //! `run`: measures every cell of a plan and appends a line for each to a report.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use jiff::{Timestamp, tz::TimeZone};
@@ -21,7 +18,7 @@ use super::{
 use crate::{
     host::fitness::Grade,
     hub::Network,
-    measure::supervise::Isolation,
+    measure::{patience::Patience, supervise::Isolation},
     plan::{
         Choices, Manifest, ManifestError, MemoryBudget, NotABudget, Scenario, Selection, Written,
     },
@@ -104,9 +101,10 @@ struct Children {
     /// What a child process is for: all cells of a model, or one
     #[arg(long, value_name = "WHAT", default_value = "model")]
     isolate: Isolate,
-    /// Seconds that a child may say nothing, be it while loading or between two tokens
-    #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = clap::value_parser!(u32).range(1..))]
-    timeout: u32,
+    /// Seconds in which a child must come further: be loaded, read a chunk of a prompt, make a token; or of stages, such as
+    /// `load=900,prefill=600,decode=120,cleanup=10`
+    #[arg(long, value_name = "SECONDS", default_value = "900")]
+    timeout: Patience,
     /// Has the system let go of a model's files before each load, so that they are read from disk
     #[arg(long)]
     cold: bool,
@@ -128,7 +126,7 @@ enum Isolate {
 impl Children {
     fn care(&self) -> Care {
         Care {
-            patience: Duration::from_secs(self.timeout.into()),
+            patience: self.timeout,
             budget: self.memory_budget,
             cold: self.cold,
             isolation: match self.isolate {

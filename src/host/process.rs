@@ -44,6 +44,11 @@ pub(super) fn resident_bytes(id: u32) -> Option<u64> {
     bytes_of(&fs::read_to_string(format!("/proc/{id}/status")).ok()?, "VmRSS:")
 }
 
+/// The addresses that this process has mapped, in bytes; Linux only.
+pub fn mapped_bytes() -> Option<u64> {
+    bytes_of(&fs::read_to_string("/proc/self/status").ok()?, "VmSize:")
+}
+
 fn try_reset() -> io::Result<()> {
     // 5: "reset the peak resident set size"; see proc_pid_clear_refs(5).
     fs::write("/proc/self/clear_refs", "5")

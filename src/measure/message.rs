@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     load::{LoadPhase, union_us},
-    outcome::{Failure, Skip},
+    outcome::{Failure, Skip, Stage},
     schedule::Task,
     trial::{Memory, Trial},
 };
@@ -35,6 +35,11 @@ pub enum Message {
     Started {
         /// The MLX it runs on.
         runtime: Runtime,
+    },
+    /// The child lives, and is in this stage; sent twice a second from a thread that does nothing else.
+    Alive {
+        /// The stage.
+        stage: Stage,
     },
     /// What the headers of the model's files say that it needs; nothing of it is loaded yet.
     Predicted {
@@ -135,6 +140,7 @@ impl Message {
             | Self::CellFailed { cell, .. } => Some(cell),
             Self::Warning { cell, .. } => cell.as_mut(),
             Self::Started { .. }
+            | Self::Alive { .. }
             | Self::Predicted { .. }
             | Self::Loaded(_)
             | Self::LoadFailed { .. }
@@ -146,6 +152,7 @@ impl Message {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Started { .. } => "started",
+            Self::Alive { .. } => "alive",
             Self::Predicted { .. } => "predicted",
             Self::Loaded(_) => "loaded",
             Self::CellStarted { .. } => "cell_started",

@@ -21,6 +21,8 @@ pub(super) struct Ledger {
     mark: Mark,
     runtime: Option<Runtime>,
     need: Option<Need>,
+    /// When the child last came further.
+    moved: Instant,
     loaded: Option<Loaded>,
     load_failure: Option<Failure>,
     is_done: bool,
@@ -81,6 +83,7 @@ impl Ledger {
             mark: Mark::now(),
             runtime: None,
             need: None,
+            moved: Instant::now(),
             loaded: None,
             load_failure: None,
             is_done: false,
@@ -95,6 +98,19 @@ impl Ledger {
     /// Where the child is.
     pub(super) fn stage(&self) -> Stage {
         self.stage
+    }
+
+    /// When the child last came further, by what it said.
+    pub(super) fn moved(&self) -> Instant {
+        self.moved
+    }
+
+    /// The child lives and says that it is in `stage`.
+    pub(super) fn live(&mut self, stage: Stage) {
+        if stage != self.stage && !self.is_complete() {
+            self.stage = stage;
+            self.moved = Instant::now();
+        }
     }
 
     /// Whether a cell ended.
@@ -141,6 +157,7 @@ impl Ledger {
     ///
     /// The last cell's outcome is kept back for [`Self::take_last`], since the child still has to release the model.
     pub(super) fn enter(&mut self, mut message: Message) -> Option<(usize, Outcome)> {
+        self.moved = Instant::now();
         let at = message.cell_mut().copied();
         let verdict = self.note(message);
         let at = at?;
@@ -167,6 +184,7 @@ impl Ledger {
         is_talking
             && match *message {
                 Message::Started { .. } => self.runtime.is_none(),
+                Message::Alive { .. } => true,
                 Message::Predicted { .. } => self.runtime.is_some() && !is_loaded,
                 Message::Loaded(_) => self.runtime.is_some() && !is_loaded,
                 Message::LoadFailed { .. } => !is_loaded,
@@ -210,6 +228,7 @@ impl Ledger {
     fn note(&mut self, message: Message) -> Option<Verdict> {
         match message {
             Message::Started { runtime } => self.runtime = Some(runtime),
+            Message::Alive { .. } => {}
             Message::Predicted { need } => self.need = Some(need),
             Message::Loaded(loaded) => {
                 self.loaded = Some(*loaded);

@@ -7,6 +7,7 @@
 //! it was by exit status and standard error.
 
 mod parent;
+mod pulse;
 mod rounds;
 
 use std::{
@@ -18,7 +19,7 @@ use super::{
     clock::Clock,
     engine::Engine,
     message::{Job, Loaded, Message, Runtime},
-    outcome::Failure,
+    outcome::{Failure, Stage},
 };
 use crate::plan::{Need, Settings};
 use parent::{Parent, receive};
@@ -66,6 +67,7 @@ pub struct Loading {
 /// When the job cannot be read, or an answer cannot be written.
 pub fn work(loader: &mut dyn Loader, clock: &dyn Clock) -> io::Result<()> {
     let (job, stop) = receive(io::stdin())?;
+    pulse::begin()?;
     serve(loader, &job, clock, &stop, &mut io::stdout())
 }
 
@@ -99,6 +101,7 @@ pub fn serve(
     if let Some(need) = loader.need(job) {
         parent.tell(&Message::Predicted { need })?;
     }
+    pulse::enter(Stage::Load);
     let Loading { mut engine, loaded, warnings } = match loader.load(job) {
         Ok(loading) => loading,
         Err(failure) => return parent.tell(&Message::LoadFailed { failure }),
@@ -108,6 +111,7 @@ pub fn serve(
     }
     parent.tell(&Message::Loaded(Box::new(loaded)))?;
     Rounds::new(job, clock, stop, &mut parent).run(engine.as_mut())?;
+    pulse::enter(Stage::Cleanup);
     let began_us = clock.now_us();
     loader.release(engine);
     parent.tell(&Message::Done { cleanup_us: clock.now_us().saturating_sub(began_us) })

@@ -6,7 +6,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::parent::Parent;
+use super::{parent::Parent, pulse};
 use crate::{
     measure::{
         clock::Clock,
@@ -74,6 +74,7 @@ impl<'a, 'out> Rounds<'a, 'out> {
 
     /// What a cell needs before the first repetition of any.
     fn prepare(&mut self, index: usize, cell: &Cell, engine: &mut dyn Engine) -> io::Result<()> {
+        pulse::enter(Stage::Resolve);
         match engine.prepare(&cell.work) {
             Ok(kind) => {
                 let random_ids = kind == PromptKind::RandomIds;
@@ -91,12 +92,13 @@ impl<'a, 'out> Rounds<'a, 'out> {
         let Some(task) = self.job.cells.get(index) else {
             return Ok(());
         };
+        pulse::enter(Stage::Prompt);
         self.parent.tell(&Message::TrialStarted { cell: index, warmup, number })?;
         let sampling = &self.job.settings.sampling;
         let mut told = Ok(());
         let trial = record(engine, &task.cell.work, sampling, self.clock, &mut |news| {
-            let news = self.parent.tell(&progress(index, news));
-            if let (Ok(()), Err(error)) = (&told, news) {
+            let Some(message) = progress(index, news) else { return };
+            if let (Ok(()), Err(error)) = (&told, self.parent.tell(&message)) {
                 told = Err(error);
             }
         });
@@ -156,10 +158,19 @@ fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn progress(cell: usize, news: News) -> Message {
+/// Notes the stage that a request came to, and gives what is said of it.
+fn progress(cell: usize, news: News) -> Option<Message> {
     match news {
-        News::Prefilled(tokens) => Message::Prefilled { cell, tokens },
-        News::Decoded(tokens) => Message::Decoded { cell, tokens },
+        News::PromptReady => {
+            // The parent takes it that the prompt is read, unless a beat said otherwise.
+            let stage = Stage::Prefill;
+            pulse::enter(stage).then_some(Message::Alive { stage })
+        }
+        News::Prefilled(tokens) => Some(Message::Prefilled { cell, tokens }),
+        News::Decoded(tokens) => {
+            pulse::enter(Stage::Decode);
+            Some(Message::Decoded { cell, tokens })
+        }
     }
 }
 
