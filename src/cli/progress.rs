@@ -52,7 +52,7 @@ impl<'a> Progress<'a> {
                 self.advance(*cell, 1);
             }
             Message::Warning { text, .. } => {
-                self.printer.warning(format!("{}: {text}", self.heading))
+                self.printer.warning(format!("{}: {text}", self.heading));
             }
             // Told when the outcome is known.
             Message::Started { .. }

@@ -9,6 +9,7 @@ pub mod outcome;
 pub mod patience;
 pub mod rates;
 pub mod recorder;
+pub mod roofline;
 pub mod sampled;
 pub mod schedule;
 pub mod scripted;

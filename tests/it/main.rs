@@ -6,6 +6,8 @@ mod cli;
 #[cfg(test)]
 mod convert;
 #[cfg(test)]
+mod demand;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod foreign;
@@ -33,11 +35,14 @@ mod real;
 mod records;
 #[cfg(test)]
 mod resume;
+#[cfg(test)]
 mod rounds;
 #[cfg(test)]
 mod sampler;
 #[cfg(test)]
 mod schema;
+#[cfg(test)]
+mod stop_tokens;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]

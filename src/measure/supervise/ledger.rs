@@ -288,7 +288,8 @@ impl Ledger {
     fn charge(&mut self, at: usize) {
         let now = Mark::now();
         if let Some(entry) = self.entries.get_mut(at) {
-            entry.draft.spent += now.instant - self.mark.instant;
+            let since = now.instant.saturating_duration_since(self.mark.instant);
+            entry.draft.spent = entry.draft.spent.saturating_add(since);
         }
         self.mark = now;
     }

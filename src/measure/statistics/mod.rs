@@ -2,6 +2,18 @@
 //!
 //! Every function answers `None` where the samples cannot say: none at all, too few, or one that is no number.
 
+mod interval;
+mod outliers;
+mod repetitions;
+#[cfg(test)]
+mod simulation;
+mod trend;
+
+pub use interval::{Interval, median_interval, relative_half_width};
+pub use outliers::outliers;
+pub use repetitions::repetitions_for;
+pub use trend::{Direction, Trend, trend};
+
 /// The middle and the spread of a list of samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Summary {
@@ -70,10 +82,10 @@ pub fn median_absolute_deviation(samples: &[f64]) -> Option<f64> {
 /// Between two samples it is interpolated on a straight line, with the smallest at 0 and the largest at 1: type 7 of
 /// Hyndman and Fan, which R takes by default.
 pub fn quantile(samples: &[f64], share: f64) -> Option<f64> {
-    if !(0.0..=1.0).contains(&share) || !samples.iter().all(|sample| sample.is_finite()) {
+    if !(0.0..=1.0).contains(&share) {
         return None;
     }
-    let mut sorted = samples.to_vec();
+    let mut sorted = finite(samples)?.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let place = share * sorted.len().checked_sub(1)? as f64;
     #[expect(
@@ -86,6 +98,11 @@ pub fn quantile(samples: &[f64], share: f64) -> Option<f64> {
     let upper = *sorted.get(below + 1).unwrap_or(&lower);
     let step = place - place.floor();
     Some(lower * (1.0 - step) + upper * step)
+}
+
+/// All `samples`, where each is a number.
+fn finite(samples: &[f64]) -> Option<&[f64]> {
+    samples.iter().all(|sample| sample.is_finite()).then_some(samples)
 }
 
 #[cfg(test)]
