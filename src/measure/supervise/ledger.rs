@@ -184,12 +184,12 @@ impl Ledger {
         is_talking
             && match *message {
                 Message::Started { .. } => self.runtime.is_none(),
-                Message::Alive { .. } => true,
-                Message::Predicted { .. } => self.runtime.is_some() && !is_loaded,
-                Message::Loaded(_) => self.runtime.is_some() && !is_loaded,
+                Message::Predicted { .. } | Message::Loaded(_) => {
+                    self.runtime.is_some() && !is_loaded
+                }
                 Message::LoadFailed { .. } => !is_loaded,
                 Message::Warning { cell: Some(cell), .. } => self.is_open(cell),
-                Message::Warning { cell: None, .. } => true,
+                Message::Alive { .. } | Message::Warning { cell: None, .. } => true,
                 Message::CellStarted { cell, .. } => is(cell, State::Waiting),
                 Message::TrialStarted { cell, .. } => {
                     is(cell, State::Prepared) && self.running.is_none()
