@@ -17,7 +17,7 @@ mod sections;
 mod validate;
 mod version;
 
-pub use assemble::{Context, Mark, ModelHint, record};
+pub use assemble::{Context, Mark, MemoryBack, ModelHint, record};
 pub use family::Family;
 pub use identity::{TestNames, configuration, test_name};
 pub use journal::{Journal, JournalError, default_path};

@@ -5,6 +5,7 @@ use super::{
     figures::{counted, over},
 };
 use crate::{
+    host::Health,
     measure::{
         message::{Loaded, ModelFacts},
         outcome::{Failure, Outcome, Skip, Verdict},
@@ -16,8 +17,8 @@ use crate::{
         identity::sha256,
         memory::MemoryDetail,
         provenance::{
-            CellFacts, Definitions, DownloadDetail, HostDetail, LoadDetail, ModelDetail,
-            PhaseDetail, Provenance, Sample,
+            CellFacts, CleanupDetail, Definitions, DownloadDetail, HealthDetail, HostDetail,
+            LoadDetail, ModelDetail, PhaseDetail, Provenance, Sample,
         },
         redact::redact,
     },
@@ -65,6 +66,12 @@ pub(super) fn provenance(
         }),
         load: loaded.map(load_detail),
         memory: MemoryDetail::of(cell, outcome, context.host.platform.as_deref()),
+        cleanup: outcome.cleanup_us.map(|released_us| CleanupDetail {
+            released_us,
+            memory_back_us: context.memory_back.map(|back| back.us),
+            within_bytes: context.memory_back.map(|back| back.within_bytes),
+        }),
+        health: health_detail(context),
         host: host_detail(context, outcome),
         warnings: outcome.warnings.iter().map(|text| redact(text)).collect(),
         failure: failure(&outcome.verdict),
@@ -129,6 +136,21 @@ fn load_detail(loaded: &Loaded) -> LoadDetail {
         resident_before: loaded.resident_before,
         memory: loaded.memory,
     }
+}
+
+fn health_detail(context: &Context) -> Option<HealthDetail> {
+    let Context { host, health, health_after, .. } = context;
+    let is_known = |health: &Health| *health != Health::default();
+    let after = health_after.clone().filter(is_known);
+    (is_known(health) || after.is_some()).then(|| HealthDetail {
+        free_counts: match host.platform.as_deref() {
+            Some("macOS") => Some("free pages"),
+            Some("Linux") => Some("MemAvailable"),
+            Some(_) | None => None,
+        },
+        before: health.clone(),
+        after,
+    })
 }
 
 fn host_detail(context: &Context, outcome: &Outcome) -> Option<HostDetail> {

@@ -100,7 +100,7 @@ fn told_by(source: Source) -> &'static [&'static str] {
         // The registry tells the cores too.
         Source::Displays => &["gpu", "metal"],
         Source::Accelerators => &["gpu_busy_percent"],
-        Source::Pages => &["free_bytes"],
+        Source::Pages => &["free_bytes", "speculative_bytes", "taken_bytes"],
         Source::Processes => &["zombies", "mlx_zombies"],
         Source::Supply => &["power"],
         Source::Settings => &["low_power_mode"],

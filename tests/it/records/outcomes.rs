@@ -11,7 +11,7 @@ use mlxk_harness::{
         trial::{Finish, Memory, Trial},
     },
     plan::{CacheKind, Cell, Keeps, Need, Settings, Work},
-    report::{Context, ModelHint, SchemaVersion},
+    report::{Context, MemoryBack, ModelHint, SchemaVersion},
 };
 
 const GIB: u64 = 1 << 30;
@@ -44,6 +44,12 @@ pub(super) fn context() -> Context {
             gpu_busy_percent: Some(3),
             ..Health::default()
         },
+        health_after: Some(Health {
+            free_bytes: Some(19 * GIB),
+            load_average: Some(2.5),
+            ..Health::default()
+        }),
+        memory_back: Some(MemoryBack { us: 250_000, within_bytes: 64 << 20 }),
         model: ModelHint { id: "mlx-community/Qwen3-0.6B-4bit".to_owned(), ..ModelHint::default() },
         defaults: Settings::default(),
         mark: None,
@@ -219,7 +225,7 @@ pub(super) fn skipped() -> Outcome {
 
 /// A machine that tells nothing.
 pub(super) fn bare_context() -> Context {
-    Context { host: Host::default(), health: Health::default(), ..context() }
+    Context { host: Host::default(), health: Health::default(), health_after: None, ..context() }
 }
 
 fn phase(step: LoadStep, start_us: u64, end_us: u64, bytes: Option<u64>) -> LoadPhase {
