@@ -2,8 +2,8 @@
 
 mod golden;
 mod macs;
+mod measured;
 mod outcomes;
-mod unmeasured;
 
 use mlxk_harness::{
     host::{
