@@ -8,8 +8,11 @@
 //! comes late is not made up for; the time that passed since the look before stands in each line.
 
 mod apple;
+mod gpu;
 mod line;
 mod linux;
+#[cfg(target_os = "macos")]
+mod macmon;
 mod reading;
 mod thread;
 
