@@ -124,6 +124,17 @@ fn a_line_has_memory_from_three_sources_and_how_far_they_are_apart() {
     assert_eq!(gap("process_peak_minus_prediction"), process.map(|bytes| bytes - predicted));
     let counts = if cfg!(target_os = "macos") { "phys_footprint" } else { "VmRSS" };
     assert_eq!(memory["process"]["counts"], counts);
+
+    let health = &ours["health"];
+    for look in ["before", "after"] {
+        assert!(
+            health[look]["free_bytes"].is_u64() && health[look]["taken_bytes"].is_u64(),
+            "{health}"
+        );
+    }
+    assert!(ours["cleanup"]["released_us"].is_u64(), "{ours}");
+    // So little memory comes and goes unseen.
+    assert!(ours["cleanup"].get("memory_back_us").is_none(), "{ours}");
 }
 
 #[test]

@@ -110,6 +110,21 @@ fn a_cell_whose_model_did_not_load() {
               "total_bytes": 402158528
             }
           },
+          "health": {
+            "free_counts": "free pages",
+            "before": {
+              "free_bytes": 21474836480,
+              "swap_used_bytes": 1610612736,
+              "zombies": 2,
+              "load_average": 1.5,
+              "memory_pressure": 1,
+              "gpu_busy_percent": 3
+            },
+            "after": {
+              "free_bytes": 20401094656,
+              "load_average": 2.5
+            }
+          },
           "host": {
             "architecture": "arm64",
             "load_average": 1.5,

@@ -196,6 +196,26 @@ fn a_measured_cell() {
               "allocator_peak_minus_prediction": 1745325120
             }
           },
+          "cleanup": {
+            "released_us": 40000,
+            "memory_back_us": 250000,
+            "within_bytes": 67108864
+          },
+          "health": {
+            "free_counts": "free pages",
+            "before": {
+              "free_bytes": 21474836480,
+              "swap_used_bytes": 1610612736,
+              "zombies": 2,
+              "load_average": 1.5,
+              "memory_pressure": 1,
+              "gpu_busy_percent": 3
+            },
+            "after": {
+              "free_bytes": 20401094656,
+              "load_average": 2.5
+            }
+          },
           "host": {
             "architecture": "arm64",
             "device_name": "Apple M2 Max",
