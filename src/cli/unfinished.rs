@@ -116,6 +116,6 @@ impl Pending {
                 self.planned.repetitions
             ));
         }
-        whole
+        whole.believed()
     }
 }

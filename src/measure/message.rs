@@ -7,10 +7,15 @@ use serde::{Deserialize, Serialize};
 use super::{
     load::{LoadPhase, union_us},
     outcome::{Failure, Skip, Stage},
+    roofline::Roofline,
     schedule::Task,
+    stop_answers::StopAnswer,
     trial::{Memory, Trial},
 };
-use crate::plan::{Need, Settings};
+use crate::{
+    plan::{Need, Settings},
+    stops::Token,
+};
 
 /// What a child is asked to do; the model is named on its command line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,6 +92,13 @@ pub enum Message {
         /// Its stamps.
         trial: Box<Trial>,
     },
+    /// The prompt of the scenario `stop` that began last was answered.
+    Answered {
+        /// The cell.
+        cell: usize,
+        /// What came.
+        answer: Box<StopAnswer>,
+    },
     /// A cell ended well.
     CellDone {
         /// The cell.
@@ -135,6 +147,7 @@ impl Message {
             | Self::Prefilled { cell, .. }
             | Self::Decoded { cell, .. }
             | Self::Trial { cell, .. }
+            | Self::Answered { cell, .. }
             | Self::CellDone { cell }
             | Self::CellSkipped { cell, .. }
             | Self::CellFailed { cell, .. } => Some(cell),
@@ -160,6 +173,7 @@ impl Message {
             Self::Prefilled { .. } => "prefilled",
             Self::Decoded { .. } => "decoded",
             Self::Trial { .. } => "trial",
+            Self::Answered { .. } => "answered",
             Self::CellDone { .. } => "cell_done",
             Self::CellSkipped { .. } => "cell_skipped",
             Self::CellFailed { .. } => "cell_failed",
@@ -199,6 +213,9 @@ pub struct Loaded {
     pub resident_before: Option<f64>,
     /// Memory right after.
     pub memory: Memory,
+    /// What the model asks of the machine and what that can give, where it was measured; no part of the load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roofline: Option<Roofline>,
 }
 
 impl Loaded {
@@ -240,15 +257,5 @@ pub struct ModelFacts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_length: Option<u32>,
     /// The stop tokens in force: their ids, and their text where there is a tokenizer.
-    pub stop_tokens: Vec<StopToken>,
-}
-
-/// A token that ends an answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StopToken {
-    /// Its id.
-    pub id: u32,
-    /// Its text, where there is a tokenizer that knows it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
+    pub stop_tokens: Vec<Token>,
 }

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     message::{Loaded, Runtime},
+    roofline::doubt,
+    stop_answers::StopAnswer,
     trial::Trial,
 };
 use crate::plan::Need;
@@ -32,6 +34,8 @@ pub struct Outcome {
     pub warmups: Vec<Trial>,
     /// Measured repetitions; of a failed cell, those that ended well before it failed.
     pub trials: Vec<Trial>,
+    /// Answers of the scenario `stop`; of a cell that broke off, those that came before.
+    pub answers: Vec<StopAnswer>,
     /// Whether prompts were ids drawn at random.
     pub random_ids: bool,
     /// Microseconds that releasing the model took; only the last cell of a model has it, and only where its child got so
@@ -42,6 +46,18 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// The same, failed where the work that its repetitions claim cannot have been done.
+    #[must_use]
+    pub fn believed(mut self) -> Self {
+        let roofline = self.loaded.as_ref().and_then(|loaded| loaded.roofline.as_ref());
+        if self.verdict == Verdict::Measured
+            && let Some(doubt) = roofline.and_then(|roofline| doubt(roofline, &self.trials))
+        {
+            self.verdict = Verdict::Failed(doubt.into());
+        }
+        self
+    }
+
     /// A cell that ended so, at `at`, before anything of it began.
     pub fn unbegun(verdict: Verdict, at: SystemTime) -> Self {
         Self {
@@ -54,6 +70,7 @@ impl Outcome {
             loaded: None,
             warmups: Vec::new(),
             trials: Vec::new(),
+            answers: Vec::new(),
             random_ids: false,
             cleanup_us: None,
             warnings: Vec::new(),

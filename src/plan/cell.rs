@@ -10,6 +10,8 @@ pub enum Scenario {
     Throughput,
     /// A prompt through the chat template; stop tokens end the answer.
     Chat,
+    /// A fixed set of prompts, to see where answers end; not timed. Only on request.
+    Stop,
 }
 
 impl Scenario {
@@ -18,6 +20,7 @@ impl Scenario {
         match self {
             Self::Throughput => "throughput",
             Self::Chat => "chat",
+            Self::Stop => "stop",
         }
     }
 }
@@ -40,6 +43,13 @@ pub enum Work {
         /// Tokens after which the answer is cut.
         max_tokens: u32,
     },
+    /// See [`Scenario::Stop`].
+    Stop {
+        /// The version of the set of prompts.
+        set: u32,
+        /// Tokens after which every answer is cut; a prompt may have fewer.
+        max_tokens: u32,
+    },
 }
 
 impl Work {
@@ -48,6 +58,7 @@ impl Work {
         match self {
             Self::Throughput { .. } => Scenario::Throughput,
             Self::Chat { .. } => Scenario::Chat,
+            Self::Stop { .. } => Scenario::Stop,
         }
     }
 }

@@ -2,12 +2,18 @@
 
 use thiserror::Error;
 
-use super::{Cell, Device, ElementType, KvPacking, Sampling, Scenario, Settings, Work};
+use super::{
+    Cell, Device, ElementType, KvPacking, LONGEST_STOP_ANSWER, STOP_SET, Sampling, Scenario,
+    Settings, Work,
+};
+
+/// The scenarios of a model of which nothing else is said.
+const USUAL: [Scenario; 2] = [Scenario::Throughput, Scenario::Chat];
 
 /// What was said about a run at one place; what was left open is absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Choices {
-    /// What is asked of the model; both scenarios where absent.
+    /// What is asked of the model; throughput and chat where absent.
     pub scenarios: Option<Vec<Scenario>>,
     /// See [`Work::Throughput`]; 512 where absent.
     pub prompt_tokens: Option<u32>,
@@ -87,6 +93,14 @@ impl Choices {
         }
     }
 
+    /// Adds [`Scenario::Stop`] to the scenarios, unless it is among them.
+    pub(super) fn ask_where_it_stops(&mut self) {
+        let scenarios = self.scenarios.get_or_insert_with(|| USUAL.to_vec());
+        if !scenarios.contains(&Scenario::Stop) {
+            scenarios.push(Scenario::Stop);
+        }
+    }
+
     /// Refuses the first value that makes no sense.
     pub fn check(&self) -> Result<(), OutOfRange> {
         let positive = |count: Option<u32>| count.is_none_or(|count| count > 0);
@@ -153,15 +167,18 @@ impl Choices {
 
     /// What is measured, in order.
     pub fn cells(&self) -> Vec<Cell> {
-        let both = [Scenario::Throughput, Scenario::Chat];
         self.scenarios
             .as_deref()
-            .unwrap_or(&both)
+            .unwrap_or(&USUAL)
             .iter()
-            .map(|scenario| Cell {
-                work: self.work(*scenario),
-                warmup: self.warmup.unwrap_or(2),
-                repetitions: self.repetitions.unwrap_or(8),
+            .map(|scenario| match scenario {
+                // Its prompts are asked once, in an order of their own.
+                Scenario::Stop => Cell { work: self.work(*scenario), warmup: 0, repetitions: 0 },
+                Scenario::Throughput | Scenario::Chat => Cell {
+                    work: self.work(*scenario),
+                    warmup: self.warmup.unwrap_or(2),
+                    repetitions: self.repetitions.unwrap_or(8),
+                },
             })
             .collect()
     }
@@ -173,6 +190,10 @@ impl Choices {
                 generation_tokens: self.generation_tokens.unwrap_or(128),
             },
             Scenario::Chat => Work::Chat { prompt: self.prompt(), max_tokens: self.max_tokens() },
+            Scenario::Stop => Work::Stop {
+                set: STOP_SET,
+                max_tokens: self.max_tokens.unwrap_or(LONGEST_STOP_ANSWER),
+            },
         }
     }
 
@@ -254,6 +275,17 @@ mod tests {
                 repetitions: 9,
             }]
         );
+    }
+
+    #[test]
+    fn where_a_model_stops_is_asked_once_and_only_on_request() {
+        let mut choices = Choices { max_tokens: Some(9), ..Choices::default() };
+        choices.ask_where_it_stops();
+        choices.ask_where_it_stops();
+        let cells = choices.cells();
+        let stop = Work::Stop { set: STOP_SET, max_tokens: 9 };
+        assert_eq!(cells.len(), 3);
+        assert_eq!(cells[2], Cell { work: stop, warmup: 0, repetitions: 0 });
     }
 
     #[test]

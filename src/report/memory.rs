@@ -113,13 +113,13 @@ impl MemoryDetail {
     }
 }
 
-/// Tokens that a cell reads and writes; of a chat those of the longest repetition.
+/// Tokens that a cell reads and writes; of what ends by itself those of the longest repetition.
 fn tokens(cell: &Cell, trials: &[Trial]) -> Option<u64> {
     match &cell.work {
         Work::Throughput { prompt_tokens, generation_tokens } => {
             Some(u64::from(*prompt_tokens) + u64::from(*generation_tokens))
         }
-        Work::Chat { .. } => {
+        Work::Chat { .. } | Work::Stop { .. } => {
             let of = |trial: &Trial| u64::from(trial.prompt_tokens) + trial.visible_us.len() as u64;
             trials.iter().map(of).max()
         }

@@ -10,7 +10,9 @@ use crate::{
     measure::{
         load::LoadPhase,
         outcome::{Failure, Skip},
+        roofline::{Decode, Prefill, Roofline},
         steadiness::Flag,
+        stop_answers::StopAnswer,
         trial::{Finish, Memory, Order},
     },
     plan::{Scenario, Settings},
@@ -79,6 +81,9 @@ pub struct Provenance {
     /// How the machine was doing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthDetail>,
+    /// What the model asks of the machine, what that can give, and what was made use of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roofline: Option<RooflineDetail>,
     /// The machine, as far as no schema has a place for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<HostDetail>,
@@ -91,6 +96,9 @@ pub struct Provenance {
     /// Why the cell was skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skip: Option<Skip>,
+    /// Of the scenario `stop`: each prompt with its answers and what was found of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stop_answers: Vec<StopAnswer>,
     /// The measured repetitions, in order; of a failed cell, those that ended well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<Sample>,
@@ -110,6 +118,9 @@ pub struct CellFacts {
     /// SHA-256 of what the user says, in UTF-8, in lower-case hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_sha256: Option<String>,
+    /// Version of the set of prompts that are asked to see where answers end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_set: Option<u32>,
     /// Tokens after which the answer is cut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,
@@ -225,6 +236,22 @@ pub struct PhaseDetail {
     /// Bytes a second, in units of 10⁹.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gigabytes_per_s: Option<f64>,
+}
+
+/// What was made use of, and of what.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RooflineDetail {
+    /// Use of memory while tokens are written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decode: Option<Decode>,
+    /// Use of the processor while the prompt is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefill: Option<Prefill>,
+    /// What may have kept the cell from more use of memory, where that was low.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub low_use: Vec<String>,
+    /// What the model asks, what the machine can give, and how long a step takes that is waited for.
+    pub measured: Roofline,
 }
 
 /// What no schema has a place for about the machine.

@@ -36,6 +36,8 @@ mod records;
 #[cfg(test)]
 mod resume;
 #[cfg(test)]
+mod roofline;
+#[cfg(test)]
 mod rounds;
 #[cfg(test)]
 mod sampler;

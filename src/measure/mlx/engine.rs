@@ -5,18 +5,22 @@ use std::{collections::BTreeSet, num::NonZeroU32, ops::ControlFlow};
 use jiff::ZonedDateTime;
 use mlx_rs::memory::{clear_cache, reset_peak_memory};
 
-use super::opened::{Opened, memory};
+use super::{
+    asking::{Asking, Unanswered},
+    opened::{Opened, memory},
+};
 use crate::{
     checkpoint::sentence,
     generate::{End, GenerateError, Phase, Request, Scores, Step, generate},
     host::process,
     measure::{
-        engine::{Answer, Engine, EngineError, Event, PromptKind},
+        engine::{Answer, Engine, EngineError, Event, PromptKind, StopQuestion},
         outcome::Stage,
         trial::{Finish, Memory},
     },
     plan::{KvPacking, Sampling, Settings, Work},
-    text::{self, ChatOptions, Message, TextError, Tokenizer},
+    stops::{Rules, Terms, Transcript},
+    text::{self, ChatOptions, Message, TextError, Tokenizer, stops::terms},
 };
 
 /// The seed of prompts made of random ids: the same for every model and run.
@@ -69,6 +73,8 @@ impl MlxEngine {
                     .chat_ids(&[Message::user(prompt)], options)
                     .map_err(|error| unwritten(&error))
             }
+            // Its prompts are asked one by one.
+            Work::Stop { .. } => Ok(Vec::new()),
         }
     }
 }
@@ -81,7 +87,9 @@ fn unwritten(error: &TextError) -> EngineError {
 impl Engine for MlxEngine {
     fn prepare(&mut self, work: &Work) -> Result<PromptKind, EngineError> {
         match work {
-            Work::Chat { .. } => self.chat_tokenizer().map(|_| PromptKind::Text),
+            Work::Chat { .. } | Work::Stop { .. } => {
+                self.chat_tokenizer().map(|_| PromptKind::Text)
+            }
             Work::Throughput { .. } if self.opened.tokenizer.is_some() => Ok(PromptKind::Text),
             Work::Throughput { .. } => Ok(PromptKind::RandomIds),
         }
@@ -98,7 +106,9 @@ impl Engine for MlxEngine {
         let nothing = BTreeSet::new();
         let (max_tokens, stop) = match work {
             Work::Throughput { generation_tokens, .. } => (*generation_tokens, &nothing),
-            Work::Chat { max_tokens, .. } => (*max_tokens, &self.opened.stop),
+            Work::Chat { max_tokens, .. } | Work::Stop { max_tokens, .. } => {
+                (*max_tokens, &self.opened.stop)
+            }
         };
         let request = Request {
             prompt: &prompt_ids,
@@ -126,7 +136,7 @@ impl Engine for MlxEngine {
             failed(&error)
         })?;
         let text = match work {
-            Work::Throughput { .. } => None,
+            Work::Throughput { .. } | Work::Stop { .. } => None,
             Work::Chat { .. } => self.visible_text(&ids, end),
         };
         let finish = match end {
@@ -134,6 +144,32 @@ impl Engine for MlxEngine {
             End::Length | End::Broken => Finish::Length,
         };
         Ok(Answer { prompt_ids, ids, finish, text })
+    }
+
+    fn terms(&self) -> Terms {
+        let tokenizer = self.opened.tokenizer.as_ref();
+        tokenizer.map(|tokenizer| terms(tokenizer, &self.opened.stop)).unwrap_or_default()
+    }
+
+    fn ask(
+        &mut self,
+        question: &StopQuestion<'_>,
+        rules: &Rules,
+        seen: &mut dyn FnMut(u32),
+    ) -> Result<Transcript, EngineError> {
+        let asking = Asking {
+            tokenizer: self.chat_tokenizer()?,
+            model: self.opened.model.as_ref(),
+            prefill_chunk: self.prefill_chunk,
+            kv: self.kv,
+        };
+        asking.answer(question, rules, seen).map_err(|error| match error {
+            Unanswered::Generate(error) => {
+                self.is_broken = matches!(error, GenerateError::Mlx { .. });
+                failed(&error)
+            }
+            Unanswered::Text(error) => unwritten(&error),
+        })
     }
 
     fn reset_peak_memory(&mut self) {

@@ -1,13 +1,16 @@
 //! The engine that runs a model on MLX, and the child process around it.
 
+mod asking;
 mod ceilings;
 mod demand;
 mod engine;
 mod opened;
+mod roofline;
 
 pub use ceilings::{BEYOND_CACHES, Plan as CeilingsPlan, ceilings};
 pub use demand::{Asked, asked};
 pub use opened::{OpenError, Opened, open};
+pub use roofline::roofline;
 
 use std::{env, io};
 
@@ -60,7 +63,7 @@ fn never_packed(kv: KvPacking, tasks: &[Task]) -> Option<String> {
         Work::Throughput { prompt_tokens, generation_tokens } => {
             Some(prompt_tokens.saturating_add(*generation_tokens))
         }
-        Work::Chat { .. } => None,
+        Work::Chat { .. } | Work::Stop { .. } => None,
     });
     let longest = longest.max().filter(|tokens| *tokens < kv.start)?;
     let start = kv.start;
@@ -75,6 +78,11 @@ fn never_packed(kv: KvPacking, tasks: &[Task]) -> Option<String> {
 pub fn work(model: &str) -> io::Result<()> {
     let clock = SystemClock::new();
     worker::work(&mut MlxLoader::new(model), &clock)
+}
+
+/// An engine that runs `opened` as `settings` want it.
+pub fn engine(opened: Opened, settings: &Settings) -> Box<dyn Engine> {
+    Box::new(MlxEngine::new(opened, settings))
 }
 
 /// Tells on standard output which MLX this process runs on.
@@ -155,10 +163,15 @@ impl Loader for MlxLoader {
         let mut warnings = std::mem::take(&mut self.warnings);
         warnings.extend(cold);
         warnings.append(&mut opened.warnings);
+        match roofline(&opened) {
+            Ok(roofline) => opened.loaded.roofline = roofline,
+            Err(error) => {
+                warnings.push(format!("the ceilings of this machine are unknown: {error}"));
+            }
+        }
         warnings.extend(job.settings.kv.and_then(|kv| never_packed(kv, &job.cells)));
         let loaded = opened.loaded.clone();
-        let engine = Box::new(MlxEngine::new(opened, &job.settings));
-        Ok(Loading { engine, loaded, warnings })
+        Ok(Loading { engine: engine(opened, &job.settings), loaded, warnings })
     }
 
     fn release(&mut self, engine: Box<dyn Engine>) {

@@ -9,6 +9,7 @@ use mlx_rs::{
 };
 use thiserror::Error;
 
+use super::demand::{self, Asked};
 use crate::{
     checkpoint::{
         Checkpoint, Description, LoadError, LoadOptions, Location, Parameters, locate::LocateError,
@@ -20,13 +21,14 @@ use crate::{
     },
     measure::{
         load::{LoadLog, LoadStep},
-        message::{Loaded, ModelFacts, StopToken},
+        message::{Loaded, ModelFacts},
         outcome::{Failure, Stage},
         trial::Memory,
     },
     models::{self, Model, Unpackable},
     nn::MlxError,
     plan::Settings,
+    stops::Token,
     text::{self, Tokenizer},
 };
 
@@ -45,6 +47,8 @@ pub struct Opened {
     pub stop: BTreeSet<u32>,
     /// What it is, and what loading took.
     pub loaded: Loaded,
+    /// What it asks of the machine, where that can be told.
+    pub asked: Option<Asked>,
     /// What a reader of every figure of this model must know, a sentence each.
     pub warnings: Vec<String>,
 }
@@ -119,6 +123,7 @@ pub fn open(
     facts.parameter_bytes = parameters.bytes();
     facts.dtype = activation_type(&parameters);
     facts.vocabulary = model.vocabulary();
+    let asked = demand::asked(model.as_ref(), &parameters, settings.kv).ok();
     drop(parameters);
     clear_cache().map_err(|error| LoadError::Mlx(MlxError::from(error)))?;
     let (tokenizer, lack) = match tokenizer {
@@ -129,7 +134,7 @@ pub fn open(
     let stop = text::stop_ids(description.config(), generation_config, tokenizer.as_ref());
     facts.stop_tokens = stop
         .iter()
-        .map(|&id| StopToken { id, text: tokenizer.as_ref().and_then(|t| t.token_text(id)) })
+        .map(|&id| Token { id, text: tokenizer.as_ref().and_then(|t| t.token_text(id)) })
         .collect();
     Ok(Opened {
         loaded: Loaded {
@@ -137,7 +142,9 @@ pub fn open(
             phases: log.into_phases(),
             resident_before,
             memory: memory(),
+            roofline: None,
         },
+        asked,
         warnings: lack
             .iter()
             .map(|lack| format!("prompts are random ids: {}", lack.reason))

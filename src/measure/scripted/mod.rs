@@ -4,23 +4,32 @@
 //! model and a warning are named for the script.
 
 mod incident;
+mod streams;
 
 use std::{io, time::Duration};
 
 pub use incident::{At, Incident, UnknownBehaviour};
+pub use streams::Stream;
 
 use super::{
     clock::ManualClock,
-    engine::{Answer, Engine, EngineError, Event, PromptKind},
+    engine::{Answer, Engine, EngineError, Event, PromptKind, StopQuestion},
     load::{LoadPhase, LoadStep},
     message::{Job, Loaded, ModelFacts, Runtime},
     outcome::{Failure, Stage},
+    roofline::{Bandwidth, Ceilings, Demand, Kernel, Roofline},
     trial::{Finish, Memory},
     worker::{self, Loader, Loading},
 };
-use crate::plan::{CacheKind, Keeps, Need, Sampling, Settings, Work};
+use crate::{
+    plan::{CacheKind, Keeps, Need, Sampling, Settings, Work},
+    stops::{Rules, Terms, Transcript},
+};
 
 const PREFIX: &str = "scripted:";
+
+/// What stands before the name of a stream.
+const SAYS: &str = "says@";
 
 /// The id that ends a scripted answer.
 pub const STOP_ID: u32 = 2;
@@ -35,9 +44,11 @@ pub struct Script {
     prefill: Duration,
     token: Duration,
     stop_after: Option<u32>,
+    stream: Stream,
     at: Option<At>,
     /// Requests for what goes wrong, until now.
     requests: u32,
+    roofline: Option<Roofline>,
     is_broken: bool,
     peak_bytes: u64,
 }
@@ -77,6 +88,26 @@ impl Script {
         Self { stop_after: Some(tokens), ..self }
     }
 
+    /// Each token reads so many bytes, of a memory that gives 100 GB/s.
+    #[must_use]
+    pub fn reads(self, weight_bytes: u64) -> Self {
+        let bandwidth = Bandwidth {
+            kernel: Kernel::Copy,
+            format: "float32".to_owned(),
+            working_set_bytes: weight_bytes,
+            bytes_per_s: 1e11,
+        };
+        let ceilings = Ceilings { bandwidths: vec![bandwidth], compute: Vec::new() };
+        let demand = Demand { weight_bytes, ..Demand::default() };
+        Self { roofline: Some(Roofline { demand, ceilings, step_us: None }), ..self }
+    }
+
+    /// What is said where it is asked where a model stops.
+    #[must_use]
+    pub fn says(self, stream: Stream) -> Self {
+        Self { stream, ..self }
+    }
+
     /// Something goes wrong.
     #[must_use]
     pub fn goes_wrong(self, at: At) -> Self {
@@ -97,7 +128,7 @@ impl Engine for Script {
         self.happen(Stage::Resolve, Some(sizes(work).1))?;
         Ok(match work {
             Work::Throughput { .. } => PromptKind::RandomIds,
-            Work::Chat { .. } => PromptKind::Text,
+            Work::Chat { .. } | Work::Stop { .. } => PromptKind::Text,
         })
     }
 
@@ -141,6 +172,25 @@ impl Engine for Script {
             finish: stop_after.map_or(Finish::Length, |_| Finish::Stop { id: STOP_ID }),
             text: matches!(work, Work::Chat { .. }).then(|| "as scripted".to_owned()),
         })
+    }
+
+    fn terms(&self) -> Terms {
+        self.stream.terms()
+    }
+
+    fn ask(
+        &mut self,
+        question: &StopQuestion<'_>,
+        rules: &Rules,
+        seen: &mut dyn FnMut(u32),
+    ) -> Result<Transcript, EngineError> {
+        self.happen(Stage::Prefill, Some(question.max_tokens))?;
+        let transcript = self.stream.answer(rules, question.max_tokens);
+        for (_, tokens) in transcript.ids.iter().zip(1..) {
+            seen(tokens);
+            self.happen(Stage::Decode, Some(question.max_tokens))?;
+        }
+        Ok(transcript)
     }
 
     fn reset_peak_memory(&mut self) {
@@ -189,7 +239,7 @@ impl Loader for Script {
         self.clock.advance(Duration::from_millis(30));
         Ok(Loading {
             engine: Box::new(self.clone()),
-            loaded: loaded(),
+            loaded: Loaded { roofline: self.roofline.clone(), ..loaded(self.stream) },
             warnings: vec!["the figures come from a script and from no model".to_owned()],
         })
     }
@@ -211,7 +261,8 @@ pub fn behaviour(model: &str) -> Option<&str> {
     model.strip_prefix("./").unwrap_or(model).strip_prefix(PREFIX)
 }
 
-/// Works as a child whose model is a script: `measured`, or one in which something goes wrong, as [`At`] is written.
+/// Works as a child whose model is a script: `measured`; `half`, whose tokens use half of what memory gives;
+/// `impossible`, whose tokens use twice of it; or one in which something goes wrong, as [`At`] is written.
 ///
 /// # Errors
 ///
@@ -224,6 +275,15 @@ pub fn work(behaviour: &str) -> io::Result<()> {
         .stop_after(4);
     let mut script = match behaviour {
         "measured" => script,
+        "half" => script.reads(1_000_000_000),
+        "impossible" => script.reads(4_000_000_000),
+        other if other.strip_prefix(SAYS).is_some() => {
+            let stream = other.strip_prefix(SAYS).and_then(Stream::named);
+            script.says(stream.ok_or_else(|| {
+                let error = format!("no stream is called `{other}`");
+                io::Error::new(io::ErrorKind::InvalidInput, error)
+            })?)
+        }
         other => script.goes_wrong(
             other.parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?,
         ),
@@ -242,10 +302,11 @@ fn sizes(work: &Work) -> (u32, u32) {
             let words = prompt.split_whitespace().count();
             (u32::try_from(words).unwrap_or(u32::MAX), *max_tokens)
         }
+        Work::Stop { max_tokens, .. } => (1, *max_tokens),
     }
 }
 
-fn loaded() -> Loaded {
+fn loaded(stream: Stream) -> Loaded {
     Loaded {
         model: ModelFacts {
             id: "scripted".to_owned(),
@@ -256,6 +317,7 @@ fn loaded() -> Loaded {
             dtype: "bfloat16".to_owned(),
             format: "script".to_owned(),
             vocabulary: 256,
+            stop_tokens: stream.terms().in_force,
             ..ModelFacts::default()
         },
         phases: vec![LoadPhase {
@@ -270,6 +332,7 @@ fn loaded() -> Loaded {
             peak_bytes: Some(ACTIVE_BYTES),
             ..Memory::default()
         },
+        roofline: None,
     }
 }
 

@@ -200,6 +200,7 @@ impl Ledger {
                 Message::Trial { cell, warmup, .. } => {
                     is_running(cell) && self.running == Some(warmup)
                 }
+                Message::Answered { cell, .. } => is_running(cell) && self.running == Some(false),
                 Message::CellDone { cell } => {
                     is(cell, State::Prepared)
                         && self.running.is_none()
@@ -249,6 +250,13 @@ impl Ledger {
                 if let Some(Entry { draft, .. }) = self.entries.get_mut(cell) {
                     let trials = if warmup { &mut draft.warmups } else { &mut draft.trials };
                     trials.push(*trial);
+                }
+                self.running = None;
+                self.stage = Stage::Prefill;
+            }
+            Message::Answered { cell, answer } => {
+                if let Some(Entry { draft, .. }) = self.entries.get_mut(cell) {
+                    draft.answers.push(*answer);
                 }
                 self.running = None;
                 self.stage = Stage::Prefill;

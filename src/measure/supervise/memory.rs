@@ -36,8 +36,7 @@ fn is_no_smaller(work: &Work, other: &Work) -> bool {
             Work::Chat { prompt, max_tokens },
             Work::Chat { prompt: other_prompt, max_tokens: other_tokens },
         ) => prompt == other_prompt && max_tokens >= other_tokens,
-        (Work::Throughput { .. }, Work::Chat { .. })
-        | (Work::Chat { .. }, Work::Throughput { .. }) => false,
+        (Work::Throughput { .. } | Work::Chat { .. } | Work::Stop { .. }, _) => false,
     }
 }
 
@@ -47,6 +46,7 @@ fn name(work: &Work) -> String {
             format!("throughput of {prompt_tokens} tokens in and {generation_tokens} out")
         }
         Work::Chat { max_tokens, .. } => format!("a chat of at most {max_tokens} tokens out"),
+        Work::Stop { max_tokens, .. } => format!("answers of at most {max_tokens} tokens"),
     }
 }
 

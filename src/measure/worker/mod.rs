@@ -9,6 +9,7 @@
 mod parent;
 mod pulse;
 mod rounds;
+mod stops;
 
 use std::{
     io::{self, Write},

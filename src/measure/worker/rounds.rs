@@ -6,7 +6,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{parent::Parent, pulse};
+use super::{parent::Parent, pulse, stops::Questions};
 use crate::{
     measure::{
         clock::Clock,
@@ -17,7 +17,7 @@ use crate::{
         schedule::{Measured, Schedule, Turn},
         trial::Order,
     },
-    plan::Cell,
+    plan::{Cell, Work},
 };
 
 /// All cells of a job on their way.
@@ -26,6 +26,8 @@ pub(super) struct Rounds<'a, 'out> {
     schedule: Schedule,
     /// Hashes of the prompt and of the ids of each answer, by cell.
     answers: Vec<Vec<(String, String)>>,
+    /// Cells that could not be prepared.
+    refused: Vec<usize>,
     /// The next repetition's place in the child's sequence.
     order: Order,
     clock: &'a dyn Clock,
@@ -44,6 +46,7 @@ impl<'a, 'out> Rounds<'a, 'out> {
             job,
             schedule: Schedule::new(&job.cells),
             answers: vec![Vec::new(); job.cells.len()],
+            refused: Vec::new(),
             order: Order { child_since_ms: now_ms(), place: 0 },
             clock,
             stop,
@@ -66,6 +69,25 @@ impl<'a, 'out> Rounds<'a, 'out> {
             }
             self.take(turn, engine)?;
             if !engine.is_usable() {
+                return Ok(());
+            }
+        }
+        self.ask(engine)
+    }
+
+    /// The cells that are not timed, one after the other.
+    fn ask(&mut self, engine: &mut dyn Engine) -> io::Result<()> {
+        for (cell, task) in self.job.cells.iter().enumerate() {
+            let Work::Stop { max_tokens, .. } = task.cell.work else { continue };
+            if self.refused.contains(&cell) {
+                continue;
+            }
+            let (stop, parent) = (self.stop, &mut *self.parent);
+            let asked = Questions { cell, max_tokens, stop, parent }.ask(engine)?;
+            if let Err(error) = asked {
+                self.give_up(cell, error)?;
+            }
+            if !engine.is_usable() {
                 break;
             }
         }
@@ -79,9 +101,17 @@ impl<'a, 'out> Rounds<'a, 'out> {
             Ok(kind) => {
                 let random_ids = kind == PromptKind::RandomIds;
                 self.parent.tell(&Message::CellStarted { cell: index, random_ids })?;
-                if self.schedule.is_through(index) { self.conclude(index) } else { Ok(()) }
+                let is_timed = !matches!(cell.work, Work::Stop { .. });
+                if is_timed && self.schedule.is_through(index) {
+                    self.conclude(index)
+                } else {
+                    Ok(())
+                }
             }
-            Err(error) => self.give_up(index, error),
+            Err(error) => {
+                self.refused.push(index);
+                self.give_up(index, error)
+            }
         }
     }
 
@@ -143,7 +173,12 @@ impl<'a, 'out> Rounds<'a, 'out> {
     /// Ends every cell that is not through.
     fn interrupt(&mut self) -> io::Result<()> {
         for cell in 0..self.job.cells.len() {
-            if !self.schedule.is_through(cell) {
+            let is_untimed = matches!(
+                self.job.cells.get(cell).map(|task| &task.cell.work),
+                Some(Work::Stop { .. })
+            );
+            let is_open = is_untimed && !self.refused.contains(&cell);
+            if is_open || !self.schedule.is_through(cell) {
                 let failure = Failure::interrupted(Stage::Prefill);
                 self.parent.tell(&Message::CellFailed { cell, failure })?;
             }

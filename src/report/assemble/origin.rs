@@ -3,6 +3,7 @@
 use super::{
     Context,
     figures::{counted, over},
+    roofline,
 };
 use crate::{
     host::Health,
@@ -76,10 +77,12 @@ pub(super) fn provenance(
             within_bytes: context.memory_back.map(|back| back.within_bytes),
         }),
         health: health_detail(context),
+        roofline: roofline::detail(context, outcome),
         host: host_detail(context, outcome),
         warnings: outcome.warnings.iter().map(|text| redact(text)).collect(),
         failure: failure(&outcome.verdict),
         skip: skip(&outcome.verdict),
+        stop_answers: outcome.answers.clone(),
         samples: outcome.trials.iter().map(sample).collect(),
     }
 }
@@ -90,6 +93,7 @@ fn cell_facts(cell: &Cell) -> CellFacts {
         prompt_tokens: None,
         generation_tokens: None,
         prompt_sha256: None,
+        prompt_set: None,
         max_tokens: None,
         warmup: cell.warmup,
         repetitions: cell.repetitions,
@@ -105,6 +109,9 @@ fn cell_facts(cell: &Cell) -> CellFacts {
             max_tokens: Some(*max_tokens),
             ..facts
         },
+        Work::Stop { set, max_tokens } => {
+            CellFacts { prompt_set: Some(*set), max_tokens: Some(*max_tokens), ..facts }
+        }
     }
 }
 

@@ -48,6 +48,7 @@ fn loaded() -> Message {
         phases: Vec::new(),
         resident_before: None,
         memory: Memory::default(),
+        roofline: None,
     }))
 }
 
