@@ -7,7 +7,10 @@ mod family;
 mod identity;
 mod journal;
 mod lenient;
+mod lines;
+mod lint;
 mod memory;
+mod migrate;
 mod partial;
 mod provenance;
 mod record;
@@ -22,7 +25,10 @@ pub use assemble::{Context, Mark, MemoryBack, ModelHint, record};
 pub use family::Family;
 pub use identity::{TestNames, configuration, test_name};
 pub use journal::{Journal, JournalError, default_path};
+pub use lines::{Line, Lines};
+pub use lint::{Finding, Linter, Names};
 pub use memory::{Allocator, Gaps, MemoryDetail, Process};
+pub use migrate::{Account, Fate, Migration};
 pub use partial::{Left, Partial, Published};
 pub use provenance::{
     CellFacts, Definitions, HostDetail, LoadDetail, ModelDetail, PhaseDetail, Provenance, Sample,

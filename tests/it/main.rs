@@ -34,6 +34,8 @@ mod real;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
+mod reports;
+#[cfg(test)]
 mod resume;
 #[cfg(test)]
 mod roofline;
