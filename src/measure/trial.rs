@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// One repetition of a cell. Stamps are whole microseconds since the request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
-    /// Tokens of the prompt.
+    /// Tokens of the prompt that were timed; what was in the cache before the request is not counted.
     pub prompt_tokens: u32,
     /// SHA-256 of the prompt's ids, each as four little-endian bytes, in lower-case hexadecimal.
     pub prompt_sha256: String,
@@ -18,6 +18,9 @@ pub struct Trial {
     pub submitted_us: Vec<u64>,
     /// For each token, when the host could see it.
     pub visible_us: Vec<u64>,
+    /// Which token is the first of the answer, counted from 0, where the model may reason before; absent where unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_from: Option<u32>,
     /// When the request was over, its device work had ended and its text was made.
     pub ended_us: u64,
     /// Why it ended.
@@ -51,6 +54,7 @@ impl Trial {
             ids_sha256: String::new(),
             prompt_ready_us: 0,
             submitted_us: Vec::new(),
+            answer_from: None,
             ended_us: visible_us.last().copied().unwrap_or_default(),
             visible_us,
             finish: Finish::Length,

@@ -98,7 +98,10 @@ impl MemoryDetail {
         let loaded = outcome.loaded.as_ref().and_then(|loaded| loaded.memory.active_bytes);
         let predicted = prediction.map(|prediction| prediction.total_bytes);
         let gaps = Gaps {
-            loaded_minus_predicted_weights: minus(loaded, need.map(|need| need.weight_bytes)),
+            loaded_minus_predicted_weights: minus(
+                loaded,
+                prediction.map(|prediction| prediction.weight_bytes),
+            ),
             allocator_peak_minus_prediction: minus(allocator.peak_bytes, predicted),
             process_peak_minus_allocator_peak: minus(peak_bytes, allocator.peak_bytes),
             process_peak_minus_prediction: minus(peak_bytes, predicted),
