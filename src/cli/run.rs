@@ -1,6 +1,9 @@
 //! `run`: measures every cell of a plan and appends a line for each to a report.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
 use jiff::{Timestamp, tz::TimeZone};
@@ -108,6 +111,9 @@ struct Children {
     /// `load=900,prefill=600,decode=120,cleanup=10`
     #[arg(long, value_name = "SECONDS", default_value = "900")]
     timeout: Patience,
+    /// Seconds that the machine rests before each child but the first, which then warms up as every child does
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    cooldown: u32,
     /// Has the system let go of a model's files before each load, so that they are read from disk
     #[arg(long)]
     cold: bool,
@@ -130,6 +136,7 @@ impl Children {
     fn care(&self) -> Care {
         Care {
             patience: self.timeout,
+            cooldown: Duration::from_secs(self.cooldown.into()),
             budget: self.memory_budget,
             cold: self.cold,
             isolation: match self.isolate {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::steadiness::Canary;
+
 /// One repetition of a cell. Stamps are whole microseconds since the request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
@@ -33,6 +35,9 @@ pub struct Trial {
     /// When its turn came among all that was run of its model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
+    /// How fast the device was right after; warm-ups are not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
 }
 
 /// Where a repetition stood among all that was run of its model, warm-ups included: by child, then by place.
@@ -61,6 +66,7 @@ impl Trial {
             memory: Memory::default(),
             text: None,
             order: None,
+            canary: None,
         }
     }
 }

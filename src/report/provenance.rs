@@ -12,7 +12,7 @@ use crate::{
         outcome::{Failure, Skip},
         rates::{FORMULAS, Formula},
         roofline::{Decode, Prefill, Roofline},
-        steadiness::Flag,
+        steadiness::{Canary, Flag},
         stop_answers::StopAnswer,
         trial::{Finish, Memory, Order, Trial},
     },
@@ -358,4 +358,7 @@ pub struct Sample {
     /// When its turn came.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
+    /// How fast the device was right after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
 }

@@ -7,6 +7,7 @@ use mlx_rs::memory::{clear_cache, reset_peak_memory};
 
 use super::{
     asking::{Asking, Unanswered},
+    canary::Canary,
     opened::{Opened, memory},
 };
 use crate::{
@@ -33,12 +34,13 @@ pub(super) struct MlxEngine {
     kv: Option<KvPacking>,
     /// Whether MLX refused something, after which its state is not to be trusted.
     is_broken: bool,
+    canary: Canary,
 }
 
 impl MlxEngine {
     pub(super) fn new(opened: Opened, settings: &Settings) -> Self {
         let Settings { prefill_chunk, kv, .. } = *settings;
-        Self { opened, prefill_chunk, kv, is_broken: false }
+        Self { opened, prefill_chunk, kv, is_broken: false, canary: Canary::default() }
     }
 
     /// The tokenizer that a chat needs, or why there can be none.
@@ -144,6 +146,13 @@ impl Engine for MlxEngine {
             End::Length | End::Broken => Finish::Length,
         };
         Ok(Answer { prompt_ids, ids, finish, text })
+    }
+
+    fn canary(&mut self) -> Result<(), EngineError> {
+        self.canary.run().map_err(|error| {
+            self.is_broken = true;
+            EngineError::Failed { stage: Stage::Decode, kind: "mlx", message: sentence(&error) }
+        })
     }
 
     fn terms(&self) -> Terms {

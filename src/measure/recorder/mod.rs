@@ -185,6 +185,7 @@ impl<'a> Recorder<'a> {
             memory: Memory { peak_bytes: memory.allocator_peak(), ..memory },
             text: answer.text,
             order: None,
+            canary: None,
         })
     }
 }

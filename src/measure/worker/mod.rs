@@ -10,6 +10,7 @@ mod parent;
 mod pulse;
 mod rounds;
 mod stops;
+mod throttle;
 
 use std::{
     io::{self, Write},

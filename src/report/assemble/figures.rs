@@ -102,6 +102,7 @@ mod tests {
             memory: Memory::default(),
             text: text.map(str::to_owned),
             order: None,
+            canary: None,
         }
     }
 

@@ -217,5 +217,6 @@ fn sample(trial: &Trial) -> Sample {
         finish: trial.finish.clone(),
         memory: trial.memory,
         order: trial.order,
+        canary: trial.canary,
     }
 }

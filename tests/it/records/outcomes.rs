@@ -139,6 +139,7 @@ fn trial(visible_us: &[u64], peak_bytes: u64, finish: Finish) -> Trial {
         },
         text: None,
         order: None,
+        canary: None,
     }
 }
 
