@@ -186,13 +186,7 @@ impl<'a> Campaign<'a> {
         }
         let skip = memory::too_large(model, hint.revision.as_deref(), self.care.budget, &self.host);
         let is_loaded = error.is_none() && skip.is_none();
-        // The first finds the machine as the user left it.
-        let is_next = is_loaded && mem::replace(&mut self.is_warm, true);
-        if is_next {
-            self.stop.wait(self.care.cooldown);
-        }
-        let lacking =
-            is_next.then(|| memory::wait_for_room(self.host.memory_bytes, self.stop)).flatten();
+        let lacking = is_loaded.then(|| self.wait()).flatten();
         let cells: Vec<_> = pending.iter().map(|pending| pending.planned.clone()).collect();
         let request = Request {
             model: &model.source.to_argument(),
@@ -232,6 +226,16 @@ impl<'a> Campaign<'a> {
         let mut rows = watch.rows;
         rows.sort_by_key(|(cell, _)| *cell);
         self.rows.extend(rows.into_iter().map(|(_, row)| row));
+    }
+
+    /// Has the machine rest and get its memory back before a model is loaded, the first excepted, which finds it as the
+    /// user left it; what was lacking in the end.
+    fn wait(&mut self) -> Option<String> {
+        if !mem::replace(&mut self.is_warm, true) {
+            return None;
+        }
+        self.stop.wait(self.care.cooldown);
+        memory::wait_for_room(self.host.memory_bytes, self.stop)
     }
 
     /// Appends the line of a cell, and shows it where lines are shown; once the report cannot be written, neither.
