@@ -67,6 +67,8 @@ impl<'a> Progress<'a> {
             // Told when the outcome is known.
             Message::Started { .. }
             | Message::Found { .. }
+            | Message::Alive { .. }
+            | Message::Predicted { .. }
             | Message::CellDone { .. }
             | Message::CellSkipped { .. }
             | Message::CellFailed { .. }

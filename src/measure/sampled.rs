@@ -120,9 +120,11 @@ impl<'a> Phases<'a> {
             Message::CellSkipped { cell, .. } => self.end(cell, "skipped"),
             Message::CellFailed { cell, .. } => self.end(cell, "failed"),
             Message::Done { .. } => vec![self.event("unload")],
-            Message::Found { .. } | Message::Prefilled { .. } | Message::Warning { .. } => {
-                Vec::new()
-            }
+            Message::Alive { .. }
+            | Message::Found { .. }
+            | Message::Predicted { .. }
+            | Message::Prefilled { .. }
+            | Message::Warning { .. } => Vec::new(),
         }
     }
 

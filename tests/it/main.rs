@@ -30,6 +30,8 @@ mod likelihood;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
+mod memory_rows;
+#[cfg(test)]
 mod parity;
 #[cfg(test)]
 mod real;
