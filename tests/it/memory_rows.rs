@@ -67,9 +67,11 @@ fn told(folder: &Path, prompts: &[u32]) -> Vec<(u64, Value)> {
 fn a_small_cell_after_a_big_one_does_not_inherit_its_peak() {
     let folder = checkpoint();
     let told = told(folder.path(), &[2_000, 8]);
-    assert_eq!(told.iter().map(|(cell, _)| *cell).collect::<Vec<_>>(), [0, 1, 0, 1]);
-    for pair in told.chunks(2) {
-        let [(_, big), (_, small)] = pair else { panic!("{told:?}") };
+    // A busy machine has repetitions run again, so that they need not alternate.
+    let of = |cell: u64| told.iter().filter(move |(of, _)| *of == cell).map(|(_, memory)| memory);
+    let last_big = told.iter().rposition(|(cell, _)| *cell == 0);
+    assert!(told.iter().skip(last_big.unwrap()).any(|(cell, _)| *cell == 1), "{told:?}");
+    for (big, small) in of(0).flat_map(|big| of(1).map(move |small| (big, small))) {
         let bytes = |memory: &Value, key: &str| memory[key].as_u64().unwrap();
         let (peak, after) = (bytes(big, "peak_bytes"), bytes(small, "peak_bytes"));
         assert!(peak > 10 * after, "{peak} {after}");

@@ -3,6 +3,8 @@
 //! A part of a line that holds figures has a function in [`PARTS`]; numbers that follow from nothing in the line are in
 //! [`super::given`]. A test fails where a line of ours holds a number that is in neither.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -123,7 +125,17 @@ fn own_figures(evidence: &Evidence<'_>) -> Vec<Derived> {
     let rate = "prompt_tokens_per_sec";
     let first_request = at("first_request_time_to_first_token_s");
     let of_first = of_formula(first_request, &rates::TIME_TO_FIRST_TOKEN, &first);
+    let prompts: BTreeSet<_> = evidence.trials.iter().map(|trial| &trial.prompt_sha256).collect();
+    let is_told = evidence.line.pointer(&at("prompts")).is_some();
+    let account = is_told.then(|| Account { steps: Vec::new(), value: prompts.len() as f64 });
+    let distinct = Derived {
+        pointer: at("prompts/distinct"),
+        unit: "prompts",
+        definition: "different prompt hashes among the repetitions".to_owned(),
+        account,
+    };
     vec![
+        distinct,
         defined(evidence, at(rate), rate, &rates::PROMPT_RATE),
         Derived { definition: "t1 of the first request, warm-ups included".to_owned(), ..of_first },
     ]

@@ -19,6 +19,8 @@ const GIVEN: &[(&str, &str)] = &[
     ("/metadata/mlxk_harness/cleanup/*", "measured, once a load"),
     ("/metadata/mlxk_harness/health/**", "told by the machine"),
     ("/metadata/mlxk_harness/roofline/measured/**", "measured, once a load"),
+    ("/metadata/mlxk_harness/likelihood/*", "measured, once a model"),
+    ("/metadata/mlxk_harness/reference/**", "told of a comparison"),
     ("/metadata/mlxk_harness/host/**", "told by the machine"),
     ("/metadata/mlxk_harness/stop_answers/**", "told of an answer"),
     ("/metadata/mlxk_harness/warmups/**", "sample"),
