@@ -14,6 +14,7 @@ use super::{
     fetching::Order,
     fit, interrupt,
     printer::Printer,
+    references,
     sampling::Sampling,
     shared::Shared,
     unfinished::Unfinished,
@@ -43,6 +44,8 @@ pub(super) struct Arguments {
     shared: Shared,
     #[command(flatten)]
     sampling: Sampling,
+    #[command(flatten)]
+    comparison: references::Comparison,
     #[command(flatten)]
     children: Children,
     /// Downloads a model while the one before it is measured; by default nothing else runs then
@@ -225,6 +228,10 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
         Ok(unfinished) => unfinished,
         Err(exit) => return exit,
     };
+    let references = match arguments.comparison.begin(arguments.report.resume, printer) {
+        Ok(references) => references,
+        Err(exit) => return exit,
+    };
     let care = arguments.children.care();
     let mut campaign = Campaign::new(Setup {
         printer,
@@ -233,6 +240,7 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
         format,
         unfinished,
         care,
+        references,
         is_strict: arguments.strict_stop,
         sampler: samples.as_ref().map(|samples| &samples.sampler),
         stop,
