@@ -75,21 +75,21 @@ fn case(tokenizer: &Tokenizer, (before, after): (&str, &str), least: usize, hash
 fn smollm2() {
     let Some(opened) = real::model() else { return };
     let around = ("<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n");
-    case(&opened.tokenizer.unwrap(), around, 31, ["@", "@", "@", "@"]);
+    case(&opened.tokenizer.unwrap(), around, 31, ["f9d4c59a", "b0de535a", "833bc836", "d204da3c"]);
 }
 
 #[test]
 fn qwen_3() {
     let Some(tokenizer) = fetched("qwen3") else { return };
     let around = ("<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n");
-    case(&tokenizer, around, 9, ["@", "@", "@", "@"]);
+    case(&tokenizer, around, 9, ["c976a1f3", "b0352221", "a4474643", "1219eb56"]);
 }
 
 #[test]
 fn gemma_3() {
     let Some(tokenizer) = fetched("gemma3") else { return };
     let around = ("<bos><start_of_turn>user\n", "<end_of_turn>\n<start_of_turn>model\n");
-    case(&tokenizer, around, 10, ["@", "@", "@", "@"]);
+    case(&tokenizer, around, 10, ["0abd16a4", "02b64fb4", "79db1089", "cb49a52e"]);
 }
 
 #[test]
@@ -99,14 +99,14 @@ fn llama_3_1() {
         "<|start_header_id|>user<|end_header_id|>\n\n",
         "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
     );
-    case(&tokenizer, around, 36, ["@", "@", "@", "@"]);
+    case(&tokenizer, around, 36, ["e60b83da", "89cd0963", "d03a495a", "d07683b5"]);
 }
 
 #[test]
 fn deepseek_v3() {
     let Some(tokenizer) = fetched("deepseek_v3") else { return };
     let around = ("<｜User｜>", "<｜Assistant｜>");
-    case(&tokenizer, around, 4, ["@", "@", "@", "@"]);
+    case(&tokenizer, around, 4, ["bc3b04a7", "2ce89bcc", "1f355aa6", "5f9ac090"]);
 }
 
 /// Any UTF-8 will do, also where a character has several tokens.
