@@ -17,6 +17,7 @@ use super::{
     memory,
     printer::Printer,
     progress::{self, Progress},
+    references::References,
     table::{self, Row},
     unfinished::{Pending, Unfinished},
 };
@@ -80,6 +81,8 @@ pub(super) struct Setup<'a> {
     pub(super) format: Format,
     pub(super) unfinished: Unfinished,
     pub(super) care: Care,
+    /// What greedy answers are compared with, and where they are kept.
+    pub(super) references: References,
     /// Whether stop tokens that misbehave make the run fail.
     pub(super) is_strict: bool,
     /// What looks at the machine meanwhile.
@@ -94,6 +97,7 @@ pub(super) struct Campaign<'a> {
     journal: Journal,
     format: Format,
     care: Care,
+    references: References,
     stop: &'a Stop,
     names: TestNames,
     unfinished: Unfinished,
@@ -125,14 +129,25 @@ enum Trouble {
 impl<'a> Campaign<'a> {
     /// A run on `host` that appends to `journal` until `stop` is set.
     pub(super) fn new(setup: Setup<'a>) -> Self {
-        let Setup { printer, host, journal, format, unfinished, care, is_strict, sampler, stop } =
-            setup;
+        let Setup {
+            printer,
+            host,
+            journal,
+            format,
+            unfinished,
+            care,
+            references,
+            is_strict,
+            sampler,
+            stop,
+        } = setup;
         Self {
             printer,
             host,
             journal,
             format,
             care,
+            references,
             stop,
             names: TestNames::default(),
             unfinished,
@@ -230,6 +245,7 @@ impl<'a> Campaign<'a> {
             cold: self.care.cold,
             settings: model.settings.clone(),
             passages: model.passages.clone(),
+            greedy: self.references.are_wanted(),
             cells: pending.iter().map(Pending::task).collect(),
         }
     }
@@ -303,7 +319,10 @@ impl<'a> Campaign<'a> {
             Exit::Io
         } else if self.stop.is_asked() {
             Exit::Interrupted
-        } else if self.failed_before > 0 || self.rows.iter().any(failed) {
+        } else if self.failed_before > 0
+            || self.rows.iter().any(failed)
+            || self.references.have_diverged()
+        {
             Exit::No
         } else {
             Exit::Ok

@@ -18,6 +18,7 @@ mod notes;
 mod printer;
 mod progress;
 mod pull;
+mod references;
 mod roofline;
 mod run;
 mod sampling;

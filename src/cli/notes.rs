@@ -1,6 +1,6 @@
 //! What a reader of a table must know beside its figures: failures, skips and warnings, each said once.
 
-use super::table::Row;
+use super::{references, table::Row};
 use crate::{
     host::fitness::Fitness,
     measure::outcome::{Failure, Outcome, Stage, Verdict},
@@ -88,6 +88,9 @@ fn about(row: &Row) -> Vec<Note<'_>> {
     }
     if row.outcome.random_ids {
         notes.push(note("note", "prompts were ids drawn at random".to_owned()));
+    }
+    if let Some(compared) = &row.outcome.findings.compared {
+        notes.push(note("note", references::words(compared)));
     }
     notes.extend(row.outcome.warnings.iter().map(|text| note("note", text.clone())));
     notes

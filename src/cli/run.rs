@@ -14,6 +14,7 @@ use super::{
     fetching::Order,
     fit, interrupt,
     printer::Printer,
+    references,
     sampling::Sampling,
     shared::Shared,
     unfinished::Unfinished,
@@ -43,6 +44,8 @@ pub(super) struct Arguments {
     shared: Shared,
     #[command(flatten)]
     sampling: Sampling,
+    #[command(flatten)]
+    comparison: references::Comparison,
     #[command(flatten)]
     children: Children,
     /// Downloads a model while the one before it is measured; by default nothing else runs then
@@ -165,6 +168,11 @@ impl Children {
 }
 
 impl Arguments {
+    /// When what is not here is fetched.
+    fn order(&self) -> Order {
+        if self.overlap_download { Order::Beside } else { Order::Before }
+    }
+
     fn selection(&self) -> Selection {
         let Choice { tags, only, scenarios, .. } = self.choice.clone();
         Selection {
@@ -225,21 +233,23 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
         Ok(unfinished) => unfinished,
         Err(exit) => return exit,
     };
-    let care = arguments.children.care();
+    let Ok(references) = arguments.comparison.begin(arguments.report.resume, printer) else {
+        return Exit::Io;
+    };
     let mut campaign = Campaign::new(Setup {
         printer,
         host: machine.host(),
         journal,
         format,
         unfinished,
-        care,
+        care: arguments.children.care(),
+        references,
         is_strict: arguments.strict_stop,
         sampler: samples.as_ref().map(|samples| &samples.sampler),
         stop,
     });
-    let order = if arguments.overlap_download { Order::Beside } else { Order::Before };
     machine.warn(printer);
-    campaign.measure(&plan, network, order);
+    campaign.measure(&plan, network, arguments.order());
     machine.tell(view, printer);
     let exit = campaign.conclude();
     if let Some(samples) = samples {

@@ -6,6 +6,7 @@ use thiserror::Error;
 use super::{
     findings::TextLikelihood,
     outcome::Stage,
+    reference::Greedy,
     trial::{Finish, Memory},
 };
 use crate::{
@@ -72,6 +73,17 @@ pub trait Engine {
         let _ = (question, rules, seen);
         let reason = "it answers no single prompts".to_owned();
         Err(EngineError::Refused { kind: "stop_unsupported", reason })
+    }
+
+    /// Answers a prompt of `work`, which was prepared, greedily, with what else could have come in the place of each token;
+    /// nothing where the engine does not know. No part of any request.
+    ///
+    /// # Errors
+    ///
+    /// When the model cannot answer.
+    fn answer_greedily(&mut self, work: &Work, prompt: u32) -> Result<Option<Greedy>, EngineError> {
+        let _ = (work, prompt);
+        Ok(None)
     }
 
     /// Forgets earlier peaks, so that the next [`Self::memory`] speaks of what follows.

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::engine::PromptKind;
+use super::{
+    engine::PromptKind,
+    reference::{Compared, Greedy},
+};
 
 /// One thing that was found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,6 +15,8 @@ pub enum Finding {
     Prompts(PromptKind),
     /// How well the model foretells the shipped text.
     Likelihood(TextLikelihood),
+    /// A greedy answer to one of its prompts.
+    Greedy(Greedy),
 }
 
 /// All that was found of a cell.
@@ -21,6 +26,10 @@ pub struct Findings {
     pub prompts: Option<PromptKind>,
     /// How well the model foretells the shipped text.
     pub likelihood: Option<TextLikelihood>,
+    /// A greedy answer to each of its prompts, where they are wanted.
+    pub greedy: Vec<Greedy>,
+    /// How those compare with what was kept of another run.
+    pub compared: Option<Compared>,
 }
 
 impl Findings {
@@ -29,6 +38,7 @@ impl Findings {
         match finding {
             Finding::Prompts(kind) => self.prompts = Some(kind),
             Finding::Likelihood(likelihood) => self.likelihood = Some(likelihood),
+            Finding::Greedy(greedy) => self.greedy.push(greedy),
         }
     }
 }

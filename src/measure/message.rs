@@ -32,6 +32,9 @@ pub struct Job {
     /// What throughput prompts are cut from, where it is not what is shipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passages: Option<Passages>,
+    /// Whether a greedy answer to each prompt of a cell is wanted beside what is measured.
+    #[serde(default)]
+    pub greedy: bool,
     /// What is measured, each with what is known of it; messages count them from 0.
     pub cells: Vec<Task>,
 }

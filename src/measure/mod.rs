@@ -10,6 +10,7 @@ pub mod outcome;
 pub mod patience;
 pub mod rates;
 pub mod recorder;
+pub mod reference;
 pub mod roofline;
 pub mod sampled;
 pub mod schedule;

@@ -93,6 +93,13 @@ pub enum Verdict {
     Failed(Failure),
 }
 
+impl Verdict {
+    /// Whether every repetition was measured.
+    pub fn is_measured(&self) -> bool {
+        matches!(self, Self::Measured)
+    }
+}
+
 /// Why a cell was not done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skip {

@@ -13,6 +13,7 @@ use crate::{
         load::LoadPhase,
         outcome::{Failure, Skip},
         rates::{FORMULAS, Formula},
+        reference::Compared,
         roofline::{Decode, Prefill, Roofline},
         steadiness::{Canary, Flag},
         stop_answers::StopAnswer,
@@ -60,6 +61,9 @@ pub struct Provenance {
     /// How well the model foretells the shipped text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub likelihood: Option<TextLikelihood>,
+    /// How greedy answers compare with those of another run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Compared>,
     /// Prompt tokens read a second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_tokens_per_sec: Option<f64>,

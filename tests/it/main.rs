@@ -34,9 +34,13 @@ mod memory_rows;
 #[cfg(test)]
 mod parity;
 #[cfg(test)]
+mod prompts;
+#[cfg(test)]
 mod real;
 #[cfg(test)]
 mod records;
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod reports;
 #[cfg(test)]

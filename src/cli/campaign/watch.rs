@@ -121,6 +121,8 @@ impl Observer for Watch<'_, '_> {
             outcome.warnings.push(DISTURBED.to_owned());
         }
         outcome.warnings.extend(self.lacking.clone());
+        let printer = self.campaign.printer;
+        self.campaign.references.look(&self.model.label, &mut outcome, printer);
         let context = self.context(pending, &outcome);
         let mut line = report::record(&context, &pending.planned, &self.model.settings, &outcome);
         line.test = self.campaign.names.take(line.test);

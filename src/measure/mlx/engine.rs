@@ -12,6 +12,7 @@ use mlx_rs::memory::{clear_cache, reset_peak_memory};
 use super::{
     asking::{Asking, Unanswered},
     canary::Canary,
+    greedy::{Question, answer_greedily},
     opened::{Opened, memory},
     prompts::Throughput,
 };
@@ -26,6 +27,7 @@ use crate::{
         findings::TextLikelihood,
         outcome::Stage,
         recorder::sha256_of_ids,
+        reference::Greedy,
         trial::{Finish, Memory},
     },
     plan::{KvPacking, Passages, SHIPPED, Settings, Work},
@@ -35,6 +37,9 @@ use crate::{
         stops::{first_of_answer, terms},
     },
 };
+
+/// What ends an answer of an exact length.
+static NOTHING: BTreeSet<u32> = BTreeSet::new();
 
 /// The time after which a likelihood is of what was read until then: a slow model is not kept at it for long.
 const READING: Duration = Duration::from_secs(20);
@@ -129,13 +134,7 @@ impl Engine for MlxEngine {
         let Ask { work, prompt, sampling } = ask;
         let prompt_ids = self.prompt_ids(work, prompt)?;
         seen(Event::PromptReady { tokens: u32::try_from(prompt_ids.len()).unwrap_or(u32::MAX) });
-        let nothing = BTreeSet::new();
-        let (max_tokens, stop) = match work {
-            Work::Throughput { generation_tokens, .. } => (*generation_tokens, &nothing),
-            Work::Chat { max_tokens, .. } | Work::Stop { max_tokens, .. } => {
-                (*max_tokens, &self.opened.stop)
-            }
-        };
+        let (max_tokens, stop) = self.ends(work);
         let request = Request {
             prompt: &prompt_ids,
             max_tokens,
@@ -212,6 +211,18 @@ impl Engine for MlxEngine {
         })
     }
 
+    fn answer_greedily(&mut self, work: &Work, prompt: u32) -> Result<Option<Greedy>, EngineError> {
+        let ids = self.prompt_ids(work, prompt)?;
+        let (max_tokens, stop) = self.ends(work);
+        let Self { prefill_chunk, kv, .. } = *self;
+        let question = Question { prompt: &ids, max_tokens, stop, prefill_chunk, kv };
+        let answer = answer_greedily(self.opened.model.as_ref(), question);
+        answer.map(Some).map_err(|error| {
+            self.is_broken = matches!(error, GenerateError::Mlx { .. });
+            failed(&error)
+        })
+    }
+
     fn reset_peak_memory(&mut self) {
         // What an earlier request left for the next would count as memory of this process.
         let _ = clear_cache();
@@ -230,6 +241,16 @@ impl Engine for MlxEngine {
 }
 
 impl MlxEngine {
+    /// Tokens after which an answer to `work` is cut, and ids that end it.
+    fn ends(&self, work: &Work) -> (u32, &BTreeSet<u32>) {
+        match work {
+            Work::Throughput { generation_tokens, .. } => (*generation_tokens, &NOTHING),
+            Work::Chat { max_tokens, .. } | Work::Stop { max_tokens, .. } => {
+                (*max_tokens, &self.opened.stop)
+            }
+        }
+    }
+
     /// How well the model foretells as much of the shipped text as is wanted, and as there is time for.
     fn foretell(&mut self) -> Result<Option<TextLikelihood>, EngineError> {
         let Some(tokenizer) = &self.opened.tokenizer else {

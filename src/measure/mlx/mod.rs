@@ -5,12 +5,14 @@ mod canary;
 mod ceilings;
 mod demand;
 mod engine;
+mod greedy;
 mod opened;
 mod prompts;
 mod roofline;
 
 pub use ceilings::{BEYOND_CACHES, Plan as CeilingsPlan, ceilings};
 pub use demand::{Asked, asked};
+pub use greedy::{Question, answer_greedily};
 pub use opened::{OpenError, Opened, open};
 pub use roofline::roofline;
 

@@ -190,7 +190,7 @@ impl<'a> Recorder<'a> {
 }
 
 /// Lower-case hexadecimal SHA-256 of `ids`, each as four little-endian bytes.
-pub(super) fn sha256_of_ids(ids: &[u32]) -> String {
+pub(in crate::measure) fn sha256_of_ids(ids: &[u32]) -> String {
     let mut hasher = Sha256::new();
     for id in ids {
         hasher.update(id.to_le_bytes());

@@ -24,6 +24,7 @@ use super::{
     load::{LoadPhase, LoadStep},
     message::{Job, Loaded, ModelFacts, Runtime},
     outcome::{Failure, Stage},
+    reference::{Greedy, Place},
     roofline::{Bandwidth, Ceilings, Demand, Kernel, Roofline},
     trial::{Finish, Memory},
     worker::{self, Loader, Loading},
@@ -239,6 +240,15 @@ impl Engine for Script {
             self.happen(Stage::Decode, Some(question.max_tokens))?;
         }
         Ok(transcript)
+    }
+
+    fn answer_greedily(&mut self, _: &Work, prompt: u32) -> Result<Option<Greedy>, EngineError> {
+        let place = Place { id: 101, best: vec![(101, -0.25), (102, -2.0)], step: 0.125 };
+        Ok(Some(Greedy {
+            prompt_sha256: format!("scripted {prompt}"),
+            vocabulary: 256,
+            places: vec![place],
+        }))
     }
 
     fn reset_peak_memory(&mut self) {

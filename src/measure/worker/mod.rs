@@ -139,6 +139,7 @@ mod tests {
             cold: false,
             settings: Settings::default(),
             passages: None,
+            greedy: false,
             cells: (1..=cells)
                 .map(|budget| Cell {
                     work: Work::Throughput { prompt_tokens: 4, generation_tokens: budget },
@@ -175,6 +176,7 @@ mod tests {
             match finding {
                 Finding::Prompts(_) => ": prompts".to_owned(),
                 Finding::Likelihood(_) => ": likelihood".to_owned(),
+                Finding::Greedy(greedy) => format!(": {}", greedy.prompt_sha256),
             }
         } else if let Message::CellFailed { failure, .. } | Message::LoadFailed { failure } =
             &message
@@ -223,6 +225,22 @@ mod tests {
         cell_done 1
         done: 5000 us
         ");
+    }
+
+    #[test]
+    fn greedy_answers_to_each_prompt_come_last_where_they_are_wanted() {
+        let mut script = Script::new();
+        let clock = script.clock();
+        let (mut out, stop) = (Vec::new(), AtomicBool::new(false));
+        let job = Job { greedy: true, ..job(1) };
+        serve(&mut script, &job, &clock, &stop, &mut out).expect("a vector takes all");
+        let text = String::from_utf8(out).expect("lines are text");
+        let said: Vec<_> = text.lines().map(brief).collect();
+        let last = said.len() - 4;
+        assert_eq!(
+            said[last..last + 3],
+            ["found 0: scripted 0", "found 0: scripted 1", "cell_done 0"]
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The cells of a job, measured in turns.
 
 use std::{
+    collections::BTreeSet,
     io,
     sync::atomic::{AtomicBool, Ordering},
     time::{SystemTime, UNIX_EPOCH},
@@ -15,11 +16,11 @@ use crate::{
         message::{Job, Message},
         outcome::{Failure, Skip, Stage},
         recorder::{News, record},
-        schedule::{Measured, Schedule, Turn},
+        schedule::{Measured, Schedule, Task, Turn},
         steadiness::Pace,
         trial::{Order, Trial},
     },
-    plan::{Cell, Work},
+    plan::{Cell, PROMPTS, Work},
 };
 
 /// All cells of a job on their way.
@@ -191,6 +192,9 @@ impl<'a, 'out> Rounds<'a, 'out> {
     /// What is found and said of a cell after its last repetition.
     fn conclude(&mut self, cell: usize, engine: &mut dyn Engine) -> io::Result<()> {
         self.foretell(cell, engine)?;
+        if self.job.greedy {
+            self.answer_greedily(cell, engine)?;
+        }
         let answers = self.answers.get(cell).map(Vec::as_slice).unwrap_or_default();
         if let Some(text) = different_answers(answers) {
             self.parent.tell(&Message::Warning { cell: Some(cell), text })?;
@@ -215,6 +219,29 @@ impl<'a, 'out> Rounds<'a, 'out> {
                 self.parent.tell(&Message::Warning { cell: Some(cell), text })
             }
         }
+    }
+
+    /// Tells a greedy answer to each prompt that the cell went through; what was measured stands without them.
+    fn answer_greedily(&mut self, cell: usize, engine: &mut dyn Engine) -> io::Result<()> {
+        let Some(Task { cell: planned, .. }) = self.job.cells.get(cell) else {
+            return Ok(());
+        };
+        let numbers = 1..=planned.repetitions.min(PROMPTS);
+        let prompts: BTreeSet<_> = numbers.map(|number| planned.work.prompt_of(number)).collect();
+        for prompt in prompts {
+            match engine.answer_greedily(&planned.work, prompt) {
+                Ok(None) => {}
+                Ok(Some(greedy)) => {
+                    let finding = Finding::Greedy(greedy);
+                    self.parent.tell(&Message::Found { cell, finding })?;
+                }
+                Err(error) => {
+                    let text = format!("there is no greedy answer to compare: {error}");
+                    return self.parent.tell(&Message::Warning { cell: Some(cell), text });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Ends a cell that cannot be measured, or not any more.

@@ -80,6 +80,7 @@ mod tests {
             cold: false,
             settings: Settings::default(),
             passages: None,
+            greedy: false,
             cells: vec![Task::new(cell)],
         };
         let clock = script.clock();

@@ -58,6 +58,7 @@ pub(super) fn provenance(
         prompts: prompts::detail(cell, settings, outcome),
         answers_agree: prompts::agree(&outcome.trials),
         likelihood: outcome.findings.likelihood.clone(),
+        reference: outcome.findings.compared.clone(),
         prompt_tokens_per_sec: rates::PROMPT_RATE.over(counted(outcome)),
         first_request_time_to_first_token_s: first_request(outcome),
         statistics: Statistics::of(counted(outcome)),

@@ -196,6 +196,7 @@ pub(super) fn measured() -> Outcome {
                 text: "mlxk-harness-passages-1".to_owned(),
                 ids_sha256: "cc".repeat(32),
             }),
+            ..Findings::default()
         },
         warmups: vec![trial(&[750_000, 781_250, 812_500], GIB, Finish::Length)],
         trials: vec![

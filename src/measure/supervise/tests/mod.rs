@@ -27,6 +27,7 @@ fn job(cells: usize) -> Job {
         cold: false,
         settings: Settings::default(),
         passages: None,
+        greedy: false,
         cells: vec![Task::new(cell); cells],
     }
 }
