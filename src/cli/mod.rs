@@ -17,6 +17,7 @@ mod notes;
 mod printer;
 mod progress;
 mod pull;
+mod report;
 mod roofline;
 mod run;
 mod sampling;
@@ -90,6 +91,8 @@ enum Command {
     Check(check::Arguments),
     /// Writes the lines of reports as lines of another version
     Migrate(migrate::Arguments),
+    /// Shows reports: as a table, a page, a data frame, and over time
+    Report(report::Arguments),
     /// Runs a command and looks at the machine meanwhile
     Monitor(monitor::Arguments),
     /// Tells which machine, system and MLX this is, and how fit for timing
@@ -125,6 +128,7 @@ pub fn run() -> ExitCode {
         Command::Show(arguments) => show::run(&arguments, &printer, network),
         Command::Check(arguments) => check::run(&arguments, &printer),
         Command::Migrate(arguments) => migrate::run(&arguments, &printer),
+        Command::Report(arguments) => report::run(&arguments, &printer),
         // It ends as the command does that it runs.
         Command::Monitor(arguments) => return monitor::run(&arguments, &printer),
         Command::System(arguments) => system::run(&arguments, &printer),

@@ -19,6 +19,7 @@ mod sections;
 mod statistics;
 mod validate;
 mod version;
+pub mod view;
 
 pub use assemble::{Context, Mark, ModelHint, record};
 pub use family::Family;

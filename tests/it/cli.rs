@@ -25,6 +25,7 @@ Commands:
   show      Shows what a model is and what it will take, before any weight is read
   check     Checks that every line of a report fits its schema, and tells what readers stumble over
   migrate   Writes the lines of reports as lines of another version
+  report    Shows reports: as a table, a page, a data frame, and over time
   monitor   Runs a command and looks at the machine meanwhile
   system    Tells which machine, system and MLX this is, and how fit for timing
   roofline  Measures what memory and processor of this machine can give through MLX
