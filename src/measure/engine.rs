@@ -35,6 +35,13 @@ pub trait Engine {
         seen: &mut dyn FnMut(Event),
     ) -> Result<Answer, EngineError>;
 
+    /// Does a small piece of work on the device, always the same, so that its time tells how fast the device is now.
+    ///
+    /// # Errors
+    ///
+    /// When the device refuses it.
+    fn canary(&mut self) -> Result<(), EngineError>;
+
     /// What the model's files say of its turns.
     fn terms(&self) -> Terms {
         Terms::default()
@@ -97,6 +104,8 @@ pub struct Answer {
     pub prompt_ids: Vec<u32>,
     /// Generated ids, the stop token included where one came.
     pub ids: Vec<u32>,
+    /// Which of them is the first of the answer, counted from 0, where the model may reason before.
+    pub answer_from: Option<u32>,
     /// Why it ended.
     pub finish: Finish,
     /// The answer as a user sees it, where there is a tokenizer.

@@ -8,6 +8,8 @@ mod convert;
 #[cfg(test)]
 mod demand;
 #[cfg(test)]
+mod explain;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod foreign;
@@ -43,6 +45,8 @@ mod rounds;
 mod sampler;
 #[cfg(test)]
 mod schema;
+#[cfg(test)]
+mod stamps;
 #[cfg(test)]
 mod stop_tokens;
 #[cfg(test)]

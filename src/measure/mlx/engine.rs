@@ -7,6 +7,7 @@ use mlx_rs::memory::reset_peak_memory;
 
 use super::{
     asking::{Asking, Unanswered},
+    canary::Canary,
     opened::{Opened, memory},
 };
 use crate::{
@@ -20,7 +21,10 @@ use crate::{
     },
     plan::{KvPacking, Sampling, Settings, Work},
     stops::{Rules, Terms, Transcript},
-    text::{self, ChatOptions, Message, TextError, Tokenizer, stops::terms},
+    text::{
+        self, ChatOptions, Message, TextError, Tokenizer,
+        stops::{first_of_answer, terms},
+    },
 };
 
 /// The seed of prompts made of random ids: the same for every model and run.
@@ -33,12 +37,13 @@ pub(super) struct MlxEngine {
     kv: Option<KvPacking>,
     /// Whether MLX refused something, after which its state is not to be trusted.
     is_broken: bool,
+    canary: Canary,
 }
 
 impl MlxEngine {
     pub(super) fn new(opened: Opened, settings: &Settings) -> Self {
         let Settings { prefill_chunk, kv, .. } = *settings;
-        Self { opened, prefill_chunk, kv, is_broken: false }
+        Self { opened, prefill_chunk, kv, is_broken: false, canary: Canary::default() }
     }
 
     /// The tokenizer that a chat needs, or why there can be none.
@@ -135,15 +140,22 @@ impl Engine for MlxEngine {
             self.is_broken = matches!(error, GenerateError::Mlx { .. });
             failed(&error)
         })?;
-        let text = match work {
-            Work::Throughput { .. } | Work::Stop { .. } => None,
-            Work::Chat { .. } => self.visible_text(&ids, end),
+        let (text, answer_from) = match work {
+            Work::Throughput { .. } | Work::Stop { .. } => (None, None),
+            Work::Chat { .. } => self.visible(&prompt_ids, &ids, end),
         };
         let finish = match end {
             End::Stop(id) => Finish::Stop { id },
             End::Length | End::Broken => Finish::Length,
         };
-        Ok(Answer { prompt_ids, ids, finish, text })
+        Ok(Answer { prompt_ids, ids, answer_from, finish, text })
+    }
+
+    fn canary(&mut self) -> Result<(), EngineError> {
+        self.canary.run().map_err(|error| {
+            self.is_broken = true;
+            EngineError::Failed { stage: Stage::Decode, kind: "mlx", message: sentence(&error) }
+        })
     }
 
     fn terms(&self) -> Terms {
@@ -188,13 +200,18 @@ impl Engine for MlxEngine {
 }
 
 impl MlxEngine {
-    /// What a user sees of `ids`: the token that ended the answer is not part of it.
-    fn visible_text(&self, ids: &[u32], end: End) -> Option<String> {
+    /// What a user sees of `ids`, of which the token that ended the answer is not part, and with which of them the answer
+    /// begins, where the model may think before.
+    fn visible(&self, prompt: &[u32], ids: &[u32], end: End) -> (Option<String>, Option<u32>) {
         let shown = match end {
             End::Stop(_) => ids.split_last().map_or(ids, |(_, rest)| rest),
             End::Length | End::Broken => ids,
         };
-        self.opened.tokenizer.as_ref()?.decode(shown).ok()
+        let Some(tokenizer) = &self.opened.tokenizer else {
+            return (None, None);
+        };
+        let answer_from = first_of_answer(tokenizer, prompt, shown).ok().flatten();
+        (tokenizer.decode(shown).ok(), answer_from)
     }
 }
 

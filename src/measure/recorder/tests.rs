@@ -140,6 +140,10 @@ impl Engine for Liar {
         Ok(self.answer.clone())
     }
 
+    fn canary(&mut self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     fn reset_peak_memory(&mut self) {}
 
     fn memory(&self) -> Memory {
@@ -152,7 +156,13 @@ const READY: Event = Event::PromptReady { tokens: 2 };
 fn honest() -> Liar {
     Liar {
         events: vec![READY, Event::Submitted, Event::Visible(7)],
-        answer: Answer { prompt_ids: vec![1, 2], ids: vec![7], finish: Finish::Length, text: None },
+        answer: Answer {
+            prompt_ids: vec![1, 2],
+            ids: vec![7],
+            answer_from: None,
+            finish: Finish::Length,
+            text: None,
+        },
     }
 }
 
