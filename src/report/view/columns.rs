@@ -89,8 +89,9 @@ pub const COLUMNS: &[Column] = &[
     number("decode_tok_s", "decode", "tok/s", &[("/performance/tokens_per_sec", 1.0)])
         .within("/metadata/mlxk_harness/statistics/tokens_per_sec/interval_95"),
     number("peak_gib", "peak", "GiB", &[("/performance/peak_ram_gb", 1.0), ("/performance/ram_peak_mb", MIB)]).digits(2),
-    number("process_gib", "process", "GiB", &[("/metadata/mlxk_harness/memory/process/peak_bytes", BYTES)]).digits(2),
-    number("mbu_percent", "MBU", "%", &[("/metadata/mlxk_harness/roofline/mbu", 100.0)]),
+    // Only Linux tells a peak.
+    number("process_gib", "process", "GiB", &[("/metadata/mlxk_harness/memory/process/peak_bytes", BYTES), ("/metadata/mlxk_harness/memory/process/bytes", BYTES)]).digits(2),
+    number("mbu_percent", "MBU", "%", &[("/metadata/mlxk_harness/roofline/decode/mbu", 100.0)]),
     words("flags", "flags", &["/metadata/mlxk_harness/flags"]),
     Column { id: "leaked", title: "stop tokens", unit: "", digits: 0,
         read: Read::Verdict("/stop_tokens/leaked", ["kept back", "leaked"]) },
@@ -201,6 +202,23 @@ mod tests {
     }
 
     #[test]
+    fn use_of_memory_is_told_as_percent_and_as_gib() {
+        // 1.5 GiB are 1 610 612 736 bytes.
+        let ours = |process: Value| {
+            json!({"metadata": {"mlxk_harness": {"roofline": {"decode": {"mbu": 0.625}},
+            "memory": {"process": process}}}})
+        };
+        let linux = ours(json!({"bytes": 1, "peak_bytes": 1_610_612_736_u64}));
+        assert_eq!(read("mbu_percent", &linux).as_deref(), Some("62.5"));
+        assert_eq!(read("process_gib", &linux).as_deref(), Some("1.50"));
+        let macos = ours(json!({"bytes": 1_610_612_736_u64}));
+        assert_eq!(read("process_gib", &macos).as_deref(), Some("1.50"));
+        let prefill =
+            json!({"metadata": {"mlxk_harness": {"roofline": {"prefill": {"mfu": 0.5}}}}});
+        assert_eq!((read("mbu_percent", &prefill), read("process_gib", &prefill)), (None, None));
+    }
+
+    #[test]
     fn bounds_are_told_in_the_unit_of_the_figure() {
         let line = json!({"performance": {"time_to_first_token_s": 0.25}, "metadata": {"mlxk_harness":
             {"statistics": {"time_to_first_token_s": {"interval_95": [0.125, 0.5]}}}}});
@@ -211,10 +229,10 @@ mod tests {
     fn lists_are_told_by_their_names() {
         let flags = |flags: Value| json!({"metadata": {"mlxk_harness": {"flags": flags}}});
         assert_eq!(
-            read("flags", &flags(json!(["falling", "few"]))).as_deref(),
-            Some("falling, few")
+            read("flags", &flags(json!(["slowing", "jump"]))).as_deref(),
+            Some("slowing, jump")
         );
-        assert_eq!(read("flags", &flags(json!([{"name": "falling"}]))).as_deref(), Some("falling"));
+        assert_eq!(read("flags", &flags(json!([{"name": "slowing"}]))).as_deref(), Some("slowing"));
         assert_eq!(read("flags", &flags(json!([]))), None);
         assert_eq!(
             read("leaked", &json!({"stop_tokens": {"leaked": true}})).as_deref(),
