@@ -27,8 +27,11 @@ use super::{
     worker::{self, Loader, Loading},
 };
 use crate::{
-    ffi, host,
-    plan::{Device, KvPacking, Settings, Work},
+    checkpoint::{Description, Location},
+    ffi,
+    footprint::Footprint,
+    host,
+    plan::{Device, KvPacking, Need, Settings, Work},
 };
 
 /// The version of the `mlx-rs` crate that this is built with.
@@ -142,6 +145,17 @@ impl Loader for MlxLoader {
             self.warnings.push(text.to_owned());
         }
         Ok(runtime)
+    }
+
+    fn need(&mut self, job: &Job) -> Option<Need> {
+        // What cannot be read is told by the load.
+        let location = Location::find(&self.model, job.revision.as_deref()).ok()?;
+        let description = Description::read(location).ok()?;
+        let Settings { dtype, dequantize, kv, prefill_chunk, .. } = job.settings;
+        if dtype.is_some() || dequantize {
+            return None; // The headers tell of the weights as they are stored.
+        }
+        Footprint::of(&description, kv).ok()?.need(prefill_chunk.into())
     }
 
     fn load(&mut self, job: &Job) -> Result<Loading, Failure> {
