@@ -53,6 +53,8 @@ pub struct Row {
     pub end: Option<Timestamp>,
     /// The program that measured.
     pub version: String,
+    /// The machine without its software; empty where the line names none.
+    pub hardware: String,
     /// What is told in each of [`COLUMNS`].
     pub cells: Vec<Option<Cell>>,
     /// Why it failed or was skipped.
@@ -144,6 +146,7 @@ impl Row {
             outcome: text(line, "/outcome").unwrap_or_default(),
             end,
             version: version.or(knife).unwrap_or_default(),
+            hardware: hardware(line).join(", "),
             cells: COLUMNS.iter().map(|column| column.read(line)).collect(),
             cause: cause(line),
             detail: Detail::of(line, end),
@@ -207,24 +210,31 @@ fn cause(line: &Value) -> Option<String> {
     })
 }
 
-/// The machine and what runs on it, on one line.
-fn machine(line: &Value) -> Option<String> {
+/// The machine, part by part.
+fn hardware(line: &Value) -> Vec<String> {
     let profile = |key: &str| text(line, &format!("/system/hardware_profile/{key}"));
-    let system = |key: &str| text(line, &format!("/system/{key}"));
     let count = |key: &str| {
         line.pointer(&format!("/system/hardware_profile/{key}")).and_then(Value::as_u64)
     };
     let ram = line.pointer("/system/ram_total_gb").and_then(Value::as_f64);
     let parts = [
-        profile("chip").or_else(|| system("hardware")),
+        profile("chip").or_else(|| text(line, "/system/hardware")),
         profile("model_identifier").or_else(|| profile("model")),
         count("cores_physical").map(|cores| format!("{cores} cores")),
         count("gpu_cores").map(|cores| format!("{cores} GPU cores")),
         ram.map(|ram| format!("{ram:.0} GiB")),
-        system("platform_version"),
-        system("mlx_version").map(|version| format!("MLX {version}")),
     ];
-    let mut parts: Vec<_> = parts.into_iter().flatten().collect();
+    parts.into_iter().flatten().collect()
+}
+
+/// The machine and what runs on it, on one line.
+fn machine(line: &Value) -> Option<String> {
+    let software = [
+        text(line, "/system/platform_version"),
+        text(line, "/system/mlx_version").map(|version| format!("MLX {version}")),
+    ];
+    let mut parts = hardware(line);
+    parts.extend(software.into_iter().flatten());
     parts.dedup();
     (!parts.is_empty()).then(|| parts.join(", "))
 }

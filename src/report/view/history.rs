@@ -35,7 +35,7 @@ pub struct Point<'a> {
     pub change: Option<f64>,
 }
 
-/// All that was measured at two times or more, by model and test.
+/// All that was measured at two times or more, by model and test. Machines are not compared.
 pub fn history(report: &Report) -> Vec<Series<'_>> {
     let mut known: BTreeMap<_, Vec<Point<'_>>> = BTreeMap::new();
     for row in report.rows.iter().filter(|row| row.outcome == "passed") {
@@ -45,12 +45,13 @@ pub fn history(report: &Report) -> Vec<Series<'_>> {
         let figure = COMPARED.iter().find_map(|column| Some((*column, row.number(column)?)));
         if let Some((column, value)) = figure {
             let point = Point { end, row, value, change: None };
-            known.entry((model.as_str(), row.label(), column)).or_default().push(point);
+            let key = (model.as_str(), row.label(), column, row.hardware.as_str());
+            known.entry(key).or_default().push(point);
         }
     }
     let repeated = known.into_iter().filter(|(_, points)| points.len() > 1);
     let mut series: Vec<_> = repeated
-        .map(|((model, test, column), points)| Series { model, test, column, points })
+        .map(|((model, test, column, _), points)| Series { model, test, column, points })
         .collect();
     for one in &mut series {
         one.points.sort_by_key(|point| point.end);
@@ -89,6 +90,23 @@ mod tests {
         let told: Vec<_> = points.iter().map(|point| (point.value, point.change)).collect();
         assert_eq!(told, [(8.0, None), (10.0, Some(0.25)), (12.0, Some(0.2))]);
         assert_eq!((history[0].model, history[0].column), ("org/x", "decode_tok_s"));
+    }
+
+    #[test]
+    fn two_machines_are_not_two_moments_of_one() {
+        let on = |chip: &str, line: String| {
+            let system =
+                format!(r#""system": {{"hardware_profile": {{"chip": "{chip}"}}}}, "test""#);
+            line.replace(r#""test""#, &system)
+        };
+        let compared = |one: &str, other: &str| {
+            let mut report = Report::default();
+            let lines = [on(one, line(1, 8.0, "passed")), on(other, line(2, 9.0, "passed"))];
+            report.read("a", lines.join("\n").as_bytes()).unwrap();
+            history(&report).len()
+        };
+        assert_eq!(compared("Apple M2", "Apple M2"), 1);
+        assert_eq!(compared("Apple M2", "Apple M4"), 0);
     }
 
     #[test]
