@@ -57,6 +57,16 @@ fn markdown_holds_no_tag_and_no_broken_row() {
 }
 
 #[test]
+fn a_page_runs_and_loads_nothing_of_strangers() {
+    let text = render("html");
+    let name = "&lt;img src=x onerror=alert(1)&gt;|=x";
+    assert!(text.contains(name) && !text.contains("<img") && !text.contains('\u{1b}'), "{text}");
+    assert_eq!(text.matches("<script").count(), 1);
+    assert!(text.contains("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-"));
+    assert!(!text.contains("://") && !text.contains("url(") && !text.contains("@import"), "{text}");
+}
+
+#[test]
 fn csv_has_every_column_in_every_line_and_no_formula() {
     let text = render("csv");
     let mut reader = csv_reader(&text);
@@ -96,12 +106,13 @@ fn json_leaves_out_what_is_not_known() {
 fn every_view_shows_what_changed_over_time() {
     let later = PASSED.replace("01-30", "02-28").replace("24.04", "30.05");
     let report = report(&[PASSED, &later]);
-    for name in ["table", "markdown"] {
+    for name in ["table", "markdown", "html"] {
         let text = (view(name).unwrap().render)(&report);
         assert!(text.contains("+25.0 %"), "{name}: {text}");
     }
     let value: serde_json::Value = serde_json::from_str(&json::render(&report)).unwrap();
-    assert_eq!(value["history"][0]["points"][1]["change"], serde_json::json!(0.25));
+    let change = value["history"][0]["points"][1]["change"].as_f64().unwrap();
+    assert!((change - 0.25).abs() < 1e-12, "{change}");
 }
 
 #[test]
