@@ -19,6 +19,7 @@ mod printer;
 mod progress;
 mod pull;
 mod references;
+mod report;
 mod roofline;
 mod run;
 mod sampling;
@@ -94,6 +95,8 @@ enum Command {
     Explain(explain::Arguments),
     /// Writes the lines of reports as lines of another version
     Migrate(migrate::Arguments),
+    /// Shows reports: as a table, a page, a data frame, and over time
+    Report(report::Arguments),
     /// Runs a command and looks at the machine meanwhile
     Monitor(monitor::Arguments),
     /// Tells which machine, system and MLX this is, and how fit for timing
@@ -130,6 +133,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments, &printer),
         Command::Explain(arguments) => explain::run(&arguments, &printer),
         Command::Migrate(arguments) => migrate::run(&arguments, &printer),
+        Command::Report(arguments) => report::run(&arguments, &printer),
         // It ends as the command does that it runs.
         Command::Monitor(arguments) => return monitor::run(&arguments, &printer),
         Command::System(arguments) => system::run(&arguments, &printer),

@@ -22,6 +22,7 @@ mod sections;
 mod statistics;
 mod validate;
 mod version;
+pub mod view;
 
 pub use assemble::{Context, Mark, MemoryBack, ModelHint, record};
 pub use explain::{Explained, Explanation, Given, Unexplained, explain};

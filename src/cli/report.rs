@@ -1,0 +1,136 @@
+//! `report`: reports as a table, a page or a data frame.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufReader},
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, ValueEnum, builder::PossibleValuesParser};
+use jiff::Timestamp;
+
+use super::{Exit, printer::Printer};
+use crate::report::view::{self, VIEWS, mlx_knife};
+
+/// What is shown, and how.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Arguments {
+    /// Reports, one JSON object a line; several tell each model over time
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// How it is shown
+    #[arg(long, default_value = "table", value_parser = formats())]
+    format: String,
+    /// A layout of another program instead, in Markdown
+    #[arg(long, value_enum, conflicts_with = "format")]
+    template: Option<Template>,
+    /// An older report that the template compares with
+    #[arg(long, value_name = "FILE", requires = "template")]
+    compare: Option<PathBuf>,
+    /// A file for the text; standard output without it
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Layouts of other programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Template {
+    /// Of mlx-knife's own report, version 1.1, with its known faults corrected and named
+    MlxKnife,
+}
+
+fn formats() -> PossibleValuesParser {
+    PossibleValuesParser::new(VIEWS.iter().map(|view| view.name))
+}
+
+/// Shows the files.
+pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
+    if let Some(output) = &arguments.output
+        && arguments.files.iter().chain(&arguments.compare).any(|input| is_same(input, output))
+    {
+        let hint = "name another file: a report is never written over";
+        printer.error(format!("`{}` is also read", output.display()), Some(hint));
+        return Exit::Usage;
+    }
+    match arguments.template {
+        Some(Template::MlxKnife) => template(arguments, printer),
+        None => show(arguments, printer),
+    }
+}
+
+fn is_same(a: &Path, b: &Path) -> bool {
+    match (fs::canonicalize(a), fs::canonicalize(b)) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
+    }
+}
+
+fn open(path: &Path) -> io::Result<BufReader<File>> {
+    Ok(BufReader::new(File::open(path)?))
+}
+
+fn unreadable(path: &Path, error: &io::Error, printer: &Printer) -> Exit {
+    printer.error(format!("cannot read `{}`: {error}", path.display()), None);
+    Exit::Io
+}
+
+/// Where lines are left out the answer is no, and the text says which.
+fn show(arguments: &Arguments, printer: &Printer) -> Exit {
+    let mut report = view::Report::default();
+    for path in &arguments.files {
+        let name = path.display().to_string();
+        if let Err(error) = open(path).and_then(|file| report.read(&name, file)) {
+            return unreadable(path, &error, printer);
+        }
+    }
+    let Some(view) = view::view(&arguments.format) else {
+        printer.error(format!("no view is called `{}`", arguments.format), None);
+        return Exit::Usage;
+    };
+    let written = write(arguments.output.as_deref(), &(view.render)(&report), printer);
+    let is_whole = report.sources.iter().all(|source| source.unread.is_empty());
+    if written == Exit::Ok && !is_whole {
+        printer.warning("lines were left out: `mlxk-harness check` tells all of them");
+        return Exit::No;
+    }
+    written
+}
+
+fn template(arguments: &Arguments, printer: &Printer) -> Exit {
+    let [primary] = arguments.files.as_slice() else {
+        let hint = "the layout is of one report; `--compare FILE` names an older one";
+        printer.error("`--template mlx-knife` takes one file", Some(hint));
+        return Exit::Usage;
+    };
+    let read = |path: &Path| {
+        let statistics = open(path).and_then(mlx_knife::read);
+        statistics.map_err(|error| unreadable(path, &error, printer))
+    };
+    let new = match read(primary) {
+        Ok(new) => new,
+        Err(exit) => return exit,
+    };
+    let old = match arguments.compare.as_deref().map(read).transpose() {
+        Ok(old) => old,
+        Err(exit) => return exit,
+    };
+    let name = primary.display().to_string();
+    let compared = arguments.compare.as_ref().map(|path| path.display().to_string());
+    let comparison = compared.as_deref().zip(old.as_ref());
+    let page = mlx_knife::Page { primary: (&name, &new), comparison, now: Timestamp::now() };
+    write(arguments.output.as_deref(), &mlx_knife::render(&page), printer)
+}
+
+fn write(output: Option<&Path>, text: &str, printer: &Printer) -> Exit {
+    let Some(path) = output else {
+        printer.data(text);
+        return Exit::Ok;
+    };
+    match fs::write(path, text) {
+        Ok(()) => Exit::Ok,
+        Err(error) => {
+            printer.error(format!("cannot write `{}`: {error}", path.display()), None);
+            Exit::Io
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Reports as people and other programs want them: one file a view.
+//!
+//! [`Report`] reads files, each line once, and keeps of a line what [`COLUMNS`] name. A view makes a text
+//! of that. Whatever strangers wrote goes through `text` before it is shown.
+
+mod columns;
+mod csv;
+mod detail;
+mod gather;
+mod history;
+mod html;
+mod json;
+mod markdown;
+pub mod mlx_knife;
+mod table;
+mod text;
+
+pub use columns::{COLUMNS, Cell, Column};
+pub use detail::{Detail, Sample};
+pub use gather::{Report, Row, Source};
+pub use history::{Point, Series, history};
+
+/// A way to show a report.
+#[derive(Debug)]
+pub struct View {
+    /// What it is asked for by.
+    pub name: &'static str,
+    /// The whole text, every line of it ended.
+    pub render: fn(&Report) -> String,
+}
+
+/// All of them; the first is for terminals.
+pub const VIEWS: &[View] = &[
+    View { name: "table", render: table::render },
+    View { name: "markdown", render: markdown::render },
+    View { name: "csv", render: csv::render },
+    View { name: "json", render: json::render },
+    View { name: "html", render: html::render },
+];
+
+/// The view that is asked for by `name`.
+pub fn view(name: &str) -> Option<&'static View> {
+    VIEWS.iter().find(|view| view.name == name)
+}
+
+/// A change for people, such as `+2.5 %`.
+fn percent(change: f64) -> String {
+    format!("{:+.1} %", change * 100.0)
+}
+
+/// A moment for people.
+fn moment(end: jiff::Timestamp) -> String {
+    end.strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+/// Stands for what is not known.
+const UNKNOWN: &str = "–";
+
+/// A model for people.
+fn model_of(row: &Row) -> &str {
+    row.model.as_deref().unwrap_or("(no model)")
+}
+
+/// The column `id`, which is one of [`COLUMNS`].
+fn column(id: &str) -> Option<&'static Column> {
+    COLUMNS.iter().find(|column| column.id == id)
+}
+
+/// Lines that could not be read, a sentence a file.
+fn unread(source: &Source) -> Option<String> {
+    let (number, reason) = source.unread.first()?;
+    let more = match source.unread.len() {
+        1 => String::new(),
+        lines => format!(" (and {} more)", lines - 1),
+    };
+    Some(format!("{}:{number} was left out: {reason}{more}", source.name))
+}
+
+#[cfg(test)]
+mod tests;
