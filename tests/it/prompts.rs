@@ -40,7 +40,8 @@ fn turn(
 /// The first eight digits of the SHA-256 of ids, each as four little-endian bytes.
 fn hash(ids: &[u32]) -> String {
     let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
-    Sha256::digest(bytes).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    let digest = Sha256::digest(bytes);
+    format!("{:08x}", u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]))
 }
 
 /// Checks every length and prompt, what the template writes around what is said, the least length, and the hashes of the
