@@ -40,8 +40,8 @@ fn turn(
 /// The first eight digits of the SHA-256 of ids, each as four little-endian bytes.
 fn hash(ids: &[u32]) -> String {
     let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
-    let bytes = Sha256::digest(bytes);
-    format!("{:08x}", u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    let digest = Sha256::digest(bytes);
+    format!("{:08x}", u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]))
 }
 
 /// Checks every length and prompt, what the template writes around what is said, the least length, and the hashes of the
@@ -100,7 +100,7 @@ fn llama_3_1() {
         "<|start_header_id|>user<|end_header_id|>\n\n",
         "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
     );
-    case(&tokenizer, around, 36, ["e60b83da", "89cd0963", "d03a495a", "d07683b5"]);
+    case(&tokenizer, around, 11, ["e60b83da", "89cd0963", "d03a495a", "d07683b5"]);
 }
 
 #[test]
