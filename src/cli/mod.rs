@@ -20,6 +20,7 @@ mod run;
 mod sampling;
 mod shared;
 mod show;
+mod sweep;
 mod system;
 mod table;
 mod unfinished;

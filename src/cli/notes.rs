@@ -17,13 +17,13 @@ struct Note<'a> {
     text: String,
     /// More lines, each with what it is.
     details: Vec<(&'static str, &'a str)>,
-    scenarios: Vec<&'static str>,
+    cells: Vec<String>,
 }
 
 /// All notes, the same about several cells of a model in one, and an empty line after them.
 pub(super) fn notes(rows: &[Row]) -> String {
     let mut notes: Vec<Note<'_>> = Vec::new();
-    for note in rows.iter().flat_map(about) {
+    for note in rows.iter().flat_map(|row| about(row, rows)) {
         let same = |known: &&mut Note<'_>| {
             known.kind == note.kind
                 && known.label == note.label
@@ -31,7 +31,7 @@ pub(super) fn notes(rows: &[Row]) -> String {
                 && known.details == note.details
         };
         match notes.iter_mut().find(same) {
-            Some(known) => known.scenarios.extend(note.scenarios),
+            Some(known) => known.cells.extend(note.cells),
             None => notes.push(note),
         }
     }
@@ -62,21 +62,21 @@ pub(super) fn verdict(outcome: &Outcome) -> String {
 impl Note<'_> {
     fn to_text(&self) -> String {
         let (kind, label) = (self.kind, self.label);
-        let scenarios = self.scenarios.join(", ");
-        let head = format!("{kind:<8} {label} ({scenarios}) {}\n", self.text);
+        let cells = self.cells.join(", ");
+        let head = format!("{kind:<8} {label} ({cells}) {}\n", self.text);
         let details = self.details.iter();
         let details = details.map(|(name, line)| format!("         {name}: {line}\n"));
         std::iter::once(head).chain(details).collect()
     }
 }
 
-fn about(row: &Row) -> Vec<Note<'_>> {
+fn about<'a>(row: &'a Row, rows: &'a [Row]) -> Vec<Note<'a>> {
     let note = |kind, text| Note {
         kind,
         label: &row.label,
         text,
         details: Vec::new(),
-        scenarios: vec![row.cell.work.scenario().name()],
+        cells: vec![row.cell.name_among(row.siblings(rows))],
     };
     let mut notes = Vec::new();
     match &row.outcome.verdict {

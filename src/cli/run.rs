@@ -16,6 +16,7 @@ use super::{
     printer::Printer,
     sampling::Sampling,
     shared::Shared,
+    sweep::Sweep,
     unfinished::Unfinished,
 };
 use crate::{
@@ -70,12 +71,8 @@ struct Choice {
     /// Repetitions that are run before and not counted
     #[arg(long, value_name = "N")]
     warmup: Option<u32>,
-    /// Exact length of a throughput prompt
-    #[arg(long, value_name = "N")]
-    prompt_tokens: Option<u32>,
-    /// Exact number of tokens that throughput generates
-    #[arg(long, value_name = "N")]
-    generation_tokens: Option<u32>,
+    #[command(flatten)]
+    sweep: Sweep,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -150,9 +147,7 @@ impl Arguments {
             flags: Choices {
                 repetitions: self.choice.repetitions,
                 warmup: self.choice.warmup,
-                prompt_tokens: self.choice.prompt_tokens,
-                generation_tokens: self.choice.generation_tokens,
-                ..self.shared.choices()
+                ..self.choice.sweep.over(self.shared.choices())
             },
         }
     }
@@ -160,6 +155,10 @@ impl Arguments {
 
 /// Measures what the arguments name.
 pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) -> Exit {
+    if let Err(reason) = arguments.choice.sweep.check() {
+        printer.error(reason, None);
+        return Exit::Usage;
+    }
     let plan = match arguments.selection().plan() {
         Ok(plan) => plan,
         Err(error) => {

@@ -3,21 +3,29 @@
 use thiserror::Error;
 
 use super::{
-    outcome::Stage,
+    outcome::{Failure, Stage},
     trial::{Finish, Memory},
 };
-use crate::plan::{Sampling, Work};
+use crate::plan::{Cell, Sampling};
 
 /// Something that answers requests and can be timed while it does.
 pub trait Engine {
-    /// Gets ready for `work` outside of any timing, and says what the prompt will be made of.
+    /// Gets ready for `cell` outside of any timing, and says what the prompt will be made of.
     ///
     /// # Errors
     ///
     /// [`EngineError::Refused`] where this model cannot do that work at all.
-    fn prepare(&mut self, work: &Work) -> Result<PromptKind, EngineError>;
+    fn prepare(&mut self, cell: &Cell) -> Result<Prepared, EngineError>;
 
-    /// Answers `work`, reporting each step as soon as the host can see it; [`Event`] tells the order.
+    /// Gets ready for one request of `cell` outside of any timing: where the cell has a depth, so many tokens are in the
+    /// cache when this returns, and nothing is left to do on the device. `read` hears how many were read.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read.
+    fn fill(&mut self, cell: &Cell, read: &mut dyn FnMut(u32)) -> Result<(), EngineError>;
+
+    /// Answers `cell`, for which it was filled, reporting each step as soon as the host can see it; [`Event`] tells the order.
     ///
     /// The request begins when this is called: tokenization and template are part of it. It ends when this returns: no
     /// work may then be left on the device.
@@ -27,7 +35,7 @@ pub trait Engine {
     /// When a stage of the request fails.
     fn generate(
         &mut self,
-        work: &Work,
+        cell: &Cell,
         sampling: &Sampling,
         seen: &mut dyn FnMut(Event),
     ) -> Result<Answer, EngineError>;
@@ -79,6 +87,15 @@ pub struct Answer {
     pub text: Option<String>,
 }
 
+/// What a cell will be like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// What its prompt will be made of.
+    pub prompt: PromptKind,
+    /// What a reader of its figures must know, a sentence each.
+    pub warnings: Vec<String>,
+}
+
 /// What a prompt is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PromptKind {
@@ -99,6 +116,9 @@ pub enum EngineError {
         /// Why, for people.
         reason: String,
     },
+    /// A stage failed, and what can be done about it is known.
+    #[error("{}", .0.message)]
+    Hinted(Box<Failure>),
     /// A stage failed.
     #[error("{message}")]
     Failed {

@@ -54,7 +54,7 @@ pub enum Message {
         /// Which of the cell's warm-ups of this child, or of all its repetitions, counted from 1.
         number: u32,
     },
-    /// Prompt tokens were read; sent twice a second at most.
+    /// Tokens of the prompt, or of the context before it, were read; of the prompt this is sent twice a second at most.
     Prefilled {
         /// The cell.
         cell: usize,

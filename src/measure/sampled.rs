@@ -181,18 +181,14 @@ impl<'a> Phases<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        measure::{
-            message::Runtime,
-            outcome::{Failure, Stage},
-            trial::Trial,
-        },
-        plan::Work,
+    use crate::measure::{
+        message::Runtime,
+        outcome::{Failure, Stage},
+        trial::Trial,
     };
 
     fn cells() -> Vec<Cell> {
-        let work = Work::Throughput { prompt_tokens: 8, generation_tokens: 4 };
-        vec![Cell { work, warmup: 1, repetitions: 1 }; 2]
+        vec![Cell::throughput([8, 4], 1, 1); 2]
     }
 
     fn started() -> Message {

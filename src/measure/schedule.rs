@@ -154,11 +154,10 @@ fn agree(warmups: &[Measured]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Work;
 
     fn task(warmup: u32, repetitions: u32, known: usize) -> Task {
-        let work = Work::Throughput { prompt_tokens: 8, generation_tokens: 4 };
-        Task { known: vec![took(100); known], cell: Cell { work, warmup, repetitions } }
+        let cell = Cell::throughput([8, 4], warmup, repetitions);
+        Task { known: vec![took(100); known], cell }
     }
 
     fn took(ended_us: u64) -> Measured {

@@ -11,7 +11,7 @@ use crate::{
         outcome::{Failure, Skip},
         trial::{Finish, Memory, Order},
     },
-    plan::{Scenario, Settings},
+    plan::{Conditions, Scenario, Settings},
 };
 
 /// Where a line's figures come from.
@@ -95,6 +95,9 @@ pub struct CellFacts {
     /// Tokens after which the answer is cut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,
+    /// What it was measured under.
+    #[serde(flatten)]
+    pub conditions: Conditions,
     /// Repetitions that are run and not counted.
     pub warmup: u32,
     /// Repetitions that are measured.

@@ -5,17 +5,17 @@ use std::{collections::BTreeSet, num::NonZeroU32, ops::ControlFlow};
 use jiff::ZonedDateTime;
 use mlx_rs::memory::reset_peak_memory;
 
-use super::opened::{Opened, memory};
+use super::opened::{Opened, check_packing, memory};
 use crate::{
     checkpoint::sentence,
-    generate::{End, GenerateError, Phase, Request, Scores, Step, generate},
+    generate::{Context, End, GenerateError, Phase, Request, Scores, Step, generate_after},
     host::process,
     measure::{
-        engine::{Answer, Engine, EngineError, Event, PromptKind},
+        engine::{Answer, Engine, EngineError, Event, Prepared, PromptKind},
         outcome::Stage,
         trial::{Finish, Memory},
     },
-    plan::{KvPacking, Sampling, Settings, Work},
+    plan::{Cell, Conditions, Sampling, Work},
     text::{self, ChatOptions, Message, TextError, Tokenizer},
 };
 
@@ -25,16 +25,17 @@ const PROMPT_SEED: u64 = 0;
 /// A loaded model that answers requests.
 pub(super) struct MlxEngine {
     opened: Opened,
-    prefill_chunk: u32,
-    kv: Option<KvPacking>,
+    /// What the cache of the next request holds already.
+    context: Context,
+    /// The prompt that comes after that, where it holds something.
+    prompt: Option<Vec<u32>>,
     /// Whether MLX refused something, after which its state is not to be trusted.
     is_broken: bool,
 }
 
 impl MlxEngine {
-    pub(super) fn new(opened: Opened, settings: &Settings) -> Self {
-        let Settings { prefill_chunk, kv, .. } = *settings;
-        Self { opened, prefill_chunk, kv, is_broken: false }
+    pub(super) fn new(opened: Opened) -> Self {
+        Self { opened, context: Context::default(), prompt: None, is_broken: false }
     }
 
     /// The tokenizer that a chat needs, or why there can be none.
@@ -48,10 +49,11 @@ impl MlxEngine {
         }
     }
 
-    fn prompt_ids(&self, work: &Work) -> Result<Vec<u32>, EngineError> {
-        match work {
+    /// All tokens of a request, those that are in the cache before it first.
+    fn prompt_ids(&self, cell: &Cell) -> Result<Vec<u32>, EngineError> {
+        match &cell.work {
             Work::Throughput { prompt_tokens, .. } => {
-                let length = *prompt_tokens as usize;
+                let length = *prompt_tokens as usize + cell.conditions.depth as usize;
                 match (&self.opened.tokenizer, NonZeroU32::new(self.opened.model.vocabulary())) {
                     (Some(tokenizer), _) => {
                         text::ids_of_length(tokenizer, length).map_err(|error| unwritten(&error))
@@ -71,6 +73,12 @@ impl MlxEngine {
             }
         }
     }
+
+    /// What becomes of an error of the token loop.
+    fn failed(&mut self, error: &GenerateError) -> EngineError {
+        self.is_broken = matches!(error, GenerateError::Mlx { .. });
+        failed(error)
+    }
 }
 
 /// A prompt that could not be written.
@@ -79,21 +87,41 @@ fn unwritten(error: &TextError) -> EngineError {
 }
 
 impl Engine for MlxEngine {
-    fn prepare(&mut self, work: &Work) -> Result<PromptKind, EngineError> {
-        match work {
-            Work::Chat { .. } => self.chat_tokenizer().map(|_| PromptKind::Text),
-            Work::Throughput { .. } if self.opened.tokenizer.is_some() => Ok(PromptKind::Text),
-            Work::Throughput { .. } => Ok(PromptKind::RandomIds),
+    fn prepare(&mut self, cell: &Cell) -> Result<Prepared, EngineError> {
+        let prompt = match cell.work {
+            Work::Chat { .. } => self.chat_tokenizer().map(|_| PromptKind::Text)?,
+            Work::Throughput { .. } if self.opened.tokenizer.is_some() => PromptKind::Text,
+            Work::Throughput { .. } => PromptKind::RandomIds,
+        };
+        check_packing(self.opened.model.as_ref(), cell.conditions.kv)
+            .map_err(|failure| EngineError::Hinted(Box::new(failure)))?;
+        Ok(Prepared { prompt, warnings: never_packed(cell).into_iter().collect() })
+    }
+
+    fn fill(&mut self, cell: &Cell, read: &mut dyn FnMut(u32)) -> Result<(), EngineError> {
+        let depth = cell.conditions.depth as usize;
+        let mut context = Vec::new();
+        self.prompt = None;
+        if depth > 0 {
+            context = self.prompt_ids(cell)?;
+            self.prompt = Some(context.split_off(depth.min(context.len())));
         }
+        let model = self.opened.model.as_ref();
+        let filled = self.context.fill(model, &context, &cell.conditions, read);
+        filled.map_err(|error| self.failed(&error))
     }
 
     fn generate(
         &mut self,
-        work: &Work,
+        cell: &Cell,
         sampling: &Sampling,
         seen: &mut dyn FnMut(Event),
     ) -> Result<Answer, EngineError> {
-        let prompt_ids = self.prompt_ids(work)?;
+        let work = &cell.work;
+        let prompt_ids = match self.prompt.take() {
+            Some(ids) => ids,
+            None => self.prompt_ids(cell)?,
+        };
         seen(Event::PromptReady { tokens: u32::try_from(prompt_ids.len()).unwrap_or(u32::MAX) });
         let nothing = BTreeSet::new();
         let (max_tokens, stop) = match work {
@@ -105,12 +133,14 @@ impl Engine for MlxEngine {
             max_tokens,
             stop,
             sampling,
-            prefill_chunk: self.prefill_chunk,
-            kv: self.kv,
+            prefill_chunk: cell.conditions.prefill_chunk,
+            kv: cell.conditions.kv,
+            decode: cell.conditions.decode,
             scores: Scores::Unwanted,
         };
         let mut ids = Vec::with_capacity(max_tokens as usize);
-        let end = generate(self.opened.model.as_ref(), &request, &mut |step| {
+        let model = self.opened.model.as_ref();
+        let end = generate_after(&mut self.context, model, &request, &mut |step| {
             seen(match step {
                 Step::Prefilled(tokens) => Event::Prefilled { tokens },
                 Step::Submitted => Event::Submitted,
@@ -121,10 +151,7 @@ impl Engine for MlxEngine {
             });
             ControlFlow::Continue(())
         });
-        let end = end.map_err(|error| {
-            self.is_broken = matches!(error, GenerateError::Mlx { .. });
-            failed(&error)
-        })?;
+        let end = end.map_err(|error| self.failed(&error))?;
         let text = match work {
             Work::Throughput { .. } => None,
             Work::Chat { .. } => self.visible_text(&ids, end),
@@ -160,6 +187,19 @@ impl MlxEngine {
         };
         self.opened.tokenizer.as_ref()?.decode(shown).ok()
     }
+}
+
+/// What to say where an exact size ends before keys and values are packed.
+fn never_packed(cell: &Cell) -> Option<String> {
+    let Work::Throughput { prompt_tokens, generation_tokens } = cell.work else {
+        return None;
+    };
+    let Conditions { depth, kv, .. } = cell.conditions;
+    let start = kv?.start;
+    let tokens = depth.saturating_add(prompt_tokens).saturating_add(generation_tokens);
+    (tokens < start).then(|| {
+        format!("throughput packs no keys and values: {tokens} tokens, `kv_start` is {start}")
+    })
 }
 
 fn failed(error: &GenerateError) -> EngineError {

@@ -3,7 +3,7 @@
 mod engine;
 mod opened;
 
-pub use opened::{OpenError, Opened, open};
+pub use opened::{OpenError, Opened, check_packing, open};
 
 use std::{env, io};
 
@@ -15,12 +15,11 @@ use super::{
     engine::Engine,
     message::{Job, Runtime},
     outcome::{Failure, Stage},
-    schedule::Task,
     worker::{self, Loader, Loading},
 };
 use crate::{
     ffi, host,
-    plan::{Device, KvPacking, Settings, Work},
+    plan::{Device, Settings},
 };
 
 /// The version of the `mlx-rs` crate that this is built with.
@@ -45,19 +44,6 @@ fn lacks_compiler(runtime: &Runtime) -> bool {
         env::split_paths(&path).any(|folder| folder.join("g++").is_file())
     };
     runtime.device == "cpu" && !cfg!(target_os = "macos") && !has_compiler()
-}
-
-/// What to say where an exact size ends before keys and values are packed.
-fn never_packed(kv: KvPacking, tasks: &[Task]) -> Option<String> {
-    let longest = tasks.iter().filter_map(|task| match &task.cell.work {
-        Work::Throughput { prompt_tokens, generation_tokens } => {
-            Some(prompt_tokens.saturating_add(*generation_tokens))
-        }
-        Work::Chat { .. } => None,
-    });
-    let longest = longest.max().filter(|tokens| *tokens < kv.start)?;
-    let start = kv.start;
-    Some(format!("throughput packs no keys and values: {longest} tokens, `kv_start` is {start}"))
 }
 
 /// Works as a child for `model`, a path or hub id: a job comes in on standard input, messages go out on standard output.
@@ -137,9 +123,8 @@ impl Loader for MlxLoader {
         let mut warnings = std::mem::take(&mut self.warnings);
         warnings.extend(cold);
         warnings.append(&mut opened.warnings);
-        warnings.extend(job.settings.kv.and_then(|kv| never_packed(kv, &job.cells)));
         let loaded = opened.loaded.clone();
-        let engine = Box::new(MlxEngine::new(opened, &job.settings));
+        let engine = Box::new(MlxEngine::new(opened));
         Ok(Loading { engine, loaded, warnings })
     }
 

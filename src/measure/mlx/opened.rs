@@ -24,9 +24,9 @@ use crate::{
         outcome::{Failure, Stage},
         trial::Memory,
     },
-    models::{self, Model, Unpackable},
+    models::{self, Model},
     nn::MlxError,
-    plan::Settings,
+    plan::{KvPacking, Settings},
     text::{self, Tokenizer},
 };
 
@@ -67,9 +67,6 @@ pub enum OpenError {
     /// It could not be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// Its keys and values cannot be packed as is asked.
-    #[error(transparent)]
-    KeysValues(#[from] Unpackable),
 }
 
 impl From<OpenError> for Failure {
@@ -77,12 +74,23 @@ impl From<OpenError> for Failure {
         let (stage, kind, hint) = match &error {
             OpenError::Locate(cause) => (Stage::Resolve, cause.kind(), cause.hint()),
             OpenError::Load(cause) => (Stage::Load, cause.kind(), cause.hint()),
-            OpenError::KeysValues(cause) => {
-                (Stage::Load, "kv_packing", Some(cause.hint().to_owned()))
-            }
         };
         Self { hint, ..Self::new(stage, kind, sentence(&error)) }
     }
+}
+
+/// Asks whether the keys and values of `model` can be packed so.
+///
+/// # Errors
+///
+/// Why not, and what can be done about it.
+pub fn check_packing(model: &dyn Model, kv: Option<KvPacking>) -> Result<(), Failure> {
+    let Some(kv) = kv else { return Ok(()) };
+    let refusal = models::first_steps(model, Some(kv.into())).err();
+    refusal.map_or(Ok(()), |cause| {
+        let hint = Some(cause.hint().to_owned());
+        Err(Failure { hint, ..Failure::new(Stage::Load, "kv_packing", sentence(&cause)) })
+    })
 }
 
 /// Finds, loads and evaluates the model that `argument` names: a path or a hub id.
@@ -107,9 +115,6 @@ pub fn open(
     let read = description.gguf().map(|gguf| gguf.size_bytes);
     log.end(LoadStep::Weights, read);
     let (model, parameters) = models::load(checkpoint)?;
-    if let Some(kv) = settings.kv {
-        models::first_steps(model.as_ref(), Some(kv.into()))?;
-    }
     log.end(LoadStep::Build, None);
     eval(&parameters.arrays).map_err(|error| LoadError::Mlx(error.into()))?;
     log.end(LoadStep::Evaluate, read.is_none().then(|| parameters.bytes()));

@@ -14,7 +14,7 @@ use super::{
     engine::{Answer, Engine, EngineError, Event},
     trial::{Memory, Trial},
 };
-use crate::plan::{Sampling, Work};
+use crate::plan::{Cell, Sampling, Work};
 use impossible::{Impossible, budget, check_answer};
 
 /// Time between two pieces of news from inside a request, in microseconds.
@@ -32,7 +32,7 @@ pub enum News {
     Decoded(u32),
 }
 
-/// Measures one repetition of `work`.
+/// Measures one repetition of `cell`, for which `engine` was filled.
 ///
 /// `tell` is called inside the timed region, after the stamp it speaks of: for the first token, so that a death is put
 /// down to the right stage, and otherwise only when half a second has passed without news. To write a line takes some
@@ -44,14 +44,15 @@ pub enum News {
 /// The engine's own, and `events` where it reported what cannot have happened.
 pub fn record(
     engine: &mut dyn Engine,
-    work: &Work,
+    cell: &Cell,
     sampling: &Sampling,
     clock: &dyn Clock,
     tell: &mut dyn FnMut(News),
 ) -> Result<Trial, EngineError> {
+    let work = &cell.work;
     engine.reset_peak_memory();
     let mut recorder = Recorder::start(clock, budget(work));
-    let answer = engine.generate(work, sampling, &mut |event| {
+    let answer = engine.generate(cell, sampling, &mut |event| {
         if let Some(news) = recorder.see(event) {
             tell(news);
         }

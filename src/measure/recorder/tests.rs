@@ -5,20 +5,20 @@ use std::time::Duration;
 use super::*;
 use crate::measure::{
     clock::ManualClock,
-    engine::PromptKind,
+    engine::{Prepared, PromptKind},
     rates,
     scripted::{STOP_ID, Script},
     trial::Finish,
 };
 
-fn throughput(prompt_tokens: u32, generation_tokens: u32) -> Work {
-    Work::Throughput { prompt_tokens, generation_tokens }
+fn throughput(prompt_tokens: u32, generation_tokens: u32) -> Cell {
+    Cell::throughput([prompt_tokens, generation_tokens], 0, 1)
 }
 
-fn recorded(script: &Script, work: &Work) -> (Trial, Vec<News>) {
+fn recorded(script: &Script, cell: &Cell) -> (Trial, Vec<News>) {
     let (mut script, clock) = (script.clone(), script.clock());
     let mut told = Vec::new();
-    let trial = record(&mut script, work, &Sampling::default(), &clock, &mut |news| {
+    let trial = record(&mut script, cell, &Sampling::default(), &clock, &mut |news| {
         told.push(news);
     });
     (trial.expect("nothing goes wrong"), told)
@@ -64,7 +64,7 @@ fn a_request_is_stamped_from_its_beginning() {
 fn a_step_that_was_submitted_in_vain_leaves_no_stamp() {
     let work = Work::Chat { prompt: "why is that so".to_owned(), max_tokens: 9 };
     let script = Script::new().token(Duration::from_millis(5)).stop_after(2);
-    let (trial, _) = recorded(&script, &work);
+    let (trial, _) = recorded(&script, &Cell { work, ..throughput(1, 1) });
     assert_eq!(trial.finish, Finish::Stop { id: STOP_ID });
     assert_eq!(trial.submitted_us, [0, 0]);
     assert_eq!(trial.visible_us, [5_000, 10_000]);
@@ -124,13 +124,17 @@ struct Liar {
 }
 
 impl Engine for Liar {
-    fn prepare(&mut self, _: &Work) -> Result<PromptKind, EngineError> {
-        Ok(PromptKind::RandomIds)
+    fn prepare(&mut self, _: &Cell) -> Result<Prepared, EngineError> {
+        Ok(Prepared { prompt: PromptKind::RandomIds, warnings: Vec::new() })
+    }
+
+    fn fill(&mut self, _: &Cell, _: &mut dyn FnMut(u32)) -> Result<(), EngineError> {
+        Ok(())
     }
 
     fn generate(
         &mut self,
-        _: &Work,
+        _: &Cell,
         _: &Sampling,
         seen: &mut dyn FnMut(Event),
     ) -> Result<Answer, EngineError> {
@@ -159,8 +163,8 @@ fn honest() -> Liar {
 #[track_caller]
 fn case(mut engine: Liar, expected: &str) {
     let clock = ManualClock::default();
-    let work = throughput(2, 1);
-    let result = record(&mut engine, &work, &Sampling::default(), &clock, &mut |_| {});
+    let cell = throughput(2, 1);
+    let result = record(&mut engine, &cell, &Sampling::default(), &clock, &mut |_| {});
     match result {
         Err(EngineError::Failed { kind: "events", message, .. }) => assert_eq!(message, expected),
         other => panic!("{other:?}"),

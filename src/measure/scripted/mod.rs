@@ -11,14 +11,14 @@ pub use incident::{At, Incident, UnknownBehaviour};
 
 use super::{
     clock::ManualClock,
-    engine::{Answer, Engine, EngineError, Event, PromptKind},
+    engine::{Answer, Engine, EngineError, Event, Prepared, PromptKind},
     load::{LoadPhase, LoadStep},
     message::{Job, Loaded, ModelFacts, Runtime},
     outcome::{Failure, Stage},
     trial::{Finish, Memory},
     worker::{self, Loader, Loading},
 };
-use crate::plan::{Sampling, Settings, Work};
+use crate::plan::{Cell, DecodeMode, Sampling, Settings, Work};
 
 const PREFIX: &str = "scripted:";
 
@@ -93,20 +93,31 @@ impl Script {
 }
 
 impl Engine for Script {
-    fn prepare(&mut self, work: &Work) -> Result<PromptKind, EngineError> {
-        self.happen(Stage::Resolve, Some(sizes(work).1))?;
-        Ok(match work {
+    fn prepare(&mut self, cell: &Cell) -> Result<Prepared, EngineError> {
+        self.happen(Stage::Resolve, Some(sizes(&cell.work).1))?;
+        let prompt = match cell.work {
             Work::Throughput { .. } => PromptKind::RandomIds,
             Work::Chat { .. } => PromptKind::Text,
-        })
+        };
+        Ok(Prepared { prompt, warnings: Vec::new() })
+    }
+
+    fn fill(&mut self, cell: &Cell, read: &mut dyn FnMut(u32)) -> Result<(), EngineError> {
+        let depth = cell.conditions.depth;
+        if depth > 0 {
+            self.clock.advance(self.prefill);
+            read(depth);
+        }
+        Ok(())
     }
 
     fn generate(
         &mut self,
-        work: &Work,
+        cell: &Cell,
         _: &Sampling,
         seen: &mut dyn FnMut(Event),
     ) -> Result<Answer, EngineError> {
+        let work = &cell.work;
         let (prompt_tokens, budget) = sizes(work);
         let stop_after =
             self.stop_after.filter(|tokens| matches!(work, Work::Chat { .. }) && *tokens <= budget);
@@ -122,13 +133,17 @@ impl Engine for Script {
             seen(Event::Prefilled { tokens: prompt_tokens - 1 });
         }
 
+        let is_ahead = cell.conditions.decode == DecodeMode::Pipelined;
         seen(Event::Submitted);
         let mut ids = Vec::new();
         for token in 1..=length {
-            if token < budget {
+            if is_ahead && token < budget || !is_ahead && token > 1 {
                 seen(Event::Submitted);
             }
             self.clock.advance(self.token);
+            if !is_ahead {
+                self.clock.advance(self.token / 4);
+            }
             let id = if stop_after == Some(token) { STOP_ID } else { 100 + token };
             ids.push(id);
             seen(Event::Visible(id));
@@ -276,9 +291,9 @@ mod tests {
     #[test]
     fn a_script_submits_one_step_ahead() {
         let mut events = Vec::new();
-        let work = Work::Throughput { prompt_tokens: 3, generation_tokens: 2 };
+        let cell = Cell::throughput([3, 2], 0, 1);
         let answer = Script::new()
-            .generate(&work, &Sampling::default(), &mut |event| events.push(event))
+            .generate(&cell, &Sampling::default(), &mut |event| events.push(event))
             .expect("nothing goes wrong");
         assert_eq!(
             events,
@@ -292,5 +307,25 @@ mod tests {
             ]
         );
         assert_eq!((answer.prompt_ids, answer.ids), (vec![0, 1, 2], vec![101, 102]));
+    }
+
+    #[test]
+    fn a_synchronous_script_waits_for_each_token() {
+        let mut cell = Cell::throughput([1, 2], 0, 1);
+        cell.conditions.decode = DecodeMode::Synchronous;
+        let mut events = Vec::new();
+        Script::new()
+            .generate(&cell, &Sampling::default(), &mut |event| events.push(event))
+            .expect("nothing goes wrong");
+        assert_eq!(
+            events,
+            [
+                Event::PromptReady { tokens: 1 },
+                Event::Submitted,
+                Event::Visible(101),
+                Event::Submitted,
+                Event::Visible(102),
+            ]
+        );
     }
 }

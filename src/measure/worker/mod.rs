@@ -117,7 +117,7 @@ mod tests {
             schedule::Task,
             scripted::{At, Script},
         },
-        plan::{Cell, Work},
+        plan::Cell,
     };
 
     fn job(cells: u32) -> Job {
@@ -126,12 +126,7 @@ mod tests {
             cold: false,
             settings: Settings::default(),
             cells: (1..=cells)
-                .map(|budget| Cell {
-                    work: Work::Throughput { prompt_tokens: 4, generation_tokens: budget },
-                    warmup: 1,
-                    repetitions: 2,
-                })
-                .map(Task::new)
+                .map(|budget| Task::new(Cell::throughput([4, budget], 1, 2)))
                 .collect(),
         }
     }

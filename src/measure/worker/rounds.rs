@@ -10,12 +10,12 @@ use super::parent::Parent;
 use crate::{
     measure::{
         clock::Clock,
-        engine::{Engine, EngineError, PromptKind},
+        engine::{Engine, EngineError, Prepared, PromptKind},
         message::{Job, Message},
         outcome::{Failure, Skip, Stage},
         recorder::{News, record},
         schedule::{Measured, Schedule, Turn},
-        trial::Order,
+        trial::{Order, Trial},
     },
     plan::Cell,
 };
@@ -74,10 +74,13 @@ impl<'a, 'out> Rounds<'a, 'out> {
 
     /// What a cell needs before the first repetition of any.
     fn prepare(&mut self, index: usize, cell: &Cell, engine: &mut dyn Engine) -> io::Result<()> {
-        match engine.prepare(&cell.work) {
-            Ok(kind) => {
-                let random_ids = kind == PromptKind::RandomIds;
+        match engine.prepare(cell) {
+            Ok(Prepared { prompt, warnings }) => {
+                let random_ids = prompt == PromptKind::RandomIds;
                 self.parent.tell(&Message::CellStarted { cell: index, random_ids })?;
+                for text in warnings {
+                    self.parent.tell(&Message::Warning { cell: Some(index), text })?;
+                }
                 if self.schedule.is_through(index) { self.conclude(index) } else { Ok(()) }
             }
             Err(error) => self.give_up(index, error),
@@ -92,15 +95,7 @@ impl<'a, 'out> Rounds<'a, 'out> {
             return Ok(());
         };
         self.parent.tell(&Message::TrialStarted { cell: index, warmup, number })?;
-        let sampling = &self.job.settings.sampling;
-        let mut told = Ok(());
-        let trial = record(engine, &task.cell.work, sampling, self.clock, &mut |news| {
-            let news = self.parent.tell(&progress(index, news));
-            if let (Ok(()), Err(error)) = (&told, news) {
-                told = Err(error);
-            }
-        });
-        told?;
+        let trial = self.request(index, &task.cell, engine)?;
         let order = self.order;
         self.order.place += 1;
         let mut trial = match trial {
@@ -114,6 +109,27 @@ impl<'a, 'out> Rounds<'a, 'out> {
         }
         self.parent.tell(&Message::Trial { cell: index, warmup, trial: Box::new(trial) })?;
         if self.schedule.is_through(index) { self.conclude(index) } else { Ok(()) }
+    }
+
+    /// Fills the cache outside of the timing, then times a request, and says how it goes.
+    fn request(
+        &mut self,
+        index: usize,
+        cell: &Cell,
+        engine: &mut dyn Engine,
+    ) -> io::Result<Result<Trial, EngineError>> {
+        let mut told = Ok(());
+        let mut tell = |news| {
+            let news = self.parent.tell(&progress(index, news));
+            if let (Ok(()), Err(error)) = (&told, news) {
+                told = Err(error);
+            }
+        };
+        let sampling = &self.job.settings.sampling;
+        let filled = engine.fill(cell, &mut |tokens| tell(News::Prefilled(tokens)));
+        let trial = filled.and_then(|()| record(engine, cell, sampling, self.clock, &mut tell));
+        told?;
+        Ok(trial)
     }
 
     /// What is said of a cell after its last repetition.
@@ -132,6 +148,7 @@ impl<'a, 'out> Rounds<'a, 'out> {
             EngineError::Refused { kind, reason } => {
                 Message::CellSkipped { cell, skip: Skip { kind: kind.to_owned(), reason } }
             }
+            EngineError::Hinted(failure) => Message::CellFailed { cell, failure: *failure },
             EngineError::Failed { stage, kind, message } => {
                 Message::CellFailed { cell, failure: Failure::new(stage, kind, message) }
             }

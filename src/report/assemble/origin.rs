@@ -78,6 +78,7 @@ fn cell_facts(cell: &Cell) -> CellFacts {
         generation_tokens: None,
         prompt_sha256: None,
         max_tokens: None,
+        conditions: cell.conditions.clone(),
         warmup: cell.warmup,
         repetitions: cell.repetitions,
     };

@@ -10,7 +10,7 @@ use mlxk_harness::{
         outcome::{Failure, Outcome, Skip, Stage, Verdict},
         trial::{Finish, Memory, Trial},
     },
-    plan::{Cell, Settings, Work},
+    plan::{Cell, Conditions, Settings, Work},
     report::{Context, ModelHint, SchemaVersion},
 };
 
@@ -53,6 +53,7 @@ pub(super) fn context() -> Context {
 pub(super) fn throughput() -> Cell {
     Cell {
         work: Work::Throughput { prompt_tokens: 320, generation_tokens: 3 },
+        conditions: Conditions::default(),
         warmup: 1,
         repetitions: 2,
     }
@@ -61,6 +62,7 @@ pub(super) fn throughput() -> Cell {
 pub(super) fn chat() -> Cell {
     Cell {
         work: Work::Chat { prompt: "Write one sentence about cats.".to_owned(), max_tokens: 50 },
+        conditions: Conditions::default(),
         warmup: 0,
         repetitions: 1,
     }

@@ -13,15 +13,11 @@ use crate::{
         schedule::Task,
         trial::{Memory, Trial},
     },
-    plan::{Cell, Settings, Work},
+    plan::{Cell, Settings},
 };
 
 fn job(cells: usize) -> Job {
-    let cell = Cell {
-        work: Work::Throughput { prompt_tokens: 4, generation_tokens: 3 },
-        warmup: 0,
-        repetitions: 1,
-    };
+    let cell = Cell::throughput([4, 3], 0, 1);
     Job {
         revision: None,
         cold: false,
