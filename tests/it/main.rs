@@ -6,6 +6,8 @@ mod cli;
 #[cfg(test)]
 mod convert;
 #[cfg(test)]
+mod depths;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod foreign;
@@ -37,6 +39,8 @@ mod rounds;
 mod sampler;
 #[cfg(test)]
 mod schema;
+#[cfg(test)]
+mod sweeps;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]

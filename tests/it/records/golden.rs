@@ -86,6 +86,9 @@ fn a_measured_cell() {
             "scenario": "throughput",
             "prompt_tokens": 320,
             "generation_tokens": 3,
+            "depth": 0,
+            "prefill_chunk": 2048,
+            "decode": "pipelined",
             "warmup": 1,
             "repetitions": 2
           },
@@ -98,8 +101,7 @@ fn a_measured_cell() {
               "min_p": 0.0,
               "top_k": 0,
               "seed": 0
-            },
-            "prefill_chunk": 2048
+            }
           },
           "random_ids": false,
           "prompt_tokens_per_sec": 3072.0,
@@ -240,6 +242,9 @@ fn a_chat_that_a_stop_token_ended() {
       "scenario": "chat",
       "prompt_sha256": "60b12032bb65d53604e6a053fc8a072e6f47334fcb4c093b8ab375ca897bf737",
       "max_tokens": 50,
+      "depth": 0,
+      "prefill_chunk": 2048,
+      "decode": "pipelined",
       "warmup": 0,
       "repetitions": 1
     }
@@ -298,6 +303,9 @@ fn a_cell_whose_model_did_not_load() {
             "scenario": "throughput",
             "prompt_tokens": 320,
             "generation_tokens": 3,
+            "depth": 0,
+            "prefill_chunk": 2048,
+            "decode": "pipelined",
             "warmup": 1,
             "repetitions": 2
           },
@@ -310,8 +318,7 @@ fn a_cell_whose_model_did_not_load() {
               "min_p": 0.0,
               "top_k": 0,
               "seed": 0
-            },
-            "prefill_chunk": 2048
+            }
           },
           "random_ids": false,
           "host": {
@@ -359,6 +366,9 @@ fn a_cell_that_was_skipped() {
             "scenario": "chat",
             "prompt_sha256": "60b12032bb65d53604e6a053fc8a072e6f47334fcb4c093b8ab375ca897bf737",
             "max_tokens": 50,
+            "depth": 0,
+            "prefill_chunk": 2048,
+            "decode": "pipelined",
             "warmup": 0,
             "repetitions": 1
           },
@@ -371,8 +381,7 @@ fn a_cell_that_was_skipped() {
               "min_p": 0.0,
               "top_k": 0,
               "seed": 0
-            },
-            "prefill_chunk": 2048
+            }
           },
           "random_ids": false,
           "skip": {

@@ -1,0 +1,161 @@
+//! Sweeps as a user runs them: cells, their names and their order, and what is refused.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+/// A run in `folder` of a model that follows a script.
+fn run(folder: &Path, behaviour: &str, more: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mlxk-harness"))
+        .current_dir(folder)
+        .env("HF_HUB_OFFLINE", "1")
+        .args(["run", &format!("scripted:{behaviour}"), "--report-output", "report.jsonl"])
+        .args(more)
+        .output()
+        .unwrap()
+}
+
+fn lines(folder: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(folder.join("report.jsonl")).unwrap_or_default();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// What a line tells of its cell: the brackets of its test, its outcome, and how many samples it has.
+fn brief(line: &Value) -> String {
+    let test = line["test"].as_str().unwrap();
+    let sizes = test.trim_end_matches(']').split_once("scripted-").map_or(test, |(_, sizes)| sizes);
+    let samples = line["metadata"]["mlxk_harness"]["samples"].as_array().map_or(0, Vec::len);
+    format!("{sizes} {} {samples}", line["outcome"].as_str().unwrap())
+}
+
+#[test]
+fn every_size_under_every_condition_is_a_line_with_a_name_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let sweep = [
+        "--scenario",
+        "throughput",
+        "--prompt-tokens",
+        "4,8-16*2",
+        "--generation-tokens",
+        "3",
+        "--depth",
+        "0,32",
+        "--kv-bits",
+        "0,8",
+        "--repetitions",
+        "1",
+    ];
+    let output = run(folder.path(), "measured", &sweep);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    let lines = lines(folder.path());
+    let expected = [
+        "p4-g3",
+        "p4-g3-kv8",
+        "p4-g3-d32",
+        "p4-g3-d32-kv8",
+        "p8-g3",
+        "p8-g3-kv8",
+        "p8-g3-d32",
+        "p8-g3-d32-kv8",
+        "p16-g3",
+        "p16-g3-kv8",
+        "p16-g3-d32",
+        "p16-g3-d32-kv8",
+    ];
+    let names: Vec<_> = lines.iter().map(brief).collect();
+    assert_eq!(names, expected.map(|name| format!("{name} passed 1")));
+    let hashes = |line: &Value| {
+        line["metadata"]["mlxk_harness"]["configuration_sha256"].as_str().unwrap().to_owned()
+    };
+    let mut hashes: Vec<_> = lines.iter().map(hashes).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    assert_eq!(hashes.len(), 12, "each has its own configuration");
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("  throughput d32 kv8       16    3 "), "{table}");
+}
+
+#[test]
+fn a_sweep_that_is_killed_and_resumed_gives_the_rows_of_an_undisturbed_one() {
+    let sweep = [
+        "--scenario",
+        "throughput",
+        "--prompt-tokens",
+        "4,8,16",
+        "--generation-tokens",
+        "2,3",
+        "--resume",
+    ];
+    let rows = |folder: &Path| lines(folder).iter().map(brief).collect::<Vec<_>>();
+    let undisturbed = tempfile::tempdir().unwrap();
+    assert!(run(undisturbed.path(), "measured", &sweep).status.success());
+    let expected = rows(undisturbed.path());
+    assert_eq!(expected.len(), 6);
+    assert!(expected.iter().all(|row| row.ends_with(" passed 8")), "{expected:?}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let partial = folder.path().join("report.jsonl.partial");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mlxk-harness"))
+        .current_dir(folder.path())
+        .args(["run", "scripted:measured", "--report-output", "report.jsonl"])
+        .args(sweep)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    // Somewhere in the third round: a line for the run, then one for each repetition.
+    let kept = || fs::read_to_string(&partial).unwrap_or_default().lines().count();
+    while kept() < 1 + 14 && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(partial.exists(), "it was killed on its way");
+    assert!(run(folder.path(), "measured", &sweep).status.success());
+    assert_eq!(rows(folder.path()), expected);
+    let samples = |line: &Value| {
+        let samples = line["metadata"]["mlxk_harness"]["samples"].as_array().unwrap();
+        samples.iter().map(|sample| sample["visible_us"].to_string()).collect::<Vec<_>>()
+    };
+    let stamps = |folder: &Path| lines(folder).iter().map(samples).collect::<Vec<_>>();
+    assert_eq!(stamps(folder.path()), stamps(undisturbed.path()));
+    let children = |line: &Value| {
+        let samples = line["metadata"]["mlxk_harness"]["samples"].as_array().unwrap();
+        let first = samples.first().unwrap()["child_since_ms"].as_u64();
+        samples.iter().filter(|sample| sample["child_since_ms"].as_u64() == first).count()
+    };
+    let first: Vec<_> = lines(folder.path()).iter().map(children).collect();
+    assert!(first.iter().all(|count| (2..8).contains(count)), "{first:?}");
+}
+
+#[test]
+fn what_cannot_be_swept_is_refused_before_anything_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |flags: &[&str], expected: &str| {
+        let output = run(folder.path(), "measured", flags);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(expected), "{flags:?}: {said}");
+        assert_eq!(output.status.code(), Some(2), "{flags:?}");
+    };
+    refused(&["--prompt-tokens", "512-128"], "`512-128` ends below its beginning");
+    refused(&["--prompt-tokens", "0-8*2"], "`0-8*2` never ends");
+    refused(&["--prompt-tokens", "8,0"], "`--prompt-tokens` must be 1 or more, each once");
+    refused(&["--depth", "8,8"], "`--depth` must be 0 or more, each once");
+    refused(&["--kv-bits", "4,7"], "`--kv-bits` must be 2, 3, 4, 5, 6, 8, or 0 for dense");
+    refused(&["--batch", "4"], "`--batch` is not supported yet: requests run one at a time");
+    refused(&["--sync=never"], "invalid value 'never' for '--sync[=<HOW>]'");
+    refused(
+        &["--scenario", "chat", "--depth", "8"],
+        "`--depth` is of no use without the throughput scenario",
+    );
+    refused(
+        &["--prompt-tokens", "1-1000", "--depth", "0,1"],
+        "`scripted:measured` would have more than 1000 cells",
+    );
+    assert!(lines(folder.path()).is_empty());
+}
