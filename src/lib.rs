@@ -14,11 +14,12 @@
 //! ffi        the few calls that `mlx-rs` does not wrap
 //! host       which machine this is, and how it is doing
 //! plan       what will be measured: a manifest becomes a plan of cells
+//! stops      stop tokens: what is in force, what came, what leaked, judged from ids and text
 //! hub        models of the Hugging Face hub, brought into the local cache
 //! files      what strangers wrote, read up to a length and believed only where it is sound
 //! ```
 //!
-//! Arrows point downwards in this list. `files`, `hub`, `plan`, `host`, `report` and all of `measure` but its
+//! Arrows point downwards in this list. `files`, `hub`, `stops`, `plan`, `host`, `report` and all of `measure` but its
 //! `mlx` file know nothing of MLX.
 
 pub mod checkpoint;
@@ -35,4 +36,5 @@ pub mod models;
 pub mod nn;
 pub mod plan;
 pub mod report;
+pub mod stops;
 pub mod text;

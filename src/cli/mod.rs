@@ -16,10 +16,12 @@ mod notes;
 mod printer;
 mod progress;
 mod pull;
+mod roofline;
 mod run;
 mod sampling;
 mod shared;
 mod show;
+mod stops;
 mod sweep;
 mod system;
 mod table;
@@ -90,6 +92,8 @@ enum Command {
     Monitor(monitor::Arguments),
     /// Tells which machine, system and MLX this is, and how fit for timing
     System(system::Arguments),
+    /// Measures what memory and processor of this machine can give through MLX
+    Roofline(roofline::Arguments),
     /// Measures one model for a parent process
     #[command(hide = true)]
     Worker(worker::Arguments),
@@ -101,8 +105,10 @@ pub fn run() -> ExitCode {
         Ok(arguments) => arguments,
         Err(answer) => return printer::answer(&answer).into(),
     };
-    if matches!(arguments.command, Command::Convert(_) | Command::Generate(_) | Command::Worker(_))
-    {
+    if matches!(
+        arguments.command,
+        Command::Convert(_) | Command::Generate(_) | Command::Roofline(_) | Command::Worker(_)
+    ) {
         mlx::prepare_process();
     }
     let quiet = if arguments.quiet { Quiet::Yes } else { Quiet::No };
@@ -119,6 +125,7 @@ pub fn run() -> ExitCode {
         // It ends as the command does that it runs.
         Command::Monitor(arguments) => return monitor::run(&arguments, &printer),
         Command::System(arguments) => system::run(&arguments, &printer),
+        Command::Roofline(arguments) => roofline::run(&arguments, &printer),
         Command::Worker(arguments) => worker::run(&arguments, &printer),
     };
     exit.into()

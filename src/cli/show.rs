@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{Exit, downloads, printer::Printer};
+use super::{Exit, downloads, printer::Printer, stops};
 use crate::{
     checkpoint::{Description, LoadError, Location},
     footprint::{CacheKind, Footprint, Prediction, Weights},
@@ -29,6 +29,9 @@ pub(super) struct Arguments {
     /// Elements of keys and values that share one scale: 32, 64 or 128 [default: 64]
     #[arg(long, value_name = "N", requires = "kv_bits")]
     kv_group_size: Option<u32>,
+    /// Shows instead what its files say of stop tokens, and where they disagree
+    #[arg(long, conflicts_with_all = ["context", "kv_bits"])]
+    stop_tokens: bool,
     /// Prints one JSON object
     #[arg(long)]
     json: bool,
@@ -65,6 +68,9 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
         Ok(location) => location,
         Err(exit) => return exit,
     };
+    if arguments.stop_tokens {
+        return stops::show(location, arguments.json, printer);
+    }
     let kv = choices.packings().first().copied().flatten();
     let shown = match read(location, arguments.context, kv) {
         Ok(shown) => shown,

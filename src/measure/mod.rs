@@ -8,6 +8,7 @@ pub mod mlx;
 pub mod outcome;
 pub mod rates;
 pub mod recorder;
+pub mod roofline;
 pub mod sampled;
 pub mod schedule;
 pub mod scripted;

@@ -96,6 +96,7 @@ impl Frame {
 
     /// Scores what the last block made of each position, `x` (`[batch, n, width]`): `[batch, n, vocabulary]`.
     pub(super) fn score(&self, x: &Array) -> nn::Result<Array> {
+        nn::note_head();
         let x = self.norm.forward(x)?;
         let x = if let Scores::OfStreamOver(divisor) = self.scores {
             x.divide(nn::scalar(divisor, &x))?

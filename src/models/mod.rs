@@ -96,7 +96,7 @@ mod telechat3;
 mod wrapper;
 
 pub use cache::{Cache, Keeps, Kept};
-pub use probe::{Unpackable, first_steps};
+pub use probe::{PROMPT, Passes, Unpackable, first_steps, passes};
 
 use mlx_rs::Array;
 

@@ -3,8 +3,8 @@
 use mlx_rs::Array;
 use thiserror::Error;
 
-use super::{Cache, Model};
-use crate::nn::{MlxError, RowPacking};
+use super::{Cache, Keeps, Model};
+use crate::nn::{self, Ledger, MlxError, RowPacking, recorded};
 
 /// Why the keys and values of a model cannot be packed.
 #[derive(Debug, Error)]
@@ -62,4 +62,48 @@ pub fn first_steps(model: &dyn Model, packing: Option<RowPacking>) -> Result<Cac
     }
     model.forward(&token, &mut cache)?;
     Ok(cache)
+}
+
+/// What single passes of a model ask of the machine.
+#[derive(Clone, Debug)]
+pub struct Passes {
+    /// A pass of one token, after another.
+    pub token: Ledger,
+    /// The same with packed keys and values, where they are to be packed.
+    pub packed: Option<Ledger>,
+    /// A pass of [`PROMPT`] tokens after none.
+    pub prompt: Ledger,
+    /// Bytes of states that every token reads.
+    pub state_bytes: u64,
+}
+
+/// Tokens of the prompt that [`passes`] reads.
+pub const PROMPT: u32 = 2;
+
+/// What passes of `model` ask of the machine, with keys and values in `packing` and without; nothing is evaluated.
+///
+/// # Errors
+///
+/// When its keys and values cannot be packed, or MLX refuses an operation.
+pub fn passes(model: &dyn Model, packing: Option<RowPacking>) -> Result<Passes, Unpackable> {
+    let token = Array::from_slice(&[0u32], &[1, 1]);
+    let mut cache = first_steps(model, None)?;
+    let ledger = recorded_pass(model, &token, &mut cache)?;
+    let states = cache.kept().into_iter().filter(|kept| kept.keeps == Keeps::State);
+    let state_bytes = states.map(|kept| kept.constant_bytes).sum();
+    let packed = match packing {
+        None => None,
+        Some(packing) => {
+            let mut cache = first_steps(model, Some(packing))?;
+            Some(recorded_pass(model, &token, &mut cache)?)
+        }
+    };
+    let prompt = Array::from_slice(&[0u32; PROMPT as usize], &[1, PROMPT.cast_signed()]);
+    let prompt = recorded_pass(model, &prompt, &mut model.new_cache())?;
+    Ok(Passes { token: ledger, packed, prompt, state_bytes })
+}
+
+fn recorded_pass(model: &dyn Model, tokens: &Array, cache: &mut Cache) -> nn::Result<Ledger> {
+    let (scores, ledger) = recorded(|| model.forward(tokens, cache));
+    scores.map(|_| ledger)
 }

@@ -7,7 +7,7 @@ use mlx_rs::{
     ops::{arange, select, softmax_axis, tanh},
 };
 
-use super::{Result, scalar};
+use super::{Result, ledger::note_attention, scalar};
 
 /// Which keys a query may see. The three forms take different kernels, whose results differ in the last bits.
 #[derive(Clone, Debug)]
@@ -53,6 +53,7 @@ fn fused(
     mask: &Mask,
     sinks: Option<&Array>,
 ) -> Result<Array> {
+    note_attention(q.dim(1), q.dim(3) + v.dim(3));
     let mask = match mask {
         Mask::All => None,
         Mask::Causal => Some(ScaledDotProductAttentionMask::Causal),
@@ -78,6 +79,7 @@ pub fn capped_attention(
 ) -> Result<Array> {
     let (batch, heads, kv_heads) = (q.dim(0), q.dim(1), k.dim(1));
     let (n, dim) = (q.dim(2), q.dim(3));
+    note_attention(heads, dim + v.dim(3));
     let q = q.multiply(scalar(scale, q))?;
     let (q, k, v) = if heads > kv_heads {
         let q = q.reshape(&[batch, kv_heads, heads / kv_heads, n, dim])?;

@@ -8,7 +8,11 @@ use mlx_rs::{
     ops::{argsort_axis, gather_mm},
 };
 
-use super::{Activation, MlxError, Result, linear::Weight};
+use super::{
+    Activation, MlxError, Result,
+    ledger::{chosen, note_choice, note_product},
+    linear::Weight,
+};
 use crate::{
     checkpoint::{LoadError, Scope},
     ffi,
@@ -157,6 +161,7 @@ impl Stack {
 
     fn forward(&self, x: &Array, experts: &Array, order: Order) -> Result<Array> {
         let are_sorted = order == Order::ByExpert;
+        self.note(x, experts);
         let y = match &self.weight {
             Weight::Dense { transposed, .. } => {
                 gather_mm(x, transposed, None, Some(experts), are_sorted)?
@@ -173,6 +178,15 @@ impl Stack {
             None => Ok(y),
             Some(bias) => Ok(y.add(bias.take_axis(experts, 0)?.expand_dims(-2)?)?),
         }
+    }
+
+    /// Notes that `x` meets `experts`, which may be several for each of its rows.
+    fn note(&self, x: &Array, experts: &Array) {
+        let (pairs, count) = (experts.size() as u64, u64::from(self.weight.dim(0).unsigned_abs()));
+        let bias = || self.bias.as_ref().map_or(0, |bias| bias.nbytes() as u64);
+        note_choice(|| self.weight.bytes() + bias(), count, pairs);
+        let format = || (self.weight.format(), chosen(self.weight.bytes(), count, pairs));
+        note_product((x.dim(-1), pairs), self.weight.dim(-2), format);
     }
 }
 

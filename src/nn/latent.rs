@@ -7,7 +7,11 @@ use mlx_rs::{
     fast::{self, ScaledDotProductAttentionMask},
 };
 
-use super::{Result, linear::Weight};
+use super::{
+    Result,
+    ledger::{note_attention, note_product},
+    linear::Weight,
+};
 use crate::{
     checkpoint::{LoadError, Scope},
     ffi::{self, Product},
@@ -37,6 +41,7 @@ impl HeadwiseLinear {
     ///
     /// When the shapes do not agree.
     pub fn forward(&self, x: &Array) -> Result<Array> {
+        self.note(x, self.0.dim(-2));
         match &self.0 {
             Weight::Dense { transposed, .. } => Ok(x.matmul(transposed)?),
             Weight::Packed(packed) => packed.apply(x),
@@ -49,6 +54,7 @@ impl HeadwiseLinear {
     ///
     /// When the shapes do not agree.
     pub fn backward(&self, x: &Array) -> Result<Array> {
+        self.note(x, self.0.inputs());
         match &self.0 {
             Weight::Dense { table, .. } => Ok(x.matmul(table)?),
             Weight::Packed(packed) => {
@@ -57,6 +63,13 @@ impl HeadwiseLinear {
                 Ok(ffi::quantized_matmul(x, parts, Product::Plain, packing)?)
             }
         }
+    }
+
+    /// Notes that every head meets rows of `x`, its own or the same, and makes rows `into` wide of them.
+    fn note(&self, x: &Array, into: i32) {
+        let (tokens, heads) = (x.dim(2).unsigned_abs(), self.0.dim(0).unsigned_abs());
+        let rows = u64::from(tokens) * u64::from(heads);
+        note_product((x.dim(-1), rows), into, || (self.0.format(), self.0.bytes()));
     }
 }
 
@@ -67,6 +80,7 @@ impl HeadwiseLinear {
 ///
 /// When the shapes do not agree.
 pub fn attention_with(q: &Array, k: &Array, v: &Array, scale: f32, added: &Array) -> Result<Array> {
+    note_attention(q.dim(1), q.dim(3) + v.dim(3));
     let mask = Some(ScaledDotProductAttentionMask::Array(added));
     Ok(fast::scaled_dot_product_attention(q, k, v, scale, mask, None)?)
 }

@@ -2,7 +2,10 @@
 
 use mlx_rs::{Array, ops::addmm};
 
-use super::{MlxError, Result};
+use super::{
+    Format, MlxError, Result,
+    ledger::{note_lookup, note_product, note_table},
+};
 use crate::{
     checkpoint::{LoadError, Quantization, Scope},
     ffi::{self, Product},
@@ -55,6 +58,50 @@ impl Weight {
             scope.record(biases, 0);
         }
         Ok(Self::Packed(Packed { weight, scales, biases, quantization }))
+    }
+
+    /// How it is stored.
+    pub(super) fn format(&self) -> Format {
+        match self {
+            Self::Dense { table, .. } => Format::Dense(table.dtype()),
+            Self::Packed(packed) => Format::Packed(packed.quantization, packed.scales.dtype()),
+        }
+    }
+
+    /// Bytes of all of it.
+    pub(super) fn bytes(&self) -> u64 {
+        let bytes = |array: &Array| array.nbytes() as u64;
+        match self {
+            Self::Dense { table, .. } => bytes(table),
+            Self::Packed(Packed { weight, scales, biases, .. }) => {
+                bytes(weight) + bytes(scales) + biases.as_ref().map_or(0, bytes)
+            }
+        }
+    }
+
+    /// Length of an axis other than the last.
+    pub(super) fn dim(&self, axis: i32) -> i32 {
+        match self {
+            Self::Dense { table, .. } => table.dim(axis),
+            Self::Packed(packed) => packed.weight.dim(axis),
+        }
+    }
+
+    /// Numbers of a row.
+    pub(super) fn inputs(&self) -> i32 {
+        match self {
+            Self::Dense { table, .. } => table.dim(-1),
+            Self::Packed(Packed { weight, quantization, .. }) => {
+                weight.dim(-1) * 32 / quantization.bits.max(1)
+            }
+        }
+    }
+
+    /// Notes that `x` is multiplied with all of it.
+    pub(super) fn note(&self, x: &Array) {
+        let inputs = x.dim(-1);
+        let rows = x.size() as u64 / u64::from(inputs.unsigned_abs()).max(1);
+        note_product((inputs, rows), self.dim(-2), || (self.format(), self.bytes()));
     }
 }
 
@@ -115,6 +162,7 @@ impl Linear {
     ///
     /// When the shapes do not agree.
     pub fn forward(&self, x: &Array) -> Result<Array> {
+        self.weight.note(x);
         Ok(match (&self.weight, &self.bias) {
             (Weight::Dense { transposed, .. }, Some(bias)) => addmm(bias, x, transposed, 1.0, 1.0)?,
             (Weight::Dense { transposed, .. }, None) => x.matmul(transposed)?,
@@ -147,6 +195,8 @@ impl Embedding {
     ///
     /// When MLX refuses.
     pub fn forward(&self, ids: &Array) -> Result<Array> {
+        let rows = u64::from(self.0.dim(0).unsigned_abs());
+        note_lookup(self.place(), || self.0.bytes(), (rows, ids.size() as u64));
         match &self.0 {
             Weight::Dense { table, .. } => Ok(table.take_axis(ids, 0)?),
             Weight::Packed(packed) => packed.rows(ids),
@@ -159,9 +209,16 @@ impl Embedding {
     ///
     /// When MLX refuses.
     pub fn as_head(&self, x: &Array) -> Result<Array> {
+        note_table(self.place(), || self.0.bytes());
+        self.0.note(x);
         match &self.0 {
             Weight::Dense { transposed, .. } => x.matmul(transposed).map_err(MlxError::from),
             Weight::Packed(packed) => packed.apply(x),
         }
+    }
+
+    /// Where it lies in this process, which tells it from others.
+    fn place(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 }

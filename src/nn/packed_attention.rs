@@ -7,7 +7,7 @@ use mlx_rs::{
     ops::{quantize, quantized_matmul, select, softmax_axis},
 };
 
-use super::{Mask, Result, attention::lowest, scalar};
+use super::{Mask, Result, attention::lowest, ledger::note_attention, scalar};
 use crate::plan::KvPacking;
 
 /// How keys and values are packed: as affine weights are.
@@ -90,6 +90,8 @@ pub fn packed_attention(
     let [words, ..] = &keys.parts;
     let (batch, heads, n, dim) = (q.dim(0), q.dim(1), q.dim(2), q.dim(3));
     let (kv_heads, rows) = (words.dim(1), words.dim(2));
+    // Packed values have as many numbers as keys wherever both are packed.
+    note_attention(heads, 2 * dim);
     let q = q.multiply(scalar(scale, q))?;
     let (q, keys, values) = if heads > kv_heads {
         let in_front = |part: &Array| Ok(part.expand_dims(-3)?);

@@ -60,6 +60,16 @@ impl Tokenizer {
         messages: &[Message],
         options: ChatOptions,
     ) -> Result<String, TextError> {
+        self.write_chat(messages, options, true)
+    }
+
+    /// A chat, written out up to where the model answers, or as it is when it is over.
+    pub(super) fn write_chat(
+        &self,
+        messages: &[Message],
+        options: ChatOptions,
+        add_generation_prompt: bool,
+    ) -> Result<String, TextError> {
         let template = match (&self.template, &self.config.chat_template) {
             (Some(Ok(template)), _) => template,
             (Some(Err(error)), _) => return Err(error.clone().into()),
@@ -76,6 +86,7 @@ impl Tokenizer {
                 .map(|said| (said.role.clone(), said.content.clone()))
                 .collect(),
             special_tokens: self.config.special_tokens.clone().into_iter().collect(),
+            add_generation_prompt,
             enable_thinking: options.enable_thinking.unwrap_or_else(|| self.can_think()),
             now: options.now,
         };

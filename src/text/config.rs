@@ -77,7 +77,7 @@ impl TokenizerConfig {
 }
 
 /// The object in `path`, empty where there is no such file.
-fn object(path: &Path) -> Result<Map<String, Value>, TextError> {
+pub(super) fn object(path: &Path) -> Result<Map<String, Value>, TextError> {
     let Some(text) = read(path)? else {
         return Ok(Map::new());
     };
@@ -97,7 +97,7 @@ fn read(path: &Path) -> Result<Option<String>, TextError> {
 }
 
 /// A token is written as its text, or as an object that holds it.
-fn token_text(value: &Value) -> Option<&str> {
+pub(super) fn token_text(value: &Value) -> Option<&str> {
     value.as_str().or_else(|| value.get("content")?.as_str())
 }
 

@@ -8,6 +8,7 @@ mod prompt;
 #[cfg(test)]
 mod samples;
 mod stop;
+pub mod stops;
 pub mod template;
 mod tokenizer;
 

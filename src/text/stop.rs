@@ -23,7 +23,7 @@ pub fn stop_ids(
 }
 
 /// One id or a list of them; `null`, `-1` and the like name none.
-fn ids_of(value: &Value) -> Vec<u32> {
+pub(super) fn ids_of(value: &Value) -> Vec<u32> {
     let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
     match value.as_array() {
         Some(values) => values.iter().filter_map(id).collect(),

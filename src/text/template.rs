@@ -77,6 +77,8 @@ pub struct Context {
     pub messages: Vec<(String, String)>,
     /// Variables such as `bos_token`.
     pub special_tokens: Vec<(String, String)>,
+    /// The variable `add_generation_prompt`: whether the model is to go on.
+    pub add_generation_prompt: bool,
     /// The variable `enable_thinking`.
     pub enable_thinking: bool,
     /// What `strftime_now` takes for now.
@@ -154,7 +156,7 @@ fn values(context: &Context) -> Value {
         ("messages", Value::from(messages)),
         ("tools", Value::from(())),
         ("documents", Value::from(())),
-        ("add_generation_prompt", Value::from(true)),
+        ("add_generation_prompt", Value::from(context.add_generation_prompt)),
         ("enable_thinking", Value::from(context.enable_thinking)),
         ("strftime_now", Value::from_function(move |format: String| strftime(now, &format))),
     ];
@@ -208,6 +210,7 @@ mod tests {
                 .map(|(role, said)| (role.to_owned(), (*said).to_owned()))
                 .collect(),
             special_tokens: vec![("bos_token".to_owned(), "<s>".to_owned())],
+            add_generation_prompt: true,
             enable_thinking: false,
             now: jiff::civil::date(2026, 3, 5).at(7, 8, 9, 0),
         }

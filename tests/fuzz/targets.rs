@@ -126,8 +126,13 @@ fn render(source: &str, special_tokens: Vec<(String, String)>) {
     let messages = [("system", "Be brief."), ("user", "Cats?"), ("assistant", "<think>a</think>b")];
     let messages = messages.map(|(role, content)| (role.to_owned(), content.to_owned()));
     let now = date(2026, 1, 2).at(3, 4, 5, 0);
-    let context =
-        Context { messages: messages.to_vec(), special_tokens, enable_thinking: true, now };
+    let context = Context {
+        messages: messages.to_vec(),
+        special_tokens,
+        add_generation_prompt: true,
+        enable_thinking: true,
+        now,
+    };
     black_box(template.render(&context)).ok();
 }
 

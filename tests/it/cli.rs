@@ -29,6 +29,7 @@ Commands:
   check     Checks that every line of a report fits its schema
   monitor   Runs a command and looks at the machine meanwhile
   system    Tells which machine, system and MLX this is, and how fit for timing
+  roofline  Measures what memory and processor of this machine can give through MLX
   help      Print this message or the help of the given subcommand(s)
 
 Options:

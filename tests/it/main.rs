@@ -6,6 +6,8 @@ mod cli;
 #[cfg(test)]
 mod convert;
 #[cfg(test)]
+mod demand;
+#[cfg(test)]
 mod depths;
 #[cfg(test)]
 mod failures;
@@ -39,6 +41,8 @@ mod rounds;
 mod sampler;
 #[cfg(test)]
 mod schema;
+#[cfg(test)]
+mod stop_tokens;
 #[cfg(test)]
 mod sweeps;
 #[cfg(test)]

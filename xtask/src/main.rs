@@ -11,6 +11,7 @@ mod process;
 mod python;
 mod sha256;
 mod test;
+mod tokenizers;
 mod verdicts;
 mod workspace;
 
@@ -36,6 +37,11 @@ struct Task {
 const TASKS: &[Task] = &[
     Task { name: "mlx", about: "set up MLX for this machine", run: mlx::run },
     Task { name: "demo", about: "fetch the demo model", run: demo::run },
+    Task {
+        name: "tokenizers",
+        about: "fetch the real tokenizers that tests look at",
+        run: tokenizers::run,
+    },
     Task { name: "test", about: "run every test; arguments go to the test runner", run: test::run },
     Task {
         name: "fixtures",

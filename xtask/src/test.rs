@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::process::ProcessError;
 use crate::workspace::Workspace;
-use crate::{TaskError, demo, files, mlx, python};
+use crate::{TaskError, demo, files, mlx, python, tokenizers};
 
 /// The program whose cache the tests share.
 const HUGGINGFACE_HUB: &str = "huggingface_hub==2.4.0";
@@ -14,6 +14,7 @@ const HUGGINGFACE_HUB: &str = "huggingface_hub==2.4.0";
 pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<ExitCode, TaskError> {
     mlx::ensure(workspace)?;
     demo::ensure(workspace)?;
+    tokenizers::ensure(workspace)?;
     ensure_huggingface_hub(workspace)?;
     if arguments.is_empty() {
         // First, so that what is printed last is the count of all others.

@@ -200,6 +200,18 @@ impl Gguf {
         tokenizer::tokenizer(&self.header.metadata)
             .map_err(|source| GgufError::Tokenizer { path: self.path.clone(), source })
     }
+
+    /// The keys that name a token which ends a text (`eos`), a turn (`eot`) or a message (`eom`), with its id.
+    pub fn stop_ids(&self) -> Vec<(&'static str, u32)> {
+        let keys = [
+            ("tokenizer.ggml.eos_token_id", "eos"),
+            ("tokenizer.ggml.eot_token_id", "eot"),
+            ("tokenizer.ggml.eom_token_id", "eom"),
+        ];
+        let id = |name| tokens::token_id(&self.header.metadata, name).ok().flatten();
+        let named = keys.into_iter().filter_map(|(key, name)| Some((key, id(name)?)));
+        named.filter_map(|(key, id)| Some((key, u32::try_from(id).ok()?))).collect()
+    }
 }
 
 /// All tensors of the model, with their names and what is to be changed about them.

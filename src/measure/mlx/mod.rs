@@ -1,8 +1,12 @@
 //! The engine that runs a model on MLX, and the child process around it.
 
+mod ceilings;
+mod demand;
 mod engine;
 mod opened;
 
+pub use ceilings::{BEYOND_CACHES, Plan as CeilingsPlan, ceilings};
+pub use demand::{Asked, asked};
 pub use opened::{OpenError, Opened, check_packing, open};
 
 use std::{env, io};

@@ -15,7 +15,7 @@ use mlx_rs::{
 use super::{kept::Lent, packed::Packed};
 use crate::{
     models::recipe::Reach,
-    nn::{self, Mask, MlxError, RowPacking, attention, causal_mask, chunk_mask},
+    nn::{self, Mask, MlxError, RowPacking, attention, causal_mask, chunk_mask, note_rows},
 };
 
 /// Rows that a cache grows by.
@@ -159,6 +159,7 @@ impl KeysValues {
     }
 
     fn add(&mut self, new: New<'_>) -> nn::Result<Rows> {
+        note_rows(self.limit(), new.0.dim(2), [new.0, new.1].into_iter());
         match self.reach {
             Reach::Full | Reach::Masked(_) => self.grow_and_write(new),
             Reach::Chunk(chunk) => {
@@ -167,6 +168,15 @@ impl KeysValues {
             }
             Reach::Window(window) if new.0.dim(2) == 1 => self.turn_and_write(new, window),
             Reach::Window(window) => self.append_in_order(new, window),
+        }
+    }
+
+    /// Rows that one new query is shown at the most; a chunk keeps its length of older ones.
+    pub(super) fn limit(&self) -> Option<u64> {
+        match self.reach {
+            Reach::Full | Reach::Masked(_) => None,
+            Reach::Window(window) => Some(u64::from(window.unsigned_abs())),
+            Reach::Chunk(chunk) => Some(u64::from(chunk.unsigned_abs()) + 1),
         }
     }
 
@@ -260,11 +270,17 @@ impl KeysValues {
         self.offset += end - at;
         self.next = end;
         self.rows = Some((k, v));
-        self.visible()
+        self.shown()
     }
 
     /// The rows that were written, for a layer that borrows them.
     pub(in crate::models) fn visible(&self) -> nn::Result<Rows> {
+        let rows = self.shown()?;
+        note_rows(self.limit(), rows.0.dim(2), [&rows.0, &rows.1].into_iter());
+        Ok(rows)
+    }
+
+    fn shown(&self) -> nn::Result<Rows> {
         match &self.rows {
             Some(rows) if self.written() < rows.0.dim(2) => first(rows, self.written()),
             Some(rows) => Ok(rows.clone()),

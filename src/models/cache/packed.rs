@@ -8,7 +8,7 @@ use mlx_rs::{
 };
 
 use super::keys_values::STEP;
-use crate::nn::{self, Mask, PackedRows, RowPacking, packed_attention};
+use crate::nn::{self, Mask, PackedRows, RowPacking, note_rows, packed_attention};
 
 /// Keys and values, each packed for itself.
 pub(super) struct Packed {
@@ -44,6 +44,7 @@ impl Packed {
     ) -> nn::Result<Array> {
         let end = offset + keys.dim(2);
         let new = [PackedRows::pack(keys, self.packing)?, PackedRows::pack(values, self.packing)?];
+        note_rows(None, keys.dim(2), new.iter().flat_map(|rows| &rows.parts));
         let [old_keys, old_values] = match self.rows.take() {
             Some([keys, values]) => [Some(keys), Some(values)],
             None => [None, None],

@@ -160,6 +160,7 @@ impl LatentAttention {
             let k = joined(&keys.backward(&latent)?, &k_rotated)?;
             return attention(&q, &k, &values.forward(&latent)?, self.latent.scale, mask);
         }
+        nn::note_attention(q_rotated.dim(1), q_rotated.dim(3));
         let scores = q_rotated
             .multiply(nn::scalar(self.latent.scale, q_rotated))?
             .matmul(k_rotated.swap_axes(-1, -2)?)?;
