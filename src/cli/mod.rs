@@ -75,7 +75,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Measures models and appends a line for each cell to a report
-    Run(run::Arguments),
+    Run(Box<run::Arguments>),
     /// Lets a model answer, to see what it says
     Generate(generate::Arguments),
     /// Writes a model as a folder that MLX's programs load, packed if asked

@@ -24,7 +24,8 @@ use crate::{
     hub::Network,
     measure::supervise::Isolation,
     plan::{
-        Choices, Manifest, ManifestError, MemoryBudget, NotABudget, Scenario, Selection, Written,
+        Choices, Manifest, ManifestError, MemoryBudget, NotABudget, Plan, Scenario, Selection,
+        Written,
     },
     report::{self, Journal, MlxKnifeVersion, NotAVersion, SchemaVersion},
 };
@@ -137,6 +138,23 @@ impl Children {
 }
 
 impl Arguments {
+    /// What will be measured, and what its lines look like; says why it cannot be.
+    fn plan(&self, printer: &Printer) -> Result<(Plan, Format), Exit> {
+        if let Err(reason) = self.choice.sweep.check() {
+            printer.error(reason, None);
+            return Err(Exit::Usage);
+        }
+        let plan = self.selection().plan().map_err(|error| {
+            printer.failure(&error, error.hint().as_deref());
+            Exit::Usage
+        })?;
+        let format = self.report.format(plan.manifest.as_ref()).map_err(|error| {
+            printer.failure(&error, error.hint().as_deref());
+            Exit::Usage
+        })?;
+        Ok((plan, format))
+    }
+
     fn selection(&self) -> Selection {
         let Choice { tags, only, scenarios, .. } = self.choice.clone();
         Selection {
@@ -147,7 +165,7 @@ impl Arguments {
             flags: Choices {
                 repetitions: self.choice.repetitions,
                 warmup: self.choice.warmup,
-                ..self.choice.sweep.over(self.shared.choices())
+                ..self.choice.sweep.over(&self.shared.choices())
             },
         }
     }
@@ -155,23 +173,9 @@ impl Arguments {
 
 /// Measures what the arguments name.
 pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) -> Exit {
-    if let Err(reason) = arguments.choice.sweep.check() {
-        printer.error(reason, None);
-        return Exit::Usage;
-    }
-    let plan = match arguments.selection().plan() {
-        Ok(plan) => plan,
-        Err(error) => {
-            printer.failure(&error, error.hint().as_deref());
-            return Exit::Usage;
-        }
-    };
-    let format = match arguments.report.format(plan.manifest.as_ref()) {
-        Ok(format) => format,
-        Err(error) => {
-            printer.failure(&error, error.hint().as_deref());
-            return Exit::Usage;
-        }
+    let (plan, format) = match arguments.plan(printer) {
+        Ok(planned) => planned,
+        Err(exit) => return exit,
     };
     let stop = match interrupt::listen() {
         Ok(stop) => stop,

@@ -49,7 +49,7 @@ impl Sweep {
     }
 
     /// What the flags say, over `choices`.
-    pub(super) fn over(&self, choices: Choices) -> Choices {
+    pub(super) fn over(&self, choices: &Choices) -> Choices {
         let numbers = |flag: &Option<Numbers>| flag.clone().map(|Numbers(numbers)| numbers);
         let flags = Choices {
             prompt_tokens: numbers(&self.prompt_tokens),
@@ -63,6 +63,6 @@ impl Sweep {
             }),
             ..Choices::default()
         };
-        flags.over(&choices)
+        flags.over(choices)
     }
 }
