@@ -5,7 +5,8 @@ use crate::{
     measure::{
         outcome::{Outcome, Verdict},
         rates,
-        statistics::{Summary, median},
+        statistics::{Interval, median, median_interval},
+        steadiness::{Flag, flags},
         trial::Trial,
     },
     plan::{Cell, Work},
@@ -22,51 +23,55 @@ pub(super) struct Row {
 /// Stands for what is not known.
 const UNKNOWN: &str = "–";
 
-/// Columns of figures, each with its unit below; narrow enough for 80 characters.
-const HEADER: [[&str; 9]; 2] = [
+/// Columns of figures, each with its unit below; narrow enough for 100 characters.
+const HEADER: [[&str; COLUMNS]; 2] = [
     ["", "", "", "load", "TTFT", "prompt", "decode", "peak", ""],
     ["", "in", "out", "s", "ms", "tok/s", "tok/s", "GiB", "outcome"],
 ];
 
+const COLUMNS: usize = 9;
+
 /// What stands before a scenario, below the name of its model.
 const INDENT: &str = "  ";
 
-type Line = [String; 9];
+type Line = [String; COLUMNS];
 
 /// The whole text, every line of it ended.
 pub(super) fn table(rows: &[Row]) -> String {
     let header = HEADER.map(|line| line.map(str::to_owned));
-    let body: Vec<Line> = rows.iter().map(|row| columns(row, rows)).collect();
-    let mut widths = [0; 9];
-    for line in header.iter().chain(&body) {
+    let body: Vec<[Line; 2]> = rows.iter().map(|row| [columns(row, rows), bounds(row)]).collect();
+    let mut widths = [0; COLUMNS];
+    for line in header.iter().chain(body.as_flattened()) {
         for (width, text) in widths.iter_mut().zip(line) {
             *width = text.chars().count().max(*width);
         }
     }
     let mut table: String = header.iter().map(|line| aligned(line, &widths)).collect();
     let mut above = None;
-    for (row, line) in rows.iter().zip(&body) {
+    for (row, lines) in rows.iter().zip(&body) {
         if above != Some(&row.label) {
             table.extend([row.label.as_str(), "\n"]);
         }
         above = Some(&row.label);
-        table.push_str(&aligned(line, &widths));
+        let told = lines.iter().filter(|line| line.iter().any(|text| !text.is_empty()));
+        table.extend(told.map(|line| aligned(line, &widths)));
     }
-    format!("{table}\n{}{}", notes(rows), totals(rows))
+    format!("{table}\n{}{}{}", legend(rows), notes(rows), totals(rows))
 }
 
 fn columns(row: &Row, rows: &[Row]) -> Line {
     let outcome = &row.outcome;
     let load = outcome.loaded.as_ref().map(|loaded| loaded.load_us() as f64 / 1e6);
     let (tokens_in, tokens_out) = tokens(row);
+    let [first, prompt, decode] = figures(outcome).map(|samples| figure(median(&samples)));
     [
         format!("{INDENT}{}", name(row, rows)),
         count(tokens_in),
         count(tokens_out),
         number(load, 2),
-        number(middle(outcome, rates::time_to_first_token).map(|seconds| seconds * 1e3), 1),
-        number(middle(outcome, rates::prompt_rate), 1),
-        spread(&samples(outcome, rates::decode_rate)),
+        first,
+        prompt,
+        decode,
         number(peak(outcome), 2),
         short_verdict(outcome).to_owned(),
     ]
@@ -84,6 +89,43 @@ impl Row {
     pub(super) fn siblings<'a>(&self, rows: &'a [Self]) -> impl Iterator<Item = &'a Cell> + Clone {
         rows.iter().filter(|row| row.label == self.label).map(|row| &row.cell)
     }
+}
+
+/// What stands below the figures of a row: the interval of each median, and what speaks against it.
+fn bounds(row: &Row) -> Line {
+    let [first, prompt, decode] = figures(&row.outcome).map(|samples| interval(&samples));
+    let flags: Vec<_> = flags(counted(&row.outcome)).into_iter().map(Flag::name).collect();
+    let none = String::new;
+    [none(), none(), none(), none(), first, prompt, decode, none(), flags.join(" ")]
+}
+
+/// The repetitions of each figure that has an interval: TTFT in milliseconds, and the rates.
+fn figures(outcome: &Outcome) -> [Vec<f64>; 3] {
+    let milliseconds =
+        |trial: &Trial| rates::time_to_first_token(trial).map(|seconds| seconds * 1e3);
+    let of = |figure: fn(&Trial) -> Option<f64>| samples(outcome, figure);
+    [of(milliseconds), of(rates::prompt_rate), of(rates::decode_rate)]
+}
+
+/// What the marks of these rows mean, and an empty line after it.
+fn legend(rows: &[Row]) -> String {
+    let all = rows.iter().map(|row| counted(&row.outcome));
+    let seen: Vec<Flag> = all.clone().flat_map(flags).collect();
+    let has_interval = rows
+        .iter()
+        .flat_map(|row| figures(&row.outcome))
+        .any(|samples| !interval(&samples).is_empty());
+    let mut text = String::new();
+    if has_interval {
+        text.push_str("below a median: where it lies in 95 of 100 cases\n");
+    }
+    for flag in Flag::ALL.into_iter().filter(|flag| seen.contains(flag)) {
+        text.extend([flag.name(), ": ", flag.meaning(), "\n"]);
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
 }
 
 fn short_verdict(outcome: &Outcome) -> &'static str {
@@ -129,15 +171,17 @@ fn middle(outcome: &Outcome, figure: fn(&Trial) -> Option<f64>) -> Option<f64> {
     median(&samples(outcome, figure))
 }
 
-/// The median, and the standard deviation where there is one.
-fn spread(samples: &[f64]) -> String {
-    match Summary::of(samples) {
-        None => UNKNOWN.to_owned(),
-        Some(Summary { median, standard_deviation: Some(deviation), .. }) => {
-            format!("{median:.1} ± {deviation:.1}")
-        }
-        Some(summary) => format!("{:.1}", summary.median),
-    }
+/// A figure to four digits or more.
+fn figure(value: Option<f64>) -> String {
+    let is_small = value.is_some_and(|value| value < 1e3);
+    number(value, usize::from(is_small))
+}
+
+/// The bounds of a median, where samples suffice.
+fn interval(samples: &[f64]) -> String {
+    median_interval(samples).map_or_else(String::new, |Interval { low, high }| {
+        format!("{}–{}", figure(Some(low)), figure(Some(high)))
+    })
 }
 
 fn number(value: Option<f64>, decimals: usize) -> String {
@@ -149,7 +193,7 @@ fn count(value: Option<f64>) -> String {
 }
 
 /// A line in columns: words begin and numbers end at the same place.
-fn aligned(line: &Line, widths: &[usize; 9]) -> String {
+fn aligned(line: &Line, widths: &[usize; COLUMNS]) -> String {
     let mut text = String::new();
     for (index, (column, width)) in line.iter().zip(widths).enumerate() {
         let padding = " ".repeat(width.saturating_sub(column.chars().count()));
@@ -225,13 +269,13 @@ pub(super) mod tests {
             row("org/tiny", Scenario::Chat, Verdict::Skipped(skip)),
             row("mlx-community/large", Scenario::Throughput, failed("`x` is missing")),
         ];
-        let expected = "                       load   TTFT  prompt      decode  peak
-              in  out     s     ms   tok/s       tok/s   GiB  outcome
+        let expected = "                       load   TTFT  prompt  decode  peak
+              in  out     s     ms   tok/s   tok/s   GiB  outcome
 org/tiny
-  throughput  64    3     –  500.0   160.0  45.0 ± 7.1  1.25  passed
-  chat         –    –     –      –       –           –     –  skipped
+  throughput  64    3     –  500.0   160.0    45.0  1.25  passed
+  chat         –    –     –      –       –       –     –  skipped
 mlx-community/large
-  throughput  64    3     –      –       –           –     –  failed
+  throughput  64    3     –      –       –       –     –  failed
 
 skipped  org/tiny (chat) there is no tokenizer
 failed   mlx-community/large (throughput) while loading: `x` is missing
@@ -254,7 +298,45 @@ failed   mlx-community/large (throughput) while loading: `x` is missing
     }
 
     #[test]
-    fn one_repetition_has_no_spread() {
-        assert_eq!(spread(&[50.0]), "50.0");
+    fn eight_repetitions_have_intervals_and_flags() {
+        let mut slowing = row("org/tiny", Scenario::Throughput, Verdict::Measured);
+        // Tokens take 20 ms, then 21.4 ms: decode falls from 50.0 to 46.7 tokens a second.
+        slowing.outcome.trials = (0..8).map(|at| trial(20_000 + at * 200)).collect();
+        // The bounds: scipy.stats.mstats.median_cihs.
+        let expected = "                       load         TTFT       prompt     decode  peak
+              in  out     s           ms        tok/s      tok/s   GiB  outcome
+org/tiny
+  throughput  64    3     –        500.0        160.0       48.3  1.07  passed
+                             500.0–500.0  160.0–160.0  47.1–49.5        slowing
+
+below a median: where it lies in 95 of 100 cases
+slowing: later repetitions were slower: the machine may have been hot or busy
+
+1 passed, 0 failed, 0 skipped
+";
+        assert_eq!(table(&[slowing]), expected);
+    }
+
+    #[test]
+    fn the_widest_figures_fit_into_a_hundred_columns() {
+        let mut wide = row("org/tiny", Scenario::Throughput, Verdict::Measured);
+        wide.cell.work = Work::Throughput { prompt_tokens: 131_072, generation_tokens: 33 };
+        wide.outcome.trials = (0..8)
+            .map(|at| {
+                // 12 s until the first token; then 700 tokens a second, and fewer.
+                let stamps = (0..33).map(|token| 12_345_678 + token * (1_400 + at * 30 + token));
+                let mut trial = Trial::with_stamps(stamps.collect());
+                trial.prompt_tokens = 131_072;
+                trial.memory.peak_bytes = Some(400 << 30);
+                trial
+            })
+            .collect();
+        let table = table(&[wide]);
+        assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
+    }
+
+    #[test]
+    fn a_large_figure_needs_no_decimals() {
+        assert_eq!([Some(999.94), Some(1_234.5)].map(figure), ["999.9", "1234"]);
     }
 }

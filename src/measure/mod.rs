@@ -13,6 +13,7 @@ pub mod sampled;
 pub mod schedule;
 pub mod scripted;
 pub mod statistics;
+pub mod steadiness;
 mod stop;
 pub mod supervise;
 pub mod trial;

@@ -13,6 +13,7 @@ mod record;
 mod redact;
 pub mod schema;
 mod sections;
+mod statistics;
 mod validate;
 mod version;
 
@@ -29,5 +30,6 @@ pub use redact::{model_id, redact};
 pub use sections::{
     HardwareProfile, Model, Performance, QualityFlag, StopTokens, System, SystemHealth, Timeline,
 };
+pub use statistics::{Spread, Statistics, TrendDetail};
 pub use validate::{LineError, LineKind, Mismatch, check_line, check_line_as, encode};
 pub use version::{MlxKnifeVersion, NotAVersion, SchemaVersion, Timing, UnknownVersion};

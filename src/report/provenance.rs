@@ -9,9 +9,11 @@ use crate::{
     measure::{
         load::LoadPhase,
         outcome::{Failure, Skip},
+        steadiness::Flag,
         trial::{Finish, Memory, Order},
     },
     plan::{Conditions, Scenario, Settings},
+    report::statistics::Statistics,
 };
 
 /// Where a line's figures come from.
@@ -49,6 +51,12 @@ pub struct Provenance {
     /// From the first request, a warm-up where there was one, until its first token, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_request_time_to_first_token_s: Option<f64>,
+    /// How far repetitions agree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statistics: Option<Statistics>,
+    /// What speaks against the figures.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<Flag>,
     /// Which definition each published figure follows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub definitions: Option<Definitions>,

@@ -2,6 +2,7 @@
 
 mod golden;
 mod macs;
+mod measured;
 mod outcomes;
 
 use mlxk_harness::{

@@ -5,6 +5,7 @@
 mod interval;
 mod outliers;
 mod repetitions;
+mod shift;
 #[cfg(test)]
 mod simulation;
 mod trend;
@@ -12,35 +13,43 @@ mod trend;
 pub use interval::{Interval, median_interval, relative_half_width};
 pub use outliers::outliers;
 pub use repetitions::repetitions_for;
+pub use shift::{Shift, shift};
 pub use trend::{Direction, Trend, trend};
 
-/// The middle and the spread of a list of samples.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What a list of samples says, in the order they were taken.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
     /// How many samples there are.
     pub count: usize,
     /// See [`median`].
     pub median: f64,
-    /// See [`mean`].
-    pub mean: f64,
+    /// See [`median_absolute_deviation`]; absent for one sample.
+    pub median_absolute_deviation: Option<f64>,
+    /// See [`median_interval`].
+    pub interval: Option<Interval>,
     /// The smallest sample.
     pub minimum: f64,
     /// The largest sample.
     pub maximum: f64,
-    /// See [`standard_deviation`]; absent for one sample.
-    pub standard_deviation: Option<f64>,
+    /// See [`outliers`].
+    pub outliers: Option<Vec<usize>>,
+    /// See [`trend`].
+    pub trend: Option<Trend>,
 }
 
 impl Summary {
-    /// Summarizes `samples`, in any order.
+    /// Summarizes `samples`.
     pub fn of(samples: &[f64]) -> Option<Self> {
         Some(Self {
             count: samples.len(),
             median: median(samples)?,
-            mean: mean(samples)?,
+            median_absolute_deviation: median_absolute_deviation(samples)
+                .filter(|_| samples.len() > 1),
+            interval: median_interval(samples),
             minimum: quantile(samples, 0.0)?,
             maximum: quantile(samples, 1.0)?,
-            standard_deviation: standard_deviation(samples),
+            outliers: outliers(samples),
+            trend: trend(samples),
         })
     }
 }
@@ -57,17 +66,6 @@ pub fn mean(samples: &[f64]) -> Option<f64> {
     }
     let mean = samples.iter().sum::<f64>() / samples.len() as f64;
     mean.is_finite().then_some(mean)
-}
-
-/// The *sample* standard deviation: squares are divided by one less than the count, so two samples are needed.
-pub fn standard_deviation(samples: &[f64]) -> Option<f64> {
-    if samples.len() < 2 {
-        return None;
-    }
-    let mean = mean(samples)?;
-    let squares: f64 = samples.iter().map(|sample| (sample - mean).powi(2)).sum();
-    let deviation = (squares / (samples.len() - 1) as f64).sqrt();
-    deviation.is_finite().then_some(deviation)
 }
 
 /// The median of the distances from the median, unscaled: a spread that one odd sample does not move.
@@ -124,7 +122,6 @@ mod tests {
     fn figures_agree_with_python() {
         close(median(&SAMPLES), 2.75);
         close(mean(&SAMPLES), 3.5);
-        close(standard_deviation(&SAMPLES), 2.898_275_349_237_887_5);
         close(median_absolute_deviation(&SAMPLES), 1.25);
         close(quantile(&SAMPLES, 0.25), 1.75);
         close(quantile(&SAMPLES, 0.9), 6.5);
@@ -136,38 +133,31 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_holds_them_all() {
-        assert_eq!(
-            Summary::of(&[2.0, 4.0]),
-            Some(Summary {
-                count: 2,
-                median: 3.0,
-                mean: 3.0,
-                minimum: 2.0,
-                maximum: 4.0,
-                standard_deviation: Some(std::f64::consts::SQRT_2),
-            })
-        );
+    fn a_summary_holds_what_its_samples_can_say() {
+        let two = Summary::of(&[2.0, 4.0]).expect("two samples");
+        assert_eq!((two.count, two.median, two.median_absolute_deviation), (2, 3.0, Some(1.0)));
+        assert_eq!((two.minimum, two.maximum), (2.0, 4.0));
+        assert_eq!((two.interval, two.outliers, two.trend), (None, None, None));
+        let eight = Summary::of(&[5.0, 5.1, 4.9, 5.0, 5.2, 4.8, 5.1, 4.9]).expect("eight");
+        assert!(eight.interval.is_some() && eight.outliers.is_some() && eight.trend.is_some());
     }
 
     #[test]
-    fn one_sample_has_a_middle_and_no_deviation() {
+    fn one_sample_has_a_middle_and_no_spread() {
         let summary = Summary::of(&[7.0]).expect("one sample");
-        assert_eq!((summary.median, summary.standard_deviation), (7.0, None));
+        assert_eq!((summary.median, summary.median_absolute_deviation), (7.0, None));
     }
 
     #[test]
     fn nothing_is_said_about_nothing() {
         assert_eq!(Summary::of(&[]), None);
         assert_eq!(median_absolute_deviation(&[]), None);
-        assert_eq!(standard_deviation(&[]), None);
     }
 
     #[test]
     fn a_sample_that_is_no_number_is_not_passed_over() {
         assert_eq!(Summary::of(&[1.0, f64::NAN]), None);
         assert_eq!(mean(&[1.0, f64::INFINITY]), None);
-        assert_eq!(standard_deviation(&[1.0, f64::INFINITY]), None);
     }
 
     #[test]
@@ -206,7 +196,8 @@ mod tests {
         ) {
             let moved: Vec<f64> = samples.iter().map(|sample| sample + by).collect();
             let distance = median(&moved).expect("finite") - median(&samples).expect("finite");
-            let spread = standard_deviation(&moved).expect("two") - standard_deviation(&samples).expect("two");
+            let spread = |samples: &[f64]| median_absolute_deviation(samples).expect("finite");
+            let spread = spread(&moved) - spread(&samples);
             prop_assert!((distance - by).abs() < 1e-9);
             prop_assert!(spread.abs() < 1e-6);
         }

@@ -9,6 +9,7 @@ use crate::{
         message::{Loaded, ModelFacts},
         outcome::{Failure, Outcome, Skip, Verdict},
         rates,
+        steadiness::flags,
         trial::Trial,
     },
     plan::{Cell, Settings, Work},
@@ -19,6 +20,7 @@ use crate::{
             PhaseDetail, Provenance, Sample,
         },
         redact::redact,
+        statistics::{Spread, Statistics},
     },
 };
 
@@ -56,6 +58,8 @@ pub(super) fn provenance(
         random_ids: outcome.random_ids,
         prompt_tokens_per_sec: over(counted(outcome), rates::prompt_rate),
         first_request_time_to_first_token_s: first_request(outcome),
+        statistics: statistics(counted(outcome)),
+        flags: flags(counted(outcome)),
         definitions: is_measured.then_some(DEFINITIONS),
         model: loaded.map(|loaded| model_detail(&loaded.model)),
         download: context.model.fetched.map(|fetched| DownloadDetail {
@@ -94,6 +98,21 @@ fn cell_facts(cell: &Cell) -> CellFacts {
             ..facts
         },
     }
+}
+
+fn statistics(trials: &[Trial]) -> Option<Statistics> {
+    let spread = |figure: fn(&Trial) -> Option<f64>| {
+        let numbered = (1..).zip(trials);
+        let values: Vec<_> =
+            numbered.filter_map(|(number, trial)| Some((number, figure(trial)?))).collect();
+        Spread::of(&values)
+    };
+    let statistics = Statistics {
+        time_to_first_token_s: spread(rates::time_to_first_token),
+        prompt_tokens_per_sec: spread(rates::prompt_rate),
+        tokens_per_sec: spread(rates::decode_rate),
+    };
+    (statistics != Statistics::default()).then_some(statistics)
 }
 
 /// The first request of a cell pays for kernels and caches that later ones find ready.
