@@ -1,5 +1,6 @@
 //! Chat templates, rendered as Python's `transformers` renders them.
 
+mod bounded;
 mod generation;
 mod json;
 mod kinds;
@@ -15,7 +16,7 @@ use thiserror::Error;
 ///
 /// The costliest of 70 published templates takes 1,300 for a chat of six messages and 203,000 for a
 /// prompt of a megabyte.
-const FUEL: u64 = 10_000_000;
+const FUEL: u64 = 1_000_000;
 
 /// Why a template gave no text.
 #[derive(Clone, Debug, Error)]
@@ -111,6 +112,7 @@ impl ChatTemplate {
         environment.set_unknown_method_callback(pycompat::unknown_method_callback);
         environment.set_fuel(Some(FUEL));
         environment.add_filter("tojson", json::tojson);
+        bounded::bound_writing(&mut environment);
         kinds::add_tests(&mut environment);
         environment.add_function("raise_exception", raise_exception);
         environment
@@ -306,6 +308,16 @@ mod tests {
         assert_eq!(error.to_string(), "chat template `test`, line 3, cannot be rendered");
         let error = render("a\n{% nosuch %}", &[]).unwrap_err();
         assert_eq!(error.to_string(), "chat template `test`, line 2, cannot be read");
+    }
+
+    #[test]
+    fn a_list_repeated_without_end_is_endless() {
+        let within_itself = "{% set a = namespace() %}{% set a.b = a %}{{ a }}";
+        let repeated = ["{{ [0] * 100000000 }}", "{{ ([[0] * 100000000] * 100000000)|string }}"];
+        for source in [repeated[0], repeated[1], within_itself] {
+            assert_eq!(render(source, &[]).unwrap_err().kind(), "template_endless");
+        }
+        case("{{ [0] * 3 }}{{ ([0] * 2)|string }}", &[], "[0, 0, 0][0, 0]");
     }
 
     #[test]
