@@ -27,6 +27,7 @@ use crate::{
         message::{Job, Message},
         outcome::{Failure, Outcome, Stage, Verdict},
         sampled::Sampled,
+        schedule::Aim,
         supervise::{self, Isolation, Observer, Request},
         trial::Trial,
     },
@@ -67,6 +68,8 @@ pub(super) struct Care {
     pub(super) cold: bool,
     /// What the model in one may need.
     pub(super) budget: MemoryBudget,
+    /// How well figures are to be known.
+    pub(super) aim: Option<Aim>,
 }
 
 /// What a run begins with.
@@ -119,6 +122,7 @@ impl<'a> Campaign<'a> {
     /// A run on `host` that appends to `journal` until `stop` is set.
     pub(super) fn new(setup: Setup<'a>) -> Self {
         let Setup { printer, host, journal, format, unfinished, care, sampler, stop } = setup;
+        let unfinished = if care.aim.is_some() { unfinished.keep_all() } else { unfinished };
         Self {
             printer,
             host,
@@ -187,6 +191,7 @@ impl<'a> Campaign<'a> {
                 revision: hint.revision.clone(),
                 cold: self.care.cold,
                 settings: model.settings.clone(),
+                aim: self.care.aim,
                 cells: pending.iter().map(Pending::task).collect(),
             },
             patience: self.care.patience,
@@ -361,6 +366,10 @@ impl Observer for Watch<'_, '_> {
             outcome.warnings.push(DISTURBED.to_owned());
         }
         outcome.warnings.extend(self.lacking.clone());
+        if outcome.verdict == Verdict::Measured {
+            let aim = self.campaign.care.aim;
+            outcome.warnings.extend(aim.and_then(|aim| aim.missed(&outcome.trials)));
+        }
         let context = self.context(pending);
         let mut line = report::record(&context, &pending.planned, &self.model.settings, &outcome);
         line.test = self.campaign.names.take(line.test);

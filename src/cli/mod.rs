@@ -4,6 +4,7 @@ mod campaign;
 mod check;
 mod convert;
 mod downloads;
+mod dry_run;
 mod fetching;
 mod fit;
 mod generate;

@@ -3,7 +3,12 @@
 use super::table::Row;
 use crate::{
     host::fitness::Fitness,
-    measure::outcome::{Failure, Outcome, Stage, Verdict},
+    measure::{
+        outcome::{Failure, Outcome, Stage, Verdict},
+        rates,
+        statistics::median,
+    },
+    plan::{Cell, Conditions, DecodeMode},
 };
 
 /// Lines of a child's standard error that are shown.
@@ -89,8 +94,26 @@ fn about<'a>(row: &'a Row, rows: &'a [Row]) -> Vec<Note<'a>> {
     if row.outcome.random_ids {
         notes.push(note("note", "prompts were ids drawn at random".to_owned()));
     }
+    notes.extend(gain(row, rows).map(|text| note("note", text)));
     notes.extend(row.outcome.warnings.iter().map(|text| note("note", text.clone())));
     notes
+}
+
+/// What being one step ahead gains, where the same cell was measured without.
+fn gain(row: &Row, rows: &[Row]) -> Option<String> {
+    let rate = |row: &Row| {
+        let trials = row.outcome.trials.iter();
+        let rates: Vec<_> = trials.filter_map(rates::decode_rate).collect();
+        median(&rates).filter(|_| row.outcome.verdict == Verdict::Measured)
+    };
+    let decode = DecodeMode::Synchronous;
+    let conditions = Conditions { decode, ..row.cell.conditions.clone() };
+    let waiting = Cell { conditions, ..row.cell.clone() };
+    let is_pipelined = row.cell.conditions.decode == DecodeMode::Pipelined;
+    let other = rows.iter().find(|other| other.label == row.label && other.cell == waiting)?;
+    let gain = rate(row)? / rate(other)?;
+    (is_pipelined && gain.is_finite())
+        .then(|| format!("decodes {gain:.2} times as fast as waiting for each token"))
 }
 
 fn place(failure: &Failure) -> String {
@@ -121,6 +144,7 @@ mod tests {
     use crate::{
         cli::table::tests::{failed, row},
         host::fitness::{Grade, Reason},
+        measure::trial::Trial,
         plan::Scenario,
     };
 
@@ -183,6 +207,28 @@ note     the machine was of grade C
         assert_eq!(grade(&fitness(Grade::C, vec![reason])), expected);
         let expected = "note     the machine was of grade A\n\n";
         assert_eq!(grade(&fitness(Grade::A, Vec::new())), expected);
+    }
+
+    #[test]
+    fn the_gain_of_one_step_ahead_is_told_where_both_were_measured() {
+        let measured = |decode, gap_us| {
+            let mut row = row("org/a", Scenario::Throughput, Verdict::Measured);
+            row.cell.conditions.decode = decode;
+            row.outcome.trials = vec![Trial::with_stamps(vec![0, gap_us, 2 * gap_us])];
+            row
+        };
+        // 50 and 40 tokens a second.
+        let ahead = measured(DecodeMode::Pipelined, 20_000);
+        let waiting = measured(DecodeMode::Synchronous, 25_000);
+        assert_eq!(
+            notes(&[ahead.clone(), waiting.clone()]),
+            "note     org/a (throughput[pipelined]) decodes 1.25 times as fast as waiting for each \
+             token\n\n"
+        );
+        assert_eq!(notes(std::slice::from_ref(&ahead)), "");
+        let mut other = waiting;
+        other.cell.conditions.depth = 1;
+        assert_eq!(notes(&[ahead, other]), "");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::{
     Exit,
     campaign::{Campaign, Care, Format, Setup, View},
+    dry_run,
     fetching::Order,
     fit, interrupt,
     printer::Printer,
@@ -46,6 +47,9 @@ pub(super) struct Arguments {
     sampling: Sampling,
     #[command(flatten)]
     children: Children,
+    /// Prints the plan, with memory and time as far as they are known beforehand, and measures nothing
+    #[arg(long)]
+    dry_run: bool,
     /// Downloads a model while the one before it is measured; by default nothing else runs then
     #[arg(long)]
     overlap_download: bool,
@@ -129,6 +133,7 @@ impl Children {
             patience: Duration::from_secs(self.timeout.into()),
             budget: self.memory_budget,
             cold: self.cold,
+            aim: None,
             isolation: match self.isolate {
                 Isolate::Model => Isolation::Model,
                 Isolate::Cell => Isolation::Cell,
@@ -146,6 +151,10 @@ impl Arguments {
         }
         let plan = self.selection().plan().map_err(|error| {
             printer.failure(&error, error.hint().as_deref());
+            Exit::Usage
+        })?;
+        self.choice.sweep.check_aim(&plan).map_err(|reason| {
+            printer.error(reason, None);
             Exit::Usage
         })?;
         let format = self.report.format(plan.manifest.as_ref()).map_err(|error| {
@@ -177,6 +186,10 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
         Ok(planned) => planned,
         Err(exit) => return exit,
     };
+    if arguments.dry_run {
+        dry_run::show(&plan, &arguments.report.path(&format.mlx_knife_version), printer);
+        return Exit::Ok;
+    }
     let stop = match interrupt::listen() {
         Ok(stop) => stop,
         Err(error) => {
@@ -200,7 +213,7 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
         Ok(unfinished) => unfinished,
         Err(exit) => return exit,
     };
-    let care = arguments.children.care();
+    let care = Care { aim: arguments.choice.sweep.aim(), ..arguments.children.care() };
     let mut campaign = Campaign::new(Setup {
         printer,
         host: machine.host(),
@@ -223,13 +236,17 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
 }
 
 impl Report {
-    /// Opens the report.
-    fn open(&self, version: &MlxKnifeVersion, printer: &Printer) -> Result<Journal, Exit> {
-        let path = self.path.clone().unwrap_or_else(|| {
+    /// The file to append to.
+    fn path(&self, version: &MlxKnifeVersion) -> PathBuf {
+        self.path.clone().unwrap_or_else(|| {
             let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
             report::default_path(Path::new("reports"), today, version)
-        });
-        let opened = Journal::open(path).and_then(|mut journal| {
+        })
+    }
+
+    /// Opens the report.
+    fn open(&self, version: &MlxKnifeVersion, printer: &Printer) -> Result<Journal, Exit> {
+        let opened = Journal::open(self.path(version)).and_then(|mut journal| {
             if self.resume && journal.path().is_file() {
                 journal.cut_torn_line()?;
             }

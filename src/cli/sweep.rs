@@ -2,7 +2,34 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::plan::{Choices, DecodeMode, Numbers};
+use crate::{
+    measure::schedule::Aim,
+    plan::{Choices, DecodeMode, Numbers, Plan},
+};
+
+/// Seconds that the requests of a model may take unless the user says otherwise.
+const BUDGET: u32 = 600;
+
+/// Repetitions that have an interval: of five even the widest holds the median in 94 of 100 cases only.
+const FEWEST: u32 = 6;
+
+/// A part, from percents.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+    let number = number.filter(|percent| *percent > 0.0 && *percent < 100.0);
+    number.map(|percent| percent / 100.0).ok_or_else(|| "write it like `1%`".to_owned())
+}
+
+/// Seconds, from a number with its unit.
+fn seconds(text: &str) -> Result<u32, String> {
+    let units = [("s", 1), ("m", 60), ("h", 3600)];
+    let read = |(unit, seconds): (&str, u32)| {
+        let number = text.strip_suffix(unit)?.trim().parse::<u32>().ok()?;
+        number.checked_mul(seconds).filter(|seconds| *seconds > 0)
+    };
+    let read = units.into_iter().find_map(read);
+    read.ok_or_else(|| "write it like `90s`, `10m` or `2h`".to_owned())
+}
 
 #[derive(Clone, Debug, Args)]
 #[command(
@@ -27,6 +54,12 @@ pub(super) struct Sweep {
     /// Waits for each token before the next step is handed to the device; `--sync=both` measures that and one step ahead
     #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "only")]
     sync: Option<Sync>,
+    /// Repeats cells until their rates are known so well, such as `1%`: how often is told by the first repetitions
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    target_ci: Option<f64>,
+    /// The time that the requests of a model may take for that, such as `90s`, `10m` or `2h` [default: 10m]
+    #[arg(long, value_name = "TIME", value_parser = seconds, requires = "target_ci")]
+    budget: Option<u32>,
     #[arg(long, value_name = "N,…", hide = true)]
     batch: Option<String>,
 }
@@ -46,6 +79,21 @@ impl Sweep {
             Some(_) => Err("`--batch` is not supported yet: requests run one at a time"),
             None => Ok(()),
         }
+    }
+
+    /// How well figures are to be known, where that was said.
+    pub(super) fn aim(&self) -> Option<Aim> {
+        let budget_s = self.budget.unwrap_or(BUDGET);
+        self.target_ci.map(|target| Aim { target, budget_s })
+    }
+
+    /// Refuses too few repetitions to aim by.
+    pub(super) fn check_aim(&self, plan: &Plan) -> Result<(), String> {
+        let mut cells = plan.models.iter().flat_map(|model| &model.cells);
+        if self.target_ci.is_some() && cells.any(|cell| cell.repetitions < FEWEST) {
+            return Err(format!("`--target-ci` needs {FEWEST} repetitions or more to begin with"));
+        }
+        Ok(())
     }
 
     /// What the flags say, over `choices`.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     load::{LoadPhase, union_us},
     outcome::{Failure, Skip},
-    schedule::Task,
+    schedule::{Aim, Task},
     trial::{Memory, Trial},
 };
 use crate::plan::Settings;
@@ -23,6 +23,9 @@ pub struct Job {
     pub cold: bool,
     /// How the model is loaded and run.
     pub settings: Settings,
+    /// How well figures are to be known, where that decides how often cells are repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aim: Option<Aim>,
     /// What is measured, each with what is known of it; messages count them from 0.
     pub cells: Vec<Task>,
 }

@@ -159,3 +159,84 @@ fn what_cannot_be_swept_is_refused_before_anything_runs() {
     );
     assert!(lines(folder.path()).is_empty());
 }
+
+#[test]
+fn a_dry_run_tells_the_plan_and_measures_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = ["--prompt-tokens", "4,8", "--generation-tokens", "3", "--repetitions", "4"];
+    let dry = |more: &[&str]| {
+        let output = run(folder.path(), "measured", &[&plan, more].concat());
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let first = dry(&["--dry-run"]);
+    assert_eq!(
+        first,
+        "[1/1] scripted:measured, memory unknown: it is not on this machine and the manifest tells \
+         no size\n  \
+         throughput[p4]: 4 in, 3 out, 2 + 4 repetitions, – GiB, – min\n  \
+         throughput[p8]: 8 in, 3 out, 2 + 4 repetitions, – GiB, – min\n  \
+         chat: at most 128 out, 2 + 4 repetitions, – GiB, – min\n\n\
+         3 cells; no time is predicted for cells that are not in `report.jsonl`\n"
+    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was written");
+}
+
+#[test]
+fn a_dry_run_tells_memory_from_the_headers_and_time_from_an_earlier_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = format!("{}/tests/fixtures/parity/llama", env!("CARGO_MANIFEST_DIR"));
+    // Of a failed line, or another cell's, nothing is told.
+    let line = |name: &str, outcome: &str, seconds: f64| {
+        let performance = serde_json::json!({"duration_s": seconds});
+        serde_json::json!({"test": name, "outcome": outcome, "performance": performance})
+    };
+    let name = |p: u32| format!("mlxk-harness::throughput[llama-p{p}-g3]");
+    let earlier = format!(
+        "{}\n{}\n{}\n",
+        line(&name(4), "passed", 30.0),
+        line(&name(8), "failed", 30.0),
+        line("other", "passed", 1.0)
+    );
+    fs::write(folder.path().join("report.jsonl"), &earlier).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_mlxk-harness"))
+        .current_dir(folder.path())
+        .args(["run", &model, "--scenario", "throughput", "--report-output", "report.jsonl"])
+        .args(["--prompt-tokens", "4,8", "--generation-tokens", "3", "--repetitions", "4"])
+        .arg("--dry-run")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("llama, memory from the headers of its files"), "{said}");
+    // Two warm-ups and four repetitions of half a minute.
+    assert!(said.contains("4 in, 3 out, 2 + 4 repetitions, 0.00 GiB, 3.0 min"), "{said}");
+    assert!(said.contains("8 in, 3 out, 2 + 4 repetitions, 0.00 GiB, – min"), "{said}");
+    assert_eq!(fs::read_to_string(folder.path().join("report.jsonl")).unwrap(), earlier);
+}
+
+#[test]
+fn a_target_is_aimed_at_and_both_ways_to_decode_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let both = ["--scenario", "throughput", "--sync=both", "--target-ci", "1%", "--budget", "10m"];
+    let output = run(folder.path(), "measured", &both);
+    assert!(output.status.success());
+    let said = String::from_utf8(output.stdout).unwrap();
+    // A scripted token takes 20 ms, and 25 where each is waited for; scripted figures do not spread.
+    let gain = "(throughput[pipelined]) decodes 1.25 times as fast as waiting for each token";
+    assert!(said.contains(gain), "{said}");
+    assert!(!said.contains("was wanted"), "{said}");
+    let lines = lines(folder.path());
+    let names: Vec<_> = lines.iter().map(brief).collect();
+    assert_eq!(names, ["p512-g128 passed 8", "p512-g128-sync passed 8"]);
+    let ids = |line: &Value| line["metadata"]["mlxk_harness"]["samples"][0]["ids_sha256"].clone();
+    assert_eq!(ids(&lines[0]), ids(&lines[1]));
+    let refused = |flags: &[&str], expected: &str| {
+        let output = run(folder.path(), "measured", flags);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(expected), "{said}");
+        assert_eq!(output.status.code(), Some(2));
+    };
+    refused(&["--target-ci", "1"], "write it like `1%`");
+    refused(&["--target-ci", "1%", "--budget", "10"], "write it like `90s`, `10m` or `2h`");
+    refused(&["--target-ci", "1%", "--repetitions", "5"], "`--target-ci` needs 6 repetitions");
+}

@@ -125,6 +125,7 @@ mod tests {
             revision: None,
             cold: false,
             settings: Settings::default(),
+            aim: None,
             cells: (1..=cells)
                 .map(|budget| Task::new(Cell::throughput([4, budget], 1, 2)))
                 .collect(),

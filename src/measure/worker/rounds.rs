@@ -26,6 +26,8 @@ pub(super) struct Rounds<'a, 'out> {
     schedule: Schedule,
     /// Hashes of the prompt and of the ids of each answer, by cell.
     answers: Vec<Vec<(String, String)>>,
+    /// Whether a cell's end was told.
+    ended: Vec<bool>,
     /// The next repetition's place in the child's sequence.
     order: Order,
     clock: &'a dyn Clock,
@@ -42,8 +44,9 @@ impl<'a, 'out> Rounds<'a, 'out> {
     ) -> Self {
         Self {
             job,
-            schedule: Schedule::new(&job.cells),
+            schedule: Schedule::new(&job.cells, job.aim),
             answers: vec![Vec::new(); job.cells.len()],
+            ended: vec![false; job.cells.len()],
             order: Order { child_since_ms: now_ms(), place: 0 },
             clock,
             stop,
@@ -67,6 +70,12 @@ impl<'a, 'out> Rounds<'a, 'out> {
             self.take(turn, engine)?;
             if !engine.is_usable() {
                 break;
+            }
+            // Where a budget is spent, cells end that have no turn of their own.
+            for cell in 0..self.job.cells.len() {
+                if self.schedule.is_through(cell) {
+                    self.conclude(cell)?;
+                }
             }
         }
         Ok(())
@@ -107,8 +116,7 @@ impl<'a, 'out> Rounds<'a, 'out> {
         if let Some(answers) = self.answers.get_mut(index) {
             answers.push((trial.prompt_sha256.clone(), trial.ids_sha256.clone()));
         }
-        self.parent.tell(&Message::Trial { cell: index, warmup, trial: Box::new(trial) })?;
-        if self.schedule.is_through(index) { self.conclude(index) } else { Ok(()) }
+        self.parent.tell(&Message::Trial { cell: index, warmup, trial: Box::new(trial) })
     }
 
     /// Fills the cache outside of the timing, then times a request, and says how it goes.
@@ -134,6 +142,10 @@ impl<'a, 'out> Rounds<'a, 'out> {
 
     /// What is said of a cell after its last repetition.
     fn conclude(&mut self, cell: usize) -> io::Result<()> {
+        let Some(ended) = self.ended.get_mut(cell).filter(|ended| !**ended) else {
+            return Ok(());
+        };
+        *ended = true;
         let answers = self.answers.get(cell).map(Vec::as_slice).unwrap_or_default();
         if let Some(text) = different_answers(answers) {
             self.parent.tell(&Message::Warning { cell: Some(cell), text })?;
@@ -144,6 +156,9 @@ impl<'a, 'out> Rounds<'a, 'out> {
     /// Ends a cell that cannot be measured, or not any more.
     fn give_up(&mut self, cell: usize, error: EngineError) -> io::Result<()> {
         self.schedule.close(cell);
+        if let Some(ended) = self.ended.get_mut(cell) {
+            *ended = true;
+        }
         self.parent.tell(&match error {
             EngineError::Refused { kind, reason } => {
                 Message::CellSkipped { cell, skip: Skip { kind: kind.to_owned(), reason } }

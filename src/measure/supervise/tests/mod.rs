@@ -22,6 +22,7 @@ fn job(cells: usize) -> Job {
         revision: None,
         cold: false,
         settings: Settings::default(),
+        aim: None,
         cells: vec![Task::new(cell); cells],
     }
 }
