@@ -28,6 +28,7 @@ use crate::{
         outcome::{Failure, Outcome, Stage, Verdict},
         sampled::Sampled,
         schedule::Aim,
+        stop_answers::MISBEHAVED,
         supervise::{self, Isolation, Observer, Request},
         trial::Trial,
     },
@@ -80,6 +81,8 @@ pub(super) struct Setup<'a> {
     pub(super) format: Format,
     pub(super) unfinished: Unfinished,
     pub(super) care: Care,
+    /// Whether stop tokens that misbehave make the run fail.
+    pub(super) is_strict: bool,
     /// What looks at the machine meanwhile.
     pub(super) sampler: Option<&'a Sampler>,
     pub(super) stop: &'a Stop,
@@ -98,6 +101,8 @@ pub(super) struct Campaign<'a> {
     /// Whether a model was loaded already.
     is_warm: bool,
     sampler: Option<&'a Sampler>,
+    /// Whether stop tokens that misbehave make the run fail.
+    is_strict: bool,
     /// Cells that failed before this run was resumed.
     failed_before: usize,
     /// Bytes that came from the hub until now.
@@ -121,7 +126,8 @@ enum Trouble {
 impl<'a> Campaign<'a> {
     /// A run on `host` that appends to `journal` until `stop` is set.
     pub(super) fn new(setup: Setup<'a>) -> Self {
-        let Setup { printer, host, journal, format, unfinished, care, sampler, stop } = setup;
+        let Setup { printer, host, journal, format, unfinished, care, is_strict, sampler, stop } =
+            setup;
         let unfinished = if care.aim.is_some() { unfinished.keep_all() } else { unfinished };
         Self {
             printer,
@@ -134,6 +140,7 @@ impl<'a> Campaign<'a> {
             unfinished,
             is_warm: false,
             sampler,
+            is_strict,
             failed_before: 0,
             received: Arc::default(),
             rows: Vec::new(),
@@ -172,7 +179,8 @@ impl<'a> Campaign<'a> {
         let (pending, published) = self.unfinished.pending(model, &hint);
         for line in &published {
             self.names.note(&line.test);
-            self.failed_before += usize::from(line.has_failed);
+            let counts = line.has_failed || line.has_misbehaved && self.is_strict;
+            self.failed_before += usize::from(counts);
         }
         if pending.is_empty() {
             self.printer.note(format!("{heading}: was measured before"));
@@ -262,7 +270,10 @@ impl<'a> Campaign<'a> {
         if self.format.view == View::Table {
             self.printer.data(&table::table(&self.rows));
         }
-        let failed = |row: &Row| matches!(row.outcome.verdict, Verdict::Failed(_));
+        let failed = |row: &Row| match &row.outcome.verdict {
+            Verdict::Failed(failure) => self.is_strict || failure.kind != MISBEHAVED,
+            Verdict::Measured | Verdict::Skipped(_) => false,
+        };
         let lines = if self.lines == 1 { "line" } else { "lines" };
         self.printer.note(format!(
             "appended {} {lines} to `{}`",

@@ -57,7 +57,9 @@ fn line(name: &str, cell: &Cell, gib: Option<f64>, seconds: Option<f64>) -> Stri
         Work::Throughput { prompt_tokens, generation_tokens } => {
             format!("{prompt_tokens} in, {generation_tokens} out")
         }
-        Work::Chat { max_tokens, .. } => format!("at most {max_tokens} out"),
+        Work::Chat { max_tokens, .. } | Work::Stop { max_tokens, .. } => {
+            format!("at most {max_tokens} out")
+        }
     };
     format!(
         "  {name}: {sizes}, {} + {} repetitions, {} GiB, {} min\n",
@@ -136,7 +138,7 @@ fn tokens(cell: &Cell) -> u64 {
         Work::Throughput { prompt_tokens, generation_tokens } => {
             depth + u64::from(*prompt_tokens) + u64::from(*generation_tokens)
         }
-        Work::Chat { max_tokens, .. } => u64::from(*max_tokens),
+        Work::Chat { max_tokens, .. } | Work::Stop { max_tokens, .. } => u64::from(*max_tokens),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{notes, printer::Printer};
 use crate::{
     measure::{message::Message, outcome::Outcome, rates, trial::Trial},
-    plan::{Cell, PlannedModel, Work},
+    plan::{Cell, PlannedModel, STOP_PROMPTS, Work, stop_samplings},
 };
 
 /// Steps that measuring `models` takes, as they are counted here.
@@ -49,6 +49,10 @@ impl<'a> Progress<'a> {
             }
             Message::Trial { cell, trial, .. } => {
                 self.step(&format!("{}{}", self.repetition(*cell), speed(trial)));
+                self.advance(*cell, 1);
+            }
+            Message::Answered { cell, .. } => {
+                self.flicker(&self.repetition(*cell));
                 self.advance(*cell, 1);
             }
             Message::Warning { text, .. } => {
@@ -103,6 +107,9 @@ impl<'a> Progress<'a> {
             Some(Work::Chat { max_tokens, .. }) => {
                 format!("{name}, at most {max_tokens} tokens out")
             }
+            Some(Work::Stop { max_tokens, .. }) => {
+                format!("stop, at most {max_tokens} tokens out")
+            }
             None => String::new(),
         }
     }
@@ -114,6 +121,9 @@ impl<'a> Progress<'a> {
         };
         let name = self.name(index);
         match self.turn {
+            (_, number) if is_untimed(cell) => {
+                format!("{name}, prompt {number} of {}", repetitions(cell))
+            }
             (true, number) => format!("{name}, warm-up {number}"),
             (false, number) => format!("{name}, repetition {number} of {}", cell.repetitions),
         }
@@ -121,7 +131,14 @@ impl<'a> Progress<'a> {
 }
 
 fn repetitions(cell: &Cell) -> u64 {
+    if is_untimed(cell) {
+        return (STOP_PROMPTS.len() * stop_samplings().len()) as u64;
+    }
     u64::from(cell.warmup) + u64::from(cell.repetitions)
+}
+
+fn is_untimed(cell: &Cell) -> bool {
+    matches!(cell.work, Work::Stop { .. })
 }
 
 fn speed(trial: &Trial) -> String {

@@ -53,6 +53,9 @@ pub(super) struct Arguments {
     /// Downloads a model while the one before it is measured; by default nothing else runs then
     #[arg(long)]
     overlap_download: bool,
+    /// Ends with exit code 1 where stop tokens misbehave, which the scenario `stop` looks for
+    #[arg(long)]
+    strict_stop: bool,
     /// Measures only on a machine of this grade or better, after trying for two seconds how steadily it runs
     #[arg(long, value_name = "GRADE", ignore_case = true)]
     require_grade: Option<Grade>,
@@ -221,6 +224,7 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
         format,
         unfinished,
         care,
+        is_strict: arguments.strict_stop,
         sampler: samples.as_ref().map(|samples| &samples.sampler),
         stop,
     });

@@ -90,7 +90,7 @@ impl Sweep {
     /// Refuses too few repetitions to aim by.
     pub(super) fn check_aim(&self, plan: &Plan) -> Result<(), String> {
         let mut cells = plan.models.iter().flat_map(|model| &model.cells);
-        if self.target_ci.is_some() && cells.any(|cell| cell.repetitions < FEWEST) {
+        if self.target_ci.is_some() && cells.any(|cell| (1..FEWEST).contains(&cell.repetitions)) {
             return Err(format!("`--target-ci` needs {FEWEST} repetitions or more to begin with"));
         }
         Ok(())

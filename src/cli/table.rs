@@ -142,7 +142,7 @@ fn tokens(row: &Row) -> (Option<f64>, Option<f64>) {
         Work::Throughput { prompt_tokens, generation_tokens } => {
             Some((f64::from(*prompt_tokens), f64::from(*generation_tokens)))
         }
-        Work::Chat { .. } => None,
+        Work::Chat { .. } | Work::Stop { .. } => None,
     };
     let read = middle(&row.outcome, |trial| Some(f64::from(trial.prompt_tokens)));
     let generated = middle(&row.outcome, |trial| Some(trial.visible_us.len() as f64));
@@ -228,6 +228,7 @@ pub(super) mod tests {
         let work = match scenario {
             Scenario::Throughput => Work::Throughput { prompt_tokens: 64, generation_tokens: 3 },
             Scenario::Chat => Work::Chat { prompt: "Hi".to_owned(), max_tokens: 8 },
+            Scenario::Stop => Work::Stop { set: 1, max_tokens: 8 },
         };
         Row {
             label: label.to_owned(),

@@ -6,7 +6,10 @@ use super::{
     outcome::{Failure, Stage},
     trial::{Finish, Memory},
 };
-use crate::plan::{Cell, Sampling};
+use crate::{
+    plan::{Cell, Conditions, Sampling},
+    stops::{Rules, Terms, Transcript},
+};
 
 /// Something that answers requests and can be timed while it does.
 pub trait Engine {
@@ -39,6 +42,27 @@ pub trait Engine {
         sampling: &Sampling,
         seen: &mut dyn FnMut(Event),
     ) -> Result<Answer, EngineError>;
+
+    /// What the model's files say of its turns.
+    fn terms(&self) -> Terms {
+        Terms::default()
+    }
+
+    /// Answers `question` through the chat template under `rules`, and tells after each token how many came.
+    ///
+    /// # Errors
+    ///
+    /// When a stage of the request fails.
+    fn ask(
+        &mut self,
+        question: &StopQuestion<'_>,
+        rules: &Rules,
+        seen: &mut dyn FnMut(u32),
+    ) -> Result<Transcript, EngineError> {
+        let _ = (question, rules, seen);
+        let reason = "it answers no single prompts".to_owned();
+        Err(EngineError::Refused { kind: "stop_unsupported", reason })
+    }
 
     /// Forgets earlier peaks, so that the next [`Self::memory`] speaks of what follows.
     fn reset_peak_memory(&mut self);
@@ -94,6 +118,19 @@ pub struct Prepared {
     pub prompt: PromptKind,
     /// What a reader of its figures must know, a sentence each.
     pub warnings: Vec<String>,
+}
+
+/// A prompt of the scenario `stop`.
+#[derive(Clone, Copy, Debug)]
+pub struct StopQuestion<'a> {
+    /// What the user says.
+    pub prompt: &'a str,
+    /// Tokens after which the answer is cut.
+    pub max_tokens: u32,
+    /// How tokens are chosen.
+    pub sampling: &'a Sampling,
+    /// What it is answered under.
+    pub conditions: &'a Conditions,
 }
 
 /// What a prompt is made of.

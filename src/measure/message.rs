@@ -8,9 +8,10 @@ use super::{
     load::{LoadPhase, union_us},
     outcome::{Failure, Skip},
     schedule::{Aim, Task},
+    stop_answers::StopAnswer,
     trial::{Memory, Trial},
 };
-use crate::plan::Settings;
+use crate::{plan::Settings, stops::Token};
 
 /// What a child is asked to do; the model is named on its command line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,6 +81,13 @@ pub enum Message {
         /// Its stamps.
         trial: Box<Trial>,
     },
+    /// The prompt of the scenario `stop` that began last was answered.
+    Answered {
+        /// The cell.
+        cell: usize,
+        /// What came.
+        answer: Box<StopAnswer>,
+    },
     /// A cell ended well.
     CellDone {
         /// The cell.
@@ -128,6 +136,7 @@ impl Message {
             | Self::Prefilled { cell, .. }
             | Self::Decoded { cell, .. }
             | Self::Trial { cell, .. }
+            | Self::Answered { cell, .. }
             | Self::CellDone { cell }
             | Self::CellSkipped { cell, .. }
             | Self::CellFailed { cell, .. } => Some(cell),
@@ -149,6 +158,7 @@ impl Message {
             Self::Prefilled { .. } => "prefilled",
             Self::Decoded { .. } => "decoded",
             Self::Trial { .. } => "trial",
+            Self::Answered { .. } => "answered",
             Self::CellDone { .. } => "cell_done",
             Self::CellSkipped { .. } => "cell_skipped",
             Self::CellFailed { .. } => "cell_failed",
@@ -229,15 +239,5 @@ pub struct ModelFacts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_length: Option<u32>,
     /// The stop tokens in force: their ids, and their text where there is a tokenizer.
-    pub stop_tokens: Vec<StopToken>,
-}
-
-/// A token that ends an answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StopToken {
-    /// Its id.
-    pub id: u32,
-    /// Its text, where there is a tokenizer that knows it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
+    pub stop_tokens: Vec<Token>,
 }

@@ -15,6 +15,7 @@ pub mod scripted;
 pub mod statistics;
 pub mod steadiness;
 mod stop;
+pub mod stop_answers;
 pub mod supervise;
 pub mod trial;
 pub mod worker;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     message::{Loaded, Runtime},
+    stop_answers::StopAnswer,
     trial::Trial,
 };
 
@@ -29,6 +30,8 @@ pub struct Outcome {
     pub warmups: Vec<Trial>,
     /// Measured repetitions; of a failed cell, those that ended well before it failed.
     pub trials: Vec<Trial>,
+    /// Answers of the scenario `stop`; of a cell that broke off, those that came before.
+    pub answers: Vec<StopAnswer>,
     /// Whether prompts were ids drawn at random.
     pub random_ids: bool,
     /// Microseconds that releasing the model took; only the last cell of a model has it, and only where its child got so
@@ -50,6 +53,7 @@ impl Outcome {
             loaded: None,
             warmups: Vec::new(),
             trials: Vec::new(),
+            answers: Vec::new(),
             random_ids: false,
             cleanup_us: None,
             warnings: Vec::new(),

@@ -12,6 +12,8 @@ pub enum Scenario {
     Throughput,
     /// A prompt through the chat template; stop tokens end the answer.
     Chat,
+    /// A fixed set of prompts, to see where answers end; not timed. Only on request.
+    Stop,
 }
 
 impl Scenario {
@@ -20,6 +22,7 @@ impl Scenario {
         match self {
             Self::Throughput => "throughput",
             Self::Chat => "chat",
+            Self::Stop => "stop",
         }
     }
 }
@@ -42,6 +45,13 @@ pub enum Work {
         /// Tokens after which the answer is cut.
         max_tokens: u32,
     },
+    /// See [`Scenario::Stop`].
+    Stop {
+        /// The version of the set of prompts.
+        set: u32,
+        /// Tokens after which every answer is cut; a prompt may have fewer.
+        max_tokens: u32,
+    },
 }
 
 impl Work {
@@ -50,6 +60,7 @@ impl Work {
         match self {
             Self::Throughput { .. } => Scenario::Throughput,
             Self::Chat { .. } => Scenario::Chat,
+            Self::Stop { .. } => Scenario::Stop,
         }
     }
 }
@@ -111,7 +122,9 @@ impl Cell {
             Work::Throughput { prompt_tokens, generation_tokens } => {
                 vec![format!("p{prompt_tokens}"), format!("g{generation_tokens}")]
             }
-            Work::Chat { max_tokens, .. } => vec![format!("g{max_tokens}")],
+            Work::Chat { max_tokens, .. } | Work::Stop { max_tokens, .. } => {
+                vec![format!("g{max_tokens}")]
+            }
         }
     }
 

@@ -4,10 +4,13 @@ use thiserror::Error;
 
 use super::{DecodeMode, Device, ElementType, Sampling, Scenario, Settings};
 
+/// The scenarios of a model of which nothing else is said.
+pub(super) const USUAL: [Scenario; 2] = [Scenario::Throughput, Scenario::Chat];
+
 /// What was said about a run at one place; what was left open is absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Choices {
-    /// What is asked of the model; both scenarios where absent.
+    /// What is asked of the model; throughput and chat where absent.
     pub scenarios: Option<Vec<Scenario>>,
     /// See [`Work::Throughput`](super::Work::Throughput); 512 where absent.
     pub prompt_tokens: Option<Vec<u32>>,
@@ -99,6 +102,14 @@ impl Choices {
             kv_group_size: self.kv_group_size.or(under.kv_group_size),
             kv_start: self.kv_start.or(under.kv_start),
             decode: self.decode.or_else(|| under.decode.clone()),
+        }
+    }
+
+    /// Adds [`Scenario::Stop`] to the scenarios, unless it is among them.
+    pub(super) fn ask_where_it_stops(&mut self) {
+        let scenarios = self.scenarios.get_or_insert_with(|| USUAL.to_vec());
+        if !scenarios.contains(&Scenario::Stop) {
+            scenarios.push(Scenario::Stop);
         }
     }
 

@@ -9,6 +9,7 @@ mod product;
 mod selection;
 mod settings;
 mod source;
+mod stop_set;
 mod workspace;
 
 pub use budget::{MemoryBudget, NotABudget};
@@ -19,6 +20,7 @@ pub use numbers::{NotNumbers, Numbers};
 pub use selection::{PlanError, Selection};
 pub use settings::{Device, ElementType, KvPacking, Sampling, Settings};
 pub use source::Source;
+pub use stop_set::{LONGEST_STOP_ANSWER, STOP_PROMPTS, STOP_SET, StopPrompt, stop_samplings};
 
 /// What will be measured, in order; never empty.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,9 +51,12 @@ pub struct PlannedModel {
 impl PlannedModel {
     /// The model of `entry` under `flags`; nothing where no cell is of a wanted scenario.
     ///
-    /// An empty list of `scenarios` wants all.
+    /// An empty list of `scenarios` wants all that the entry has. Where a model stops can be asked of every one.
     pub(super) fn of(entry: &Entry, flags: &Choices, scenarios: &[Scenario]) -> Option<Self> {
-        let choices = flags.clone().over(&entry.choices);
+        let mut choices = flags.clone().over(&entry.choices);
+        if scenarios.contains(&Scenario::Stop) {
+            choices.ask_where_it_stops();
+        }
         let mut cells = choices.cells();
         cells.retain(|cell| scenarios.is_empty() || scenarios.contains(&cell.work.scenario()));
         (!cells.is_empty()).then(|| Self {

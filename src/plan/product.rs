@@ -1,6 +1,9 @@
 //! The cells that choices come to: every size under every condition.
 
-use super::{Cell, Choices, Conditions, DecodeMode, KvPacking, Scenario, Work};
+use super::{
+    Cell, Choices, Conditions, DecodeMode, KvPacking, LONGEST_STOP_ANSWER, STOP_SET, Scenario,
+    Work, choices::USUAL,
+};
 
 /// Cells that one model may have.
 pub(super) const MOST_CELLS: usize = 1_000;
@@ -9,15 +12,18 @@ impl Choices {
     /// What is measured, in order: scenario, then prompt, generation, depth, packing, chunk and decode, the last ones
     /// changing fastest. Where that were too many cells, only the first of them.
     pub fn cells(&self) -> Vec<Cell> {
-        let both = [Scenario::Throughput, Scenario::Chat];
-        let scenarios = self.scenarios.as_deref().unwrap_or(&both).iter();
+        let scenarios = self.scenarios.as_deref().unwrap_or(&USUAL).iter();
         let works = scenarios.flat_map(|scenario| self.works(*scenario));
         let cells = works.flat_map(|work| {
-            self.conditions(work.scenario()).map(move |conditions| Cell {
+            // The prompts of `stop` are asked once, in an order of their own, under the first conditions.
+            let is_timed = work.scenario() != Scenario::Stop;
+            let (warmup, repetitions) = (self.warmup.unwrap_or(2), self.repetitions.unwrap_or(8));
+            let conditions = self.conditions(work.scenario());
+            conditions.take(if is_timed { usize::MAX } else { 1 }).map(move |conditions| Cell {
                 work: work.clone(),
                 conditions,
-                warmup: self.warmup.unwrap_or(2),
-                repetitions: self.repetitions.unwrap_or(8),
+                warmup: if is_timed { warmup } else { 0 },
+                repetitions: if is_timed { repetitions } else { 0 },
             })
         });
         cells.take(MOST_CELLS + 1).collect()
@@ -49,6 +55,10 @@ impl Choices {
                 let (prompt, max_tokens) = (self.prompt(), self.max_tokens());
                 Box::new(std::iter::once(Work::Chat { prompt, max_tokens }))
             }
+            Scenario::Stop => {
+                let max_tokens = self.max_tokens.unwrap_or(LONGEST_STOP_ANSWER);
+                Box::new(std::iter::once(Work::Stop { set: STOP_SET, max_tokens }))
+            }
         }
     }
 
@@ -56,7 +66,7 @@ impl Choices {
         let depths = match scenario {
             Scenario::Throughput => self.depth.as_deref().unwrap_or(&[0]),
             // What a chat has before its prompt would be another chat.
-            Scenario::Chat => &[0],
+            Scenario::Chat | Scenario::Stop => &[0],
         };
         let chunks = self.prefill_chunk.clone();
         let chunks = chunks.unwrap_or_else(|| vec![Conditions::default().prefill_chunk]);
@@ -167,6 +177,20 @@ mod tests {
                 repetitions: 9,
             }]
         );
+    }
+
+    #[test]
+    fn where_a_model_stops_is_asked_once_and_only_on_request() {
+        let mut choices = Choices { max_tokens: Some(9), ..Choices::default() };
+        choices.kv_bits = Some(vec![8, 4]);
+        choices.ask_where_it_stops();
+        choices.ask_where_it_stops();
+        let cells = choices.cells();
+        assert_eq!(cells.len(), 5);
+        let kv = Some(KvPacking { bits: 8, group_size: 64, start: 0 });
+        let conditions = Conditions { kv, ..Conditions::default() };
+        let work = Work::Stop { set: STOP_SET, max_tokens: 9 };
+        assert_eq!(cells[4], Cell { work, conditions, warmup: 0, repetitions: 0 });
     }
 
     #[test]

@@ -178,7 +178,10 @@ impl Selection {
             let mut cells = models.iter().flat_map(|model| &model.cells);
             cells.any(|cell| cell.work.scenario() == scenario)
         };
-        match sized.into_iter().find(|(_, scenario, given)| *given && !planned(*scenario)) {
+        let is_used =
+            |flag, scenario| planned(scenario) || flag == "max-tokens" && planned(Scenario::Stop);
+        match sized.into_iter().find(|(flag, scenario, given)| *given && !is_used(*flag, *scenario))
+        {
             Some((flag, scenario, _)) => Err(PlanError::Unused { flag, scenario }),
             None => Ok(()),
         }

@@ -16,7 +16,7 @@ const PROMPT_DIGITS: usize = 8;
 /// and `g<generated tokens>`; a chat has `c<start of its prompt's SHA-256>` and `g<most tokens>`,
 /// because how long a templated prompt is shows only once the model is loaded. Then come conditions that
 /// are not the usual ones, `d<depth>`, `chunk<tokens>`, `kv<bits>` and `sync`, and settings that differ
-/// from `defaults`.
+/// from `defaults`. The scenario `stop` has `s<version of its prompts>`.
 ///
 /// The same cell twice in a run has the same name twice: see [`TestNames`].
 pub fn test_name(model: &str, cell: &Cell, settings: &Settings, defaults: &Settings) -> String {
@@ -30,6 +30,7 @@ pub fn test_name(model: &str, cell: &Cell, settings: &Settings, defaults: &Setti
             let start = hash.get(..PROMPT_DIGITS).unwrap_or(&hash);
             format!("c{start}-g{max_tokens}")
         }
+        Work::Stop { set, max_tokens } => format!("s{set}-g{max_tokens}"),
     };
     let scenario = work.scenario().name();
     let model = slug(redact::model_id(model));

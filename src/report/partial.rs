@@ -17,7 +17,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::identity::sha256;
-use crate::measure::trial::Trial;
+use crate::measure::{stop_answers::MISBEHAVED, trial::Trial};
 
 /// Runs that may be on their way at one report, or left unfinished there.
 const MOST: u32 = 100;
@@ -59,6 +59,8 @@ pub struct Published {
     pub test: String,
     /// Whether it failed.
     pub has_failed: bool,
+    /// Whether its stop tokens misbehaved, and nothing else.
+    pub has_misbehaved: bool,
 }
 
 impl Partial {
@@ -241,10 +243,12 @@ fn published(report: &Path, run: &str) -> io::Result<HashMap<String, Published>>
             continue;
         };
         let OwnMark { run: own, configuration_sha256, failure, skip } = metadata.mlxk_harness;
-        let is_interrupted = failure.or(skip).is_some_and(|end: OwnEnd| end.kind == "interrupted");
+        let kind = failure.or(skip).map(|end: OwnEnd| end.kind);
+        let is_interrupted = kind.as_deref() == Some("interrupted");
         if own == run && !is_interrupted {
-            let has_failed = outcome == "failed";
-            published.insert(configuration_sha256, Published { test, has_failed });
+            let has_misbehaved = kind.as_deref() == Some(MISBEHAVED);
+            let has_failed = outcome == "failed" && !has_misbehaved;
+            published.insert(configuration_sha256, Published { test, has_failed, has_misbehaved });
         }
     }
     Ok(published)
@@ -311,11 +315,13 @@ mod tests {
             line("other", "b", None),
             line("r", "c", Some("interrupted")),
             line("r", "d", Some("sigkill")),
+            line("r", "e", Some("stop_tokens")),
             "{\"torn".to_owned(),
         ];
         fs::write(&report, lines.join("\n")).unwrap();
         let found = published(&report, "r").unwrap();
         let failed = |name: &str| found.get(name).map(|published| published.has_failed);
         assert_eq!(["a", "b", "c", "d"].map(failed), [Some(false), None, None, Some(true)]);
+        assert!(found["e"].has_misbehaved && !found["e"].has_failed && !found["d"].has_misbehaved);
     }
 }

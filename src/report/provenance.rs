@@ -10,6 +10,7 @@ use crate::{
         load::LoadPhase,
         outcome::{Failure, Skip},
         steadiness::Flag,
+        stop_answers::StopAnswer,
         trial::{Finish, Memory, Order},
     },
     plan::{Conditions, Scenario, Settings},
@@ -81,6 +82,9 @@ pub struct Provenance {
     /// Why the cell was skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skip: Option<Skip>,
+    /// Of the scenario `stop`: each prompt with its answers and what was found of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stop_answers: Vec<StopAnswer>,
     /// The measured repetitions, in order; of a failed cell, those that ended well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<Sample>,
@@ -100,6 +104,9 @@ pub struct CellFacts {
     /// SHA-256 of what the user says, in UTF-8, in lower-case hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_sha256: Option<String>,
+    /// Version of the set of prompts that are asked to see where answers end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_set: Option<u32>,
     /// Tokens after which the answer is cut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,

@@ -23,6 +23,7 @@ const REPLACEMENT: char = '\u{FFFD}';
 pub struct Detokenizer<'a> {
     tokenizer: &'a tokenizers::Tokenizer,
     state: State,
+    work: usize,
 }
 
 #[derive(Debug)]
@@ -47,7 +48,7 @@ impl<'a> Detokenizer<'a> {
             }
             Style::Other => State::Other(Window::default()),
         };
-        Self { tokenizer, state }
+        Self { tokenizer, state, work: 0 }
     }
 
     /// Takes the next id and gives the text that is now certain, which may be none.
@@ -60,25 +61,35 @@ impl<'a> Detokenizer<'a> {
             return Ok(String::new());
         };
         if let State::Other(window) = &mut self.state {
+            self.work += window.len() + 1;
             return window.push(self.tokenizer, id);
         }
         Ok(match &mut self.state {
             State::ByteLevel(bytes) => {
                 append_bytes(&token, bytes);
+                self.work += bytes.len();
                 take_text(bytes)
             }
             State::ByteFallback { space: (sign, replacement), cut, run } => {
+                self.work += token.len();
                 let token = token.replace(sign.as_str(), replacement);
                 if let Some(byte) = byte_of(&token) {
                     run.push(byte);
                     return Ok(String::new());
                 }
+                self.work += run.len();
                 let mut text = take_run(run);
                 text.push_str(&token);
                 cut_start(text, cut)
             }
             State::Other(_) => String::new(),
         })
+    }
+
+    /// Work done until now: bytes of tokens that were looked at, or tokens that were decoded where the kind of tokenizer is
+    /// not known.
+    pub fn work(&self) -> usize {
+        self.work
     }
 
     /// Gives what is left at the end of the sequence.
@@ -168,6 +179,9 @@ fn cut_start(text: String, cut: &mut Option<(char, usize)>) -> String {
     }
     rest
 }
+
+#[cfg(test)]
+mod splits;
 
 #[cfg(test)]
 mod tests {

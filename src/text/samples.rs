@@ -62,12 +62,58 @@ pub(super) fn byte_fallback() -> Tokenizer {
     }
     let model = json!({"type": "BPE", "vocab": vocabulary, "merges": ["▁ a"], "unk_token": "<s>",
                        "byte_fallback": true, "fuse_unk": true});
-    let decoder = json!({"type": "Sequence", "decoders": [
+    tokenizer(json!({"model": model, "decoder": byte_fallback_decoder()}))
+}
+
+/// Bytes, and `pieces` as tokens of their own, with their ids.
+pub(super) fn byte_level_of(pieces: &[&[u8]]) -> (Tokenizer, Vec<u32>) {
+    let spell = |piece: &[u8]| piece.iter().map(|&byte| spelled(byte)).collect::<String>();
+    let mut vocabulary = specials();
+    for byte in 0..=255u8 {
+        vocabulary.insert(spelled(byte).to_string(), json!(vocabulary.len()));
+    }
+    for piece in pieces {
+        let next = json!(vocabulary.len());
+        vocabulary.entry(spell(piece)).or_insert(next);
+    }
+    let ids = pieces.iter().map(|piece| id(&vocabulary, &spell(piece))).collect();
+    let parts = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true});
+    let model = json!({"type": "BPE", "vocab": vocabulary, "merges": []});
+    (tokenizer(json!({"model": model, "pre_tokenizer": parts, "decoder": parts})), ids)
+}
+
+/// A sign for spaces, tokens for bytes, and those of `pieces` that are text as tokens of their own; others are spelled with
+/// bytes.
+pub(super) fn byte_fallback_of(pieces: &[&[u8]]) -> (Tokenizer, Vec<u32>) {
+    let mut vocabulary = specials();
+    for byte in 0..=255u8 {
+        vocabulary.insert(format!("<0x{byte:02X}>"), json!(vocabulary.len()));
+    }
+    let mut ids = Vec::new();
+    for piece in pieces {
+        if let Ok(text) = std::str::from_utf8(piece) {
+            let next = json!(vocabulary.len());
+            let text = text.replace(' ', "▁");
+            vocabulary.entry(text.clone()).or_insert(next);
+            ids.push(id(&vocabulary, &text));
+        } else {
+            ids.extend(piece.iter().map(|byte| id(&vocabulary, &format!("<0x{byte:02X}>"))));
+        }
+    }
+    let model = json!({"type": "BPE", "vocab": vocabulary, "merges": [], "byte_fallback": true});
+    (tokenizer(json!({"model": model, "decoder": byte_fallback_decoder()})), ids)
+}
+
+fn id(vocabulary: &Map<String, Value>, token: &str) -> u32 {
+    u32::try_from(vocabulary[token].as_u64().unwrap()).unwrap()
+}
+
+fn byte_fallback_decoder() -> Value {
+    json!({"type": "Sequence", "decoders": [
         {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
         {"type": "ByteFallback"}, {"type": "Fuse"},
         {"type": "Strip", "content": " ", "start": 1, "stop": 0},
-    ]});
-    tokenizer(json!({"model": model, "decoder": decoder}))
+    ]})
 }
 
 /// Whole words, put together by the decoder given.

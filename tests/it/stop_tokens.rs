@@ -1,6 +1,9 @@
 //! What a model's files say of its stop tokens: small models whose sources disagree, and real tokenizers of six families.
 
 mod families;
+mod gemma;
+mod real;
+mod runs;
 
 use std::{fs, path::Path};
 
@@ -180,6 +183,21 @@ fn llama_3_names_three_tokens_everywhere() {
         ]
     );
     assert_eq!(audit.tokens.last().unwrap().named_by, names);
+}
+
+#[test]
+fn what_a_passed_over_file_names_is_told() {
+    let audit = audit(&[
+        ("config.json", json!({"model_type": "llama", "eos_token_id": 2})),
+        ("tokenizer.json", tokenizer(&[(2, "</s>"), (7, "<|im_end|>")])),
+        // In the newer form this file prevails over the one below.
+        ("tokenizer_config.json", json!({"eos_token": "</s>", "added_tokens_decoder": {}})),
+        ("special_tokens_map.json", json!({"eos_token": "<|im_end|>"})),
+    ]);
+    assert_eq!(
+        lacks(&audit),
+        ["`<|im_end|>` (7) is not in force, though it is one that `special_tokens_map.json` names"]
+    );
 }
 
 #[test]

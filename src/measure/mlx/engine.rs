@@ -5,18 +5,22 @@ use std::{collections::BTreeSet, num::NonZeroU32, ops::ControlFlow};
 use jiff::ZonedDateTime;
 use mlx_rs::memory::reset_peak_memory;
 
-use super::opened::{Opened, check_packing, memory};
+use super::{
+    asking::{Asking, Unanswered},
+    opened::{Opened, check_packing, memory},
+};
 use crate::{
     checkpoint::sentence,
     generate::{Context, End, GenerateError, Phase, Request, Scores, Step, generate_after},
     host::process,
     measure::{
-        engine::{Answer, Engine, EngineError, Event, Prepared, PromptKind},
+        engine::{Answer, Engine, EngineError, Event, Prepared, PromptKind, StopQuestion},
         outcome::Stage,
         trial::{Finish, Memory},
     },
     plan::{Cell, Conditions, Sampling, Work},
-    text::{self, ChatOptions, Message, TextError, Tokenizer},
+    stops::{Rules, Terms, Transcript},
+    text::{self, ChatOptions, Message, TextError, Tokenizer, stops::terms},
 };
 
 /// The seed of prompts made of random ids: the same for every model and run.
@@ -71,6 +75,8 @@ impl MlxEngine {
                     .chat_ids(&[Message::user(prompt)], options)
                     .map_err(|error| unwritten(&error))
             }
+            // Its prompts are asked one by one.
+            Work::Stop { .. } => Ok(Vec::new()),
         }
     }
 
@@ -89,7 +95,9 @@ fn unwritten(error: &TextError) -> EngineError {
 impl Engine for MlxEngine {
     fn prepare(&mut self, cell: &Cell) -> Result<Prepared, EngineError> {
         let prompt = match cell.work {
-            Work::Chat { .. } => self.chat_tokenizer().map(|_| PromptKind::Text)?,
+            Work::Chat { .. } | Work::Stop { .. } => {
+                self.chat_tokenizer().map(|_| PromptKind::Text)?
+            }
             Work::Throughput { .. } if self.opened.tokenizer.is_some() => PromptKind::Text,
             Work::Throughput { .. } => PromptKind::RandomIds,
         };
@@ -126,7 +134,9 @@ impl Engine for MlxEngine {
         let nothing = BTreeSet::new();
         let (max_tokens, stop) = match work {
             Work::Throughput { generation_tokens, .. } => (*generation_tokens, &nothing),
-            Work::Chat { max_tokens, .. } => (*max_tokens, &self.opened.stop),
+            Work::Chat { max_tokens, .. } | Work::Stop { max_tokens, .. } => {
+                (*max_tokens, &self.opened.stop)
+            }
         };
         let request = Request {
             prompt: &prompt_ids,
@@ -153,7 +163,7 @@ impl Engine for MlxEngine {
         });
         let end = end.map_err(|error| self.failed(&error))?;
         let text = match work {
-            Work::Throughput { .. } => None,
+            Work::Throughput { .. } | Work::Stop { .. } => None,
             Work::Chat { .. } => self.visible_text(&ids, end),
         };
         let finish = match end {
@@ -161,6 +171,29 @@ impl Engine for MlxEngine {
             End::Length | End::Broken => Finish::Length,
         };
         Ok(Answer { prompt_ids, ids, finish, text })
+    }
+
+    fn terms(&self) -> Terms {
+        let tokenizer = self.opened.tokenizer.as_ref();
+        tokenizer.map(|tokenizer| terms(tokenizer, &self.opened.stop)).unwrap_or_default()
+    }
+
+    fn ask(
+        &mut self,
+        question: &StopQuestion<'_>,
+        rules: &Rules,
+        seen: &mut dyn FnMut(u32),
+    ) -> Result<Transcript, EngineError> {
+        let asking = Asking {
+            tokenizer: self.chat_tokenizer()?,
+            model: self.opened.model.as_ref(),
+            prefill_chunk: question.conditions.prefill_chunk,
+            kv: question.conditions.kv,
+        };
+        asking.answer(question, rules, seen).map_err(|error| match error {
+            Unanswered::Generate(error) => self.failed(&error),
+            Unanswered::Text(error) => unwritten(&error),
+        })
     }
 
     fn reset_peak_memory(&mut self) {

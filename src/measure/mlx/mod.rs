@@ -1,5 +1,6 @@
 //! The engine that runs a model on MLX, and the child process around it.
 
+mod asking;
 mod ceilings;
 mod demand;
 mod engine;

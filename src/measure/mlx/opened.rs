@@ -20,13 +20,14 @@ use crate::{
     },
     measure::{
         load::{LoadLog, LoadStep},
-        message::{Loaded, ModelFacts, StopToken},
+        message::{Loaded, ModelFacts},
         outcome::{Failure, Stage},
         trial::Memory,
     },
     models::{self, Model},
     nn::MlxError,
     plan::{KvPacking, Settings},
+    stops::Token,
     text::{self, Tokenizer},
 };
 
@@ -134,7 +135,7 @@ pub fn open(
     let stop = text::stop_ids(description.config(), generation_config, tokenizer.as_ref());
     facts.stop_tokens = stop
         .iter()
-        .map(|&id| StopToken { id, text: tokenizer.as_ref().and_then(|t| t.token_text(id)) })
+        .map(|&id| Token { id, text: tokenizer.as_ref().and_then(|t| t.token_text(id)) })
         .collect();
     Ok(Opened {
         loaded: Loaded {

@@ -48,7 +48,7 @@ impl Impossible {
 pub(super) fn budget(work: &Work) -> u32 {
     match *work {
         Work::Throughput { generation_tokens, .. } => generation_tokens,
-        Work::Chat { max_tokens, .. } => max_tokens,
+        Work::Chat { max_tokens, .. } | Work::Stop { max_tokens, .. } => max_tokens,
     }
 }
 
@@ -69,7 +69,7 @@ pub(super) fn check_answer(
         Work::Throughput { prompt_tokens: asked, .. } => {
             prompt_tokens == asked && answer.finish == Finish::Length
         }
-        Work::Chat { .. } => true,
+        Work::Chat { .. } | Work::Stop { .. } => true,
     };
     let ends_as_it_says = match answer.finish {
         Finish::Length => seen.len() == budget(work) as usize,

@@ -4,23 +4,31 @@
 //! model and a warning are named for the script.
 
 mod incident;
+mod streams;
 
 use std::{io, time::Duration};
 
 pub use incident::{At, Incident, UnknownBehaviour};
+pub use streams::Stream;
 
 use super::{
     clock::ManualClock,
-    engine::{Answer, Engine, EngineError, Event, Prepared, PromptKind},
+    engine::{Answer, Engine, EngineError, Event, Prepared, PromptKind, StopQuestion},
     load::{LoadPhase, LoadStep},
     message::{Job, Loaded, ModelFacts, Runtime},
     outcome::{Failure, Stage},
     trial::{Finish, Memory},
     worker::{self, Loader, Loading},
 };
-use crate::plan::{Cell, DecodeMode, Sampling, Settings, Work};
+use crate::{
+    plan::{Cell, DecodeMode, Sampling, Settings, Work},
+    stops::{Rules, Terms, Transcript},
+};
 
 const PREFIX: &str = "scripted:";
+
+/// What stands before the name of a stream.
+const SAYS: &str = "says@";
 
 /// The id that ends a scripted answer.
 pub const STOP_ID: u32 = 2;
@@ -35,6 +43,7 @@ pub struct Script {
     prefill: Duration,
     token: Duration,
     stop_after: Option<u32>,
+    stream: Stream,
     at: Option<At>,
     /// Requests for what goes wrong, until now.
     requests: u32,
@@ -77,6 +86,12 @@ impl Script {
         Self { stop_after: Some(tokens), ..self }
     }
 
+    /// What is said where it is asked where a model stops.
+    #[must_use]
+    pub fn says(self, stream: Stream) -> Self {
+        Self { stream, ..self }
+    }
+
     /// Something goes wrong.
     #[must_use]
     pub fn goes_wrong(self, at: At) -> Self {
@@ -97,7 +112,7 @@ impl Engine for Script {
         self.happen(Stage::Resolve, Some(sizes(&cell.work).1))?;
         let prompt = match cell.work {
             Work::Throughput { .. } => PromptKind::RandomIds,
-            Work::Chat { .. } => PromptKind::Text,
+            Work::Chat { .. } | Work::Stop { .. } => PromptKind::Text,
         };
         Ok(Prepared { prompt, warnings: Vec::new() })
     }
@@ -158,6 +173,25 @@ impl Engine for Script {
         })
     }
 
+    fn terms(&self) -> Terms {
+        self.stream.terms()
+    }
+
+    fn ask(
+        &mut self,
+        question: &StopQuestion<'_>,
+        rules: &Rules,
+        seen: &mut dyn FnMut(u32),
+    ) -> Result<Transcript, EngineError> {
+        self.happen(Stage::Prefill, Some(question.max_tokens))?;
+        let transcript = self.stream.answer(rules, question.max_tokens);
+        for (_, tokens) in transcript.ids.iter().zip(1..) {
+            seen(tokens);
+            self.happen(Stage::Decode, Some(question.max_tokens))?;
+        }
+        Ok(transcript)
+    }
+
     fn reset_peak_memory(&mut self) {
         self.peak_bytes = 0;
     }
@@ -192,7 +226,7 @@ impl Loader for Script {
         self.clock.advance(Duration::from_millis(30));
         Ok(Loading {
             engine: Box::new(self.clone()),
-            loaded: loaded(),
+            loaded: loaded(self.stream),
             warnings: vec!["the figures come from a script and from no model".to_owned()],
         })
     }
@@ -227,6 +261,13 @@ pub fn work(behaviour: &str) -> io::Result<()> {
         .stop_after(4);
     let mut script = match behaviour {
         "measured" => script,
+        other if other.strip_prefix(SAYS).is_some() => {
+            let stream = other.strip_prefix(SAYS).and_then(Stream::named);
+            script.says(stream.ok_or_else(|| {
+                let error = format!("no stream is called `{other}`");
+                io::Error::new(io::ErrorKind::InvalidInput, error)
+            })?)
+        }
         other => script.goes_wrong(
             other.parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?,
         ),
@@ -245,10 +286,11 @@ fn sizes(work: &Work) -> (u32, u32) {
             let words = prompt.split_whitespace().count();
             (u32::try_from(words).unwrap_or(u32::MAX), *max_tokens)
         }
+        Work::Stop { max_tokens, .. } => (1, *max_tokens),
     }
 }
 
-fn loaded() -> Loaded {
+fn loaded(stream: Stream) -> Loaded {
     Loaded {
         model: ModelFacts {
             id: "scripted".to_owned(),
@@ -259,6 +301,7 @@ fn loaded() -> Loaded {
             dtype: "bfloat16".to_owned(),
             format: "script".to_owned(),
             vocabulary: 256,
+            stop_tokens: stream.terms().in_force,
             ..ModelFacts::default()
         },
         phases: vec![LoadPhase {

@@ -6,6 +6,7 @@ use crate::measure::{
     message::{Loaded, Runtime},
     outcome::{Outcome, Verdict},
     schedule::{Measured, Task},
+    stop_answers::StopAnswer,
     trial::Trial,
 };
 
@@ -22,13 +23,14 @@ pub(super) struct Draft {
     pub(super) random_ids: bool,
     pub(super) warmups: Vec<Trial>,
     pub(super) trials: Vec<Trial>,
+    pub(super) answers: Vec<StopAnswer>,
     pub(super) warnings: Vec<String>,
 }
 
 impl Draft {
     /// Whether nothing of it was run.
     pub(super) fn is_blank(&self) -> bool {
-        self.warmups.is_empty() && self.trials.is_empty()
+        self.warmups.is_empty() && self.trials.is_empty() && self.answers.is_empty()
     }
 
     /// `task` as another child is to go on with it.
@@ -50,6 +52,7 @@ impl Draft {
             loaded: self.loaded,
             warmups: self.warmups,
             trials: self.trials,
+            answers: self.answers,
             random_ids: self.random_ids,
             cleanup_us: None,
             warnings: self.warnings,

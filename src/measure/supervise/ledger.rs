@@ -176,6 +176,7 @@ impl Ledger {
                 Message::Trial { cell, warmup, .. } => {
                     is_running(cell) && self.running == Some(warmup)
                 }
+                Message::Answered { cell, .. } => is_running(cell) && self.running == Some(false),
                 Message::CellDone { cell } => {
                     is(cell, State::Prepared)
                         && self.running.is_none()
@@ -223,6 +224,13 @@ impl Ledger {
                 if let Some(Entry { draft, .. }) = self.entries.get_mut(cell) {
                     let trials = if warmup { &mut draft.warmups } else { &mut draft.trials };
                     trials.push(*trial);
+                }
+                self.running = None;
+                self.stage = Stage::Prefill;
+            }
+            Message::Answered { cell, answer } => {
+                if let Some(Entry { draft, .. }) = self.entries.get_mut(cell) {
+                    draft.answers.push(*answer);
                 }
                 self.running = None;
                 self.stage = Stage::Prefill;

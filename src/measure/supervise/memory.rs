@@ -42,8 +42,7 @@ fn is_no_smaller(cell: &Cell, other: &Cell) -> bool {
                 Work::Chat { prompt, max_tokens },
                 Work::Chat { prompt: other_prompt, max_tokens: other_tokens },
             ) => prompt == other_prompt && max_tokens >= other_tokens,
-            (Work::Throughput { .. }, Work::Chat { .. })
-            | (Work::Chat { .. }, Work::Throughput { .. }) => false,
+            (Work::Throughput { .. } | Work::Chat { .. } | Work::Stop { .. }, _) => false,
         }
 }
 
@@ -57,6 +56,7 @@ fn name(cell: &Cell) -> String {
             format!("throughput of {prompt_tokens} tokens in and {generation_tokens} out{depth}")
         }
         Work::Chat { max_tokens, .. } => format!("a chat of at most {max_tokens} tokens out"),
+        Work::Stop { max_tokens, .. } => format!("answers of at most {max_tokens} tokens"),
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod parent;
 mod rounds;
+mod stops;
 
 use std::{
     io::{self, Write},

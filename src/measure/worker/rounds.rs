@@ -6,7 +6,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::parent::Parent;
+use super::{parent::Parent, stops::Questions};
 use crate::{
     measure::{
         clock::Clock,
@@ -17,7 +17,7 @@ use crate::{
         schedule::{Measured, Schedule, Turn},
         trial::{Order, Trial},
     },
-    plan::Cell,
+    plan::{Cell, Work},
 };
 
 /// All cells of a job on their way.
@@ -69,13 +69,31 @@ impl<'a, 'out> Rounds<'a, 'out> {
             }
             self.take(turn, engine)?;
             if !engine.is_usable() {
-                break;
+                return Ok(());
             }
             // Where a budget is spent, cells end that have no turn of their own.
             for cell in 0..self.job.cells.len() {
-                if self.schedule.is_through(cell) {
-                    self.conclude(cell)?;
-                }
+                self.conclude(cell)?;
+            }
+        }
+        self.ask(engine)
+    }
+
+    /// The cells that are not timed, one after the other.
+    fn ask(&mut self, engine: &mut dyn Engine) -> io::Result<()> {
+        for (cell, task) in self.job.cells.iter().enumerate() {
+            let Work::Stop { max_tokens, .. } = task.cell.work else { continue };
+            if self.ended.get(cell) == Some(&true) {
+                continue;
+            }
+            let conditions = &task.cell.conditions;
+            let (stop, parent) = (self.stop, &mut *self.parent);
+            let asked = Questions { cell, max_tokens, conditions, stop, parent }.ask(engine)?;
+            if let Err(error) = asked {
+                self.give_up(cell, error)?;
+            }
+            if !engine.is_usable() {
+                break;
             }
         }
         Ok(())
@@ -90,7 +108,7 @@ impl<'a, 'out> Rounds<'a, 'out> {
                 for text in warnings {
                     self.parent.tell(&Message::Warning { cell: Some(index), text })?;
                 }
-                if self.schedule.is_through(index) { self.conclude(index) } else { Ok(()) }
+                self.conclude(index)
             }
             Err(error) => self.give_up(index, error),
         }
@@ -140,8 +158,16 @@ impl<'a, 'out> Rounds<'a, 'out> {
         Ok(trial)
     }
 
-    /// What is said of a cell after its last repetition.
+    /// What is said of a timed cell after its last repetition, once.
     fn conclude(&mut self, cell: usize) -> io::Result<()> {
+        let is_timed = self
+            .job
+            .cells
+            .get(cell)
+            .is_some_and(|task| !matches!(task.cell.work, Work::Stop { .. }));
+        if !is_timed || !self.schedule.is_through(cell) {
+            return Ok(());
+        }
         let Some(ended) = self.ended.get_mut(cell).filter(|ended| !**ended) else {
             return Ok(());
         };
@@ -173,7 +199,12 @@ impl<'a, 'out> Rounds<'a, 'out> {
     /// Ends every cell that is not through.
     fn interrupt(&mut self) -> io::Result<()> {
         for cell in 0..self.job.cells.len() {
-            if !self.schedule.is_through(cell) {
+            let is_untimed = matches!(
+                self.job.cells.get(cell).map(|task| &task.cell.work),
+                Some(Work::Stop { .. })
+            );
+            let is_open = is_untimed && self.ended.get(cell) == Some(&false);
+            if is_open || !self.schedule.is_through(cell) {
                 let failure = Failure::interrupted(Stage::Prefill);
                 self.parent.tell(&Message::CellFailed { cell, failure })?;
             }

@@ -251,7 +251,7 @@ mod tests {
         refused(
             "[defaults]\nscenarios = ['chat', 'talk']",
             "2:22: `scenarios` knows no `talk`",
-            Some("it knows `throughput`, `chat`"),
+            Some("it knows `throughput`, `chat`, `stop`"),
         );
         refused(
             "[defaults]\nwarmup = 5000000000",

@@ -1,16 +1,14 @@
-//! The sections `performance`, `stop_tokens` and `timeline`: what the repetitions come to.
+//! The sections `performance` and `timeline`: what the repetitions come to.
 
 use super::{gibibytes, mebibytes, seconds};
 use crate::{
     measure::{
-        message::StopToken,
         outcome::{Outcome, Verdict},
         rates,
         statistics::median,
-        trial::{Finish, Memory, Trial},
+        trial::{Memory, Trial},
     },
-    plan::{Cell, Scenario},
-    report::sections::{Performance, StopTokens, Timeline},
+    report::sections::{Performance, Timeline},
 };
 
 pub(super) fn performance(outcome: &Outcome) -> Option<Performance> {
@@ -63,60 +61,6 @@ fn peak_bytes(memory: &Memory) -> Option<u64> {
     memory.peak_bytes.max(memory.active_bytes)
 }
 
-/// What stopped the answers of a chat; a throughput cell runs past stop tokens.
-pub(super) fn stop_tokens(cell: &Cell, outcome: &Outcome) -> Option<StopTokens> {
-    let is_chat = cell.work.scenario() == Scenario::Chat;
-    let is_skipped = matches!(outcome.verdict, Verdict::Skipped(_));
-    let loaded = outcome.loaded.as_ref().filter(|_| is_chat && !is_skipped)?;
-    let configured = &loaded.model.stop_tokens;
-    let trials = outcome.trials.as_slice();
-    let has_answers = !trials.is_empty();
-    Some(StopTokens {
-        configured: Some(configured.iter().map(name).collect()),
-        detected: has_answers.then(|| detected(configured, trials)),
-        workaround: Some("none".to_owned()),
-        leaked: leaked(configured, trials),
-    })
-}
-
-/// A stop token's text, or its id where it has none.
-fn name(token: &StopToken) -> String {
-    match &token.text {
-        Some(text) => text.clone(),
-        None => format!("<id:{}>", token.id),
-    }
-}
-
-fn detected(configured: &[StopToken], trials: &[Trial]) -> Vec<String> {
-    let mut names = Vec::new();
-    for trial in trials {
-        let Finish::Stop { id } = trial.finish else {
-            continue;
-        };
-        let known = configured.iter().find(|token| token.id == id);
-        let name = known.map_or_else(|| format!("<id:{id}>"), name);
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
-}
-
-/// The markers that mlx-knife looks for in every answer, whatever the model.
-const MARKERS: [&str; 6] =
-    ["<|end|>", "<|eot_id|>", "<|im_end|>", "<|endoftext|>", "</s>", "<|end_of_text|>"];
-
-/// Whether an answer shows a stop token, of this model or of another; unknown without answers.
-fn leaked(configured: &[StopToken], trials: &[Trial]) -> Option<bool> {
-    let texts: Vec<&str> = trials.iter().filter_map(|trial| trial.text.as_deref()).collect();
-    // A stop token that reads as a line break or as nothing would be seen everywhere.
-    let own = configured.iter().filter_map(|token| token.text.as_deref());
-    let own = own.filter(|text| !text.trim().is_empty());
-    let markers: Vec<&str> = own.chain(MARKERS).collect();
-    let shows = |text: &&str| markers.iter().any(|marker| text.contains(marker));
-    (!texts.is_empty()).then(|| texts.iter().any(shows))
-}
-
 /// What someone waits for who loads the model, asks once and lets it go: the stages end to end, each
 /// of its median length, from the begin of the load.
 pub(super) fn timeline(outcome: &Outcome) -> Option<Timeline> {
@@ -147,6 +91,7 @@ pub(super) fn timeline(outcome: &Outcome) -> Option<Timeline> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::trial::Finish;
 
     fn trial(visible_us: &[u64], finish: Finish, text: Option<&str>) -> Trial {
         Trial {
@@ -162,14 +107,6 @@ mod tests {
             text: text.map(str::to_owned),
             order: None,
         }
-    }
-
-    fn answer(text: &str) -> Trial {
-        trial(&[5], Finish::Length, Some(text))
-    }
-
-    fn token(id: u32, text: Option<&str>) -> StopToken {
-        StopToken { id, text: text.map(str::to_owned) }
     }
 
     #[test]
@@ -197,32 +134,5 @@ mod tests {
         assert_eq!(peak_bytes(&memory(Some(7), Some(3))), Some(7));
         assert_eq!(peak_bytes(&memory(Some(3), Some(7))), Some(7));
         assert_eq!(peak_bytes(&memory(None, None)), None);
-    }
-
-    #[test]
-    fn stop_tokens_that_came_are_named_once() {
-        let configured = [token(2, Some("</s>")), token(7, None)];
-        let trials = [2, 7, 2, 9].map(|id| trial(&[5], Finish::Stop { id }, None));
-        assert_eq!(detected(&configured, &trials), ["</s>", "<id:7>", "<id:9>"]);
-    }
-
-    #[test]
-    fn an_answer_that_shows_any_marker_has_leaked() {
-        let configured = [token(1, Some("<end_of_turn>"))];
-        assert_eq!(leaked(&configured, &[answer("Hi<end_of_turn>")]), Some(true));
-        assert_eq!(leaked(&configured, &[answer("Hi"), answer("Hi<|im_end|>")]), Some(true));
-        assert_eq!(leaked(&configured, &[answer("Hi")]), Some(false));
-    }
-
-    #[test]
-    fn whether_a_token_leaked_is_unknown_without_an_answer() {
-        let silent = [trial(&[5], Finish::Length, None)];
-        assert_eq!(leaked(&[token(1, Some("</s>"))], &silent), None);
-    }
-
-    #[test]
-    fn a_stop_token_that_reads_as_nothing_is_no_marker() {
-        let configured = [token(1, Some("")), token(2, Some("\n"))];
-        assert_eq!(leaked(&configured, &[answer("two\nlines")]), Some(false));
     }
 }

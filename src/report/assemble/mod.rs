@@ -3,6 +3,7 @@
 mod figures;
 mod machine;
 mod origin;
+mod stop_tokens;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -92,7 +93,7 @@ pub fn record(context: &Context, cell: &Cell, settings: &Settings, outcome: &Out
         duration: Some(outcome.spent.as_secs_f64()),
         model: Some(model(id, facts, &context.model)),
         performance: figures::performance(outcome),
-        stop_tokens: figures::stop_tokens(cell, outcome),
+        stop_tokens: stop_tokens::stop_tokens(cell, outcome),
         system: machine::system(&context.host, outcome.runtime.as_ref()),
         system_health: machine::system_health(&context.health),
         timeline: figures::timeline(outcome),

@@ -71,6 +71,7 @@ pub(super) fn provenance(
         warnings: outcome.warnings.iter().map(|text| redact(text)).collect(),
         failure: failure(&outcome.verdict),
         skip: skip(&outcome.verdict),
+        stop_answers: outcome.answers.clone(),
         samples: outcome.trials.iter().map(sample).collect(),
     }
 }
@@ -81,6 +82,7 @@ fn cell_facts(cell: &Cell) -> CellFacts {
         prompt_tokens: None,
         generation_tokens: None,
         prompt_sha256: None,
+        prompt_set: None,
         max_tokens: None,
         conditions: cell.conditions.clone(),
         warmup: cell.warmup,
@@ -97,6 +99,9 @@ fn cell_facts(cell: &Cell) -> CellFacts {
             max_tokens: Some(*max_tokens),
             ..facts
         },
+        Work::Stop { set, max_tokens } => {
+            CellFacts { prompt_set: Some(*set), max_tokens: Some(*max_tokens), ..facts }
+        }
     }
 }
 

@@ -18,6 +18,11 @@ pub(super) struct Window {
 }
 
 impl Window {
+    /// Tokens that are kept.
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
     pub(super) fn push(
         &mut self,
         tokenizer: &tokenizers::Tokenizer,

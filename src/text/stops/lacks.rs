@@ -40,7 +40,11 @@ pub(super) fn of(audit: &Audit) -> Vec<Lack> {
         }
         let by = known.join(", ");
         if !end.in_force {
-            let sentence = format!("no file names {}, which {by}", named(token));
+            let sentence = if end.named_by.is_empty() {
+                format!("no file names {}, which {by}", named(token))
+            } else {
+                format!("{} is not in force, though it is one that {by}", named(token))
+            };
             lacks.push(Lack { source: None, token: Some(token.clone()), sentence });
         }
         let lacking = audit.sources.iter().filter(|source| {

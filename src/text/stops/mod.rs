@@ -100,16 +100,6 @@ impl Audit {
         Ok(Self::put_together(tokenizer.as_ref(), sources, &ids))
     }
 
-    /// The audit of a model that is loaded already.
-    pub fn of_loaded(
-        description: &Description,
-        tokenizer: &Tokenizer,
-        in_force: &BTreeSet<u32>,
-    ) -> Result<Self, TextError> {
-        let sources = sources::read(description, Some(tokenizer))?;
-        Ok(Self::put_together(Some(tokenizer), sources, in_force))
-    }
-
     fn put_together(
         tokenizer: Option<&Tokenizer>,
         sources: Vec<Source>,
@@ -184,6 +174,11 @@ impl Audit {
             dialect: self.thinking.clone(),
         }
     }
+}
+
+/// What answers of a model that stops at `in_force` are judged by.
+pub fn terms(tokenizer: &Tokenizer, in_force: &BTreeSet<u32>) -> Terms {
+    Audit::put_together(Some(tokenizer), Vec::new(), in_force).terms()
 }
 
 impl Tokenizer {

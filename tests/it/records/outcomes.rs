@@ -6,12 +6,13 @@ use mlxk_harness::{
     host::{Health, Host},
     measure::{
         load::{LoadPhase, LoadStep},
-        message::{Loaded, ModelFacts, Runtime, StopToken},
+        message::{Loaded, ModelFacts, Runtime},
         outcome::{Failure, Outcome, Skip, Stage, Verdict},
         trial::{Finish, Memory, Trial},
     },
     plan::{Cell, Conditions, Settings, Work},
     report::{Context, ModelHint, SchemaVersion},
+    stops::Token,
 };
 
 const GIB: u64 = 1 << 30;
@@ -94,8 +95,8 @@ pub(super) fn loaded() -> Loaded {
             vocabulary: 151_936,
             context_length: Some(40_960),
             stop_tokens: vec![
-                StopToken { id: 151_645, text: Some("<|im_end|>".to_owned()) },
-                StopToken { id: 151_643, text: None },
+                Token { id: 151_645, text: Some("<|im_end|>".to_owned()) },
+                Token { id: 151_643, text: None },
             ],
         },
         phases: vec![
@@ -147,6 +148,7 @@ fn outcome(verdict: Verdict) -> Outcome {
         loaded: Some(loaded()),
         warmups: Vec::new(),
         trials: Vec::new(),
+        answers: Vec::new(),
         random_ids: false,
         cleanup_us: Some(40_000),
         warnings: Vec::new(),
