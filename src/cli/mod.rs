@@ -12,6 +12,7 @@ mod interrupt;
 mod line;
 mod list;
 mod memory;
+mod migrate;
 mod monitor;
 mod notes;
 mod printer;
@@ -87,8 +88,10 @@ enum Command {
     List(list::Arguments),
     /// Shows what a model is and what it will take, before any weight is read
     Show(show::Arguments),
-    /// Checks that every line of a report fits its schema
+    /// Checks that every line of a report fits its schema, and tells what readers stumble over
     Check(check::Arguments),
+    /// Writes the lines of reports as lines of another version
+    Migrate(migrate::Arguments),
     /// Runs a command and looks at the machine meanwhile
     Monitor(monitor::Arguments),
     /// Tells which machine, system and MLX this is, and how fit for timing
@@ -123,6 +126,7 @@ pub fn run() -> ExitCode {
         Command::List(arguments) => list::run(&arguments, &printer),
         Command::Show(arguments) => show::run(&arguments, &printer, network),
         Command::Check(arguments) => check::run(&arguments, &printer),
+        Command::Migrate(arguments) => migrate::run(&arguments, &printer),
         // It ends as the command does that it runs.
         Command::Monitor(arguments) => return monitor::run(&arguments, &printer),
         Command::System(arguments) => system::run(&arguments, &printer),

@@ -5,6 +5,7 @@ use crate::{
     measure::{
         outcome::{Outcome, Verdict},
         rates,
+        roofline::utilization,
         statistics::{Interval, median, median_interval},
         steadiness::{Flag, flags},
         trial::Trial,
@@ -25,11 +26,11 @@ const UNKNOWN: &str = "–";
 
 /// Columns of figures, each with its unit below; narrow enough for 100 characters.
 const HEADER: [[&str; COLUMNS]; 2] = [
-    ["", "", "", "load", "TTFT", "prompt", "decode", "peak", ""],
-    ["", "in", "out", "s", "ms", "tok/s", "tok/s", "GiB", "outcome"],
+    ["", "", "", "load", "TTFT", "prompt", "decode", "MBU", "peak", ""],
+    ["", "in", "out", "s", "ms", "tok/s", "tok/s", "%", "GiB", "outcome"],
 ];
 
-const COLUMNS: usize = 9;
+const COLUMNS: usize = 10;
 
 /// What stands before a scenario, below the name of its model.
 const INDENT: &str = "  ";
@@ -72,6 +73,7 @@ fn columns(row: &Row, rows: &[Row]) -> Line {
         first,
         prompt,
         decode,
+        count(memory_use(outcome).map(|share| share * 100.0)),
         number(peak(outcome), 2),
         short_verdict(outcome).to_owned(),
     ]
@@ -96,7 +98,7 @@ fn bounds(row: &Row) -> Line {
     let [first, prompt, decode] = figures(&row.outcome).map(|samples| interval(&samples));
     let flags: Vec<_> = flags(counted(&row.outcome)).into_iter().map(Flag::name).collect();
     let none = String::new;
-    [none(), none(), none(), none(), first, prompt, decode, none(), flags.join(" ")]
+    [none(), none(), none(), none(), first, prompt, decode, none(), none(), flags.join(" ")]
 }
 
 /// The repetitions of each figure that has an interval: TTFT in milliseconds, and the rates.
@@ -147,6 +149,12 @@ fn tokens(row: &Row) -> (Option<f64>, Option<f64>) {
     let read = middle(&row.outcome, |trial| Some(f64::from(trial.prompt_tokens)));
     let generated = middle(&row.outcome, |trial| Some(trial.visible_us.len() as f64));
     (read.or(planned.map(|(read, _)| read)), generated.or(planned.map(|(_, generated)| generated)))
+}
+
+/// The part of the memory's ceiling that the decode made use of.
+fn memory_use(outcome: &Outcome) -> Option<f64> {
+    let roofline = outcome.loaded.as_ref()?.roofline.as_ref()?;
+    Some(utilization(roofline, counted(outcome)).decode?.mbu)
 }
 
 /// The most that MLX's allocator held in any repetition, in GiB.
@@ -270,13 +278,13 @@ pub(super) mod tests {
             row("org/tiny", Scenario::Chat, Verdict::Skipped(skip)),
             row("mlx-community/large", Scenario::Throughput, failed("`x` is missing")),
         ];
-        let expected = "                       load   TTFT  prompt  decode  peak
-              in  out     s     ms   tok/s   tok/s   GiB  outcome
+        let expected = "                       load   TTFT  prompt  decode  MBU  peak
+              in  out     s     ms   tok/s   tok/s    %   GiB  outcome
 org/tiny
-  throughput  64    3     –  500.0   160.0    45.0  1.25  passed
-  chat         –    –     –      –       –       –     –  skipped
+  throughput  64    3     –  500.0   160.0    45.0    –  1.25  passed
+  chat         –    –     –      –       –       –    –     –  skipped
 mlx-community/large
-  throughput  64    3     –      –       –       –     –  failed
+  throughput  64    3     –      –       –       –    –     –  failed
 
 skipped  org/tiny (chat) there is no tokenizer
 failed   mlx-community/large (throughput) while loading: `x` is missing
@@ -304,11 +312,11 @@ failed   mlx-community/large (throughput) while loading: `x` is missing
         // Tokens take 20 ms, then 21.4 ms: decode falls from 50.0 to 46.7 tokens a second.
         slowing.outcome.trials = (0..8).map(|at| trial(20_000 + at * 200)).collect();
         // The bounds: scipy.stats.mstats.median_cihs.
-        let expected = "                       load         TTFT       prompt     decode  peak
-              in  out     s           ms        tok/s      tok/s   GiB  outcome
+        let expected = "                       load         TTFT       prompt     decode  MBU  peak
+              in  out     s           ms        tok/s      tok/s    %   GiB  outcome
 org/tiny
-  throughput  64    3     –        500.0        160.0       48.3  1.07  passed
-                             500.0–500.0  160.0–160.0  47.1–49.5        slowing
+  throughput  64    3     –        500.0        160.0       48.3    –  1.07  passed
+                             500.0–500.0  160.0–160.0  47.1–49.5             slowing
 
 below a median: where it lies in 95 of 100 cases
 slowing: later repetitions were slower: the machine may have been hot or busy

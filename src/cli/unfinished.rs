@@ -125,6 +125,6 @@ impl Pending {
                 whole.trials.len().max(self.planned.repetitions as usize)
             ));
         }
-        whole
+        whole.believed()
     }
 }

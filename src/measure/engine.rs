@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use super::{
     outcome::{Failure, Stage},
+    roofline::PackedRows,
     trial::{Finish, Memory},
 };
 use crate::{
@@ -116,6 +117,8 @@ pub struct Answer {
 pub struct Prepared {
     /// What its prompt will be made of.
     pub prompt: PromptKind,
+    /// What a step reads of its keys and values once they are packed, where they will be.
+    pub packed: Option<PackedRows>,
     /// What a reader of its figures must know, a sentence each.
     pub warnings: Vec<String>,
 }

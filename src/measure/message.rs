@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     load::{LoadPhase, union_us},
     outcome::{Failure, Skip},
+    roofline::{PackedRows, Roofline},
     schedule::{Aim, Task},
     stop_answers::StopAnswer,
     trial::{Memory, Trial},
@@ -48,6 +49,9 @@ pub enum Message {
         cell: usize,
         /// Whether prompts are ids drawn at random.
         random_ids: bool,
+        /// What a step reads of its keys and values once they are packed, where they will be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        packed: Option<PackedRows>,
     },
     /// A repetition begins.
     TrialStarted {
@@ -198,6 +202,9 @@ pub struct Loaded {
     pub resident_before: Option<f64>,
     /// Memory right after.
     pub memory: Memory,
+    /// What the model asks of the machine and what that can give, where it was measured; no part of the load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roofline: Option<Roofline>,
 }
 
 impl Loaded {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     message::{Loaded, Runtime},
+    roofline::doubt,
     stop_answers::StopAnswer,
     trial::Trial,
 };
@@ -42,6 +43,18 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// The same, failed where the work that its repetitions claim cannot have been done.
+    #[must_use]
+    pub fn believed(mut self) -> Self {
+        let roofline = self.loaded.as_ref().and_then(|loaded| loaded.roofline.as_ref());
+        if self.verdict == Verdict::Measured
+            && let Some(doubt) = roofline.and_then(|roofline| doubt(roofline, &self.trials))
+        {
+            self.verdict = Verdict::Failed(doubt.into());
+        }
+        self
+    }
+
     /// A cell that ended so, at `at`, before anything of it began.
     pub fn unbegun(verdict: Verdict, at: SystemTime) -> Self {
         Self {

@@ -10,22 +10,94 @@ const FRACTION: &str = "0.5";
 /// The same for a whole number too large for any type of ours.
 const WHOLE: &str = "1";
 
-/// Reads `text`, with stand-ins of the same type and sign where a number is none of JSON's.
-///
-/// Only a judgement of types may be made of the result; the stand-ins are no values.
+/// What stands in a line.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    /// The line, with a stand-in of the same type and sign where a number is none of JSON's. Types
+    /// may be judged by it; a stand-in is no value.
+    pub(super) value: Value,
+    /// Where the stand-ins are, as JSON pointers, and what was written there.
+    pub(super) strange: Vec<(String, String)>,
+}
+
+impl Written {
+    /// The line without what is no number of JSON: that is not known.
+    pub(super) fn known(mut self) -> Value {
+        for (pointer, _) in self.strange.iter().rev() {
+            remove(&mut self.value, pointer);
+        }
+        self.value
+    }
+}
+
+/// Takes what `pointer` names out of an object; in an array `null` is left, so that nothing moves.
+pub(super) fn remove(value: &mut Value, pointer: &str) {
+    let Some((above, name)) = pointer.rsplit_once('/') else {
+        *value = Value::Null;
+        return;
+    };
+    match value.pointer_mut(above) {
+        Some(Value::Object(keys)) => {
+            keys.shift_remove(&name.replace("~1", "/").replace("~0", "~"));
+        }
+        Some(Value::Array(items)) => {
+            if let Some(item) = name.parse::<usize>().ok().and_then(|at| items.get_mut(at)) {
+                *item = Value::Null;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Reads `text` as Python would.
 ///
 /// # Errors
 ///
 /// Where Python would not read it either.
-pub(super) fn parse(text: &str) -> Result<Value, serde_json::Error> {
-    serde_json::from_str(text).or_else(|error| {
-        let tame = with_stand_ins(text);
-        if tame == text { Err(error) } else { serde_json::from_str(&tame) }
-    })
+pub(super) fn read(text: &str) -> Result<Written, serde_json::Error> {
+    let error = match serde_json::from_str(text) {
+        Ok(value) => return Ok(Written { value, strange: Vec::new() }),
+        Err(error) => error,
+    };
+    let tame = replaced(text, stand_in);
+    if tame == text {
+        return Err(error);
+    }
+    let value: Value = serde_json::from_str(&tame)?;
+    let quoted = serde_json::from_str(&replaced(text, in_quotes))?;
+    let mut strange = Vec::new();
+    collect(&value, &quoted, "", &mut strange);
+    Ok(Written { value, strange })
 }
 
-/// `text` with a stand-in for each token outside strings that only Python takes for a number.
-fn with_stand_ins(text: &str) -> String {
+/// Where `quoted` has a text and `value` a number, and the text.
+fn collect(value: &Value, quoted: &Value, at: &str, strange: &mut Vec<(String, String)>) {
+    match (value, quoted) {
+        (Value::Number(_), Value::String(token)) => strange.push((at.to_owned(), token.clone())),
+        (Value::Array(values), Value::Array(texts)) => {
+            for (index, (value, text)) in values.iter().zip(texts).enumerate() {
+                collect(value, text, &format!("{at}/{index}"), strange);
+            }
+        }
+        (Value::Object(values), Value::Object(texts)) => {
+            for (key, value) in values {
+                let key_text = key.replace('~', "~0").replace('/', "~1");
+                if let Some(text) = texts.get(key) {
+                    collect(value, text, &format!("{at}/{key_text}"), strange);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A token that only Python takes for a number, as a text.
+fn in_quotes(token: &str) -> String {
+    if stand_in(token) == token { token.to_owned() } else { format!("\"{token}\"") }
+}
+
+/// `text` with each token outside strings as `replace` has it.
+fn replaced(text: &str, replace: fn(&str) -> String) -> String {
     let mut tame = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -35,7 +107,7 @@ fn with_stand_ins(text: &str) -> String {
             _ => first.len_utf8(),
         };
         let (token, after) = rest.split_at(length);
-        tame.push_str(&stand_in(token));
+        tame.push_str(&replace(token));
         rest = after;
     }
     tame
@@ -81,6 +153,10 @@ mod tests {
 
     use super::*;
 
+    fn parse(text: &str) -> Result<Value, serde_json::Error> {
+        read(text).map(|written| written.value)
+    }
+
     #[test]
     fn tokens_of_python_read_as_numbers_of_the_same_sign() {
         let text = r#"{"a": Infinity, "b": [-Infinity, NaN], "c": 1e999, "d": -1e999}"#;
@@ -98,6 +174,17 @@ mod tests {
     fn texts_keep_such_words() {
         let text = r#"["Infinity", "a \" NaN", Infinity, "ß"]"#;
         assert_eq!(parse(text).unwrap(), json!(["Infinity", "a \" NaN", 0.5, "ß"]));
+    }
+
+    #[test]
+    fn what_was_written_is_told_with_its_place_and_is_no_value() {
+        let text = r#"{"a/b": {"c": [1, NaN]}, "d": -Infinity, "e": "Infinity", "f": 2}"#;
+        let written = read(text).unwrap();
+        let strange = [("/a~1b/c/1", "NaN"), ("/d", "-Infinity")];
+        let strange = strange.map(|(place, token)| (place.to_owned(), token.to_owned()));
+        assert_eq!(written.strange, strange);
+        let known = json!({"a/b": {"c": [1, null]}, "e": "Infinity", "f": 2});
+        assert_eq!(written.known(), known);
     }
 
     #[test]

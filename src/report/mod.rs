@@ -7,6 +7,9 @@ mod family;
 mod identity;
 mod journal;
 mod lenient;
+mod lines;
+mod lint;
+mod migrate;
 mod partial;
 mod provenance;
 mod record;
@@ -21,6 +24,9 @@ pub use assemble::{Context, Mark, ModelHint, record};
 pub use family::Family;
 pub use identity::{TestNames, configuration, test_name};
 pub use journal::{Journal, JournalError, default_path};
+pub use lines::{Line, Lines};
+pub use lint::{Finding, Linter, Names};
+pub use migrate::{Account, Fate, Migration};
 pub use partial::{Left, Partial, Published};
 pub use provenance::{
     CellFacts, Definitions, HostDetail, LoadDetail, ModelDetail, PhaseDetail, Provenance, Sample,

@@ -9,6 +9,7 @@ use crate::{
     measure::{
         load::LoadPhase,
         outcome::{Failure, Skip},
+        roofline::{Decode, Prefill, Roofline},
         steadiness::Flag,
         stop_answers::StopAnswer,
         trial::{Finish, Memory, Order},
@@ -70,6 +71,9 @@ pub struct Provenance {
     /// The load, taken apart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<LoadDetail>,
+    /// What the model asks of the machine, what that can give, and what was made use of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roofline: Option<RooflineDetail>,
     /// The machine, as far as no schema has a place for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<HostDetail>,
@@ -198,6 +202,22 @@ pub struct PhaseDetail {
     /// Bytes a second, in units of 10⁹.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gigabytes_per_s: Option<f64>,
+}
+
+/// What was made use of, and of what.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RooflineDetail {
+    /// Use of memory while tokens are written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decode: Option<Decode>,
+    /// Use of the processor while the prompt is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefill: Option<Prefill>,
+    /// What may have kept the cell from more use of memory, where that was low.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub low_use: Vec<String>,
+    /// What the model asks, what the machine can give, and how long a step takes that is waited for.
+    pub measured: Roofline,
 }
 
 /// What no schema has a place for about the machine.

@@ -6,7 +6,11 @@ use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{lenient, record::Record, version::SchemaVersion};
+use super::{
+    lenient::{self, Written},
+    record::Record,
+    version::SchemaVersion,
+};
 
 /// Characters of a reason that is told with the value it speaks of; a longer value is left out.
 const LONGEST_REASON: usize = 200;
@@ -33,6 +37,12 @@ pub enum LineError {
     /// It is not JSON, even as Python understands it.
     #[error("the line is not JSON: {0}")]
     NotJson(#[source] serde_json::Error),
+    /// It is no text: which byte of it is the first that is none, counted from 1.
+    #[error("byte {0} is not UTF-8")]
+    NotText(usize),
+    /// It is longer than anything that is read.
+    #[error("the line is longer than 64 MiB")]
+    TooLong,
     /// It does not fit the schema of its version, or names none that exists.
     #[error(transparent)]
     Mismatch(#[from] Mismatch),
@@ -69,15 +79,24 @@ fn more(others: usize) -> String {
 ///
 /// See [`LineError`].
 pub fn check_line(text: &str) -> Result<LineKind, LineError> {
-    let line = read(text)?;
-    if is_of_monitor(&line) {
-        return Ok(LineKind::Monitor);
+    Ok(examine(text)?.0)
+}
+
+/// What a line is, as [`check_line`] judges it, and what stands in it.
+///
+/// # Errors
+///
+/// See [`LineError`].
+pub(super) fn examine(text: &str) -> Result<(LineKind, Written), LineError> {
+    let line = lenient::read(text).map_err(LineError::NotJson)?;
+    if is_of_monitor(&line.value) {
+        return Ok((LineKind::Monitor, line));
     }
-    let named = line.get("schema_version").and_then(Value::as_str);
+    let named = line.value.get("schema_version").and_then(Value::as_str);
     let version = named.and_then(|name| name.parse().ok());
     let version = version.unwrap_or(SchemaVersion::CURRENT);
-    against(version, &line)?;
-    Ok(LineKind::Record(version))
+    against(version, &line.value)?;
+    Ok((LineKind::Record(version), line))
 }
 
 /// Judges one line of a file by the schema for `version`, whatever version it names.
@@ -86,15 +105,12 @@ pub fn check_line(text: &str) -> Result<LineKind, LineError> {
 ///
 /// See [`LineError`].
 pub fn check_line_as(version: SchemaVersion, text: &str) -> Result<(), LineError> {
-    Ok(against(version, &read(text)?)?)
-}
-
-fn read(text: &str) -> Result<Value, LineError> {
-    lenient::parse(text).map_err(LineError::NotJson)
+    let line = lenient::read(text).map_err(LineError::NotJson)?;
+    Ok(against(version, &line.value)?)
 }
 
 /// The first mismatch, in the order of the schema.
-fn against(version: SchemaVersion, line: &Value) -> Result<(), Mismatch> {
+pub(super) fn against(version: SchemaVersion, line: &Value) -> Result<(), Mismatch> {
     let validator = match version.schema() {
         SchemaVersion::V0_1_0 => &V0_1_0,
         SchemaVersion::V0_2_0 => &V0_2_0,
@@ -123,7 +139,7 @@ pub fn encode(record: &Record) -> Result<String, LineError> {
     Ok(text)
 }
 
-fn is_of_monitor(line: &Value) -> bool {
+pub(super) fn is_of_monitor(line: &Value) -> bool {
     let Some(keys) = line.as_object() else {
         return false;
     };

@@ -34,7 +34,11 @@ mod real;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
+mod reports;
+#[cfg(test)]
 mod resume;
+#[cfg(test)]
+mod roofline;
 #[cfg(test)]
 mod rounds;
 #[cfg(test)]

@@ -29,9 +29,6 @@ const SMALL: u64 = 1 << 20;
 /// Bytes that one evaluation goes through at the least, so that starting it costs little beside.
 const EACH_TIME: u64 = 64 << 20;
 
-/// Time for each operation; the first of a slow one may take longer.
-const BUDGET: Duration = Duration::from_millis(150);
-
 /// Rows that a large matrix multiplies where it is packed: as many as a prompt has.
 const PROMPT_ROWS: i32 = 512;
 
@@ -47,6 +44,8 @@ pub struct Plan {
     pub activation: Dtype,
     /// Bytes that an operation goes through before it meets one again.
     pub working_set: u64,
+    /// Time for each operation; a slow one may take four times as long.
+    pub budget: Duration,
 }
 
 impl Plan {
@@ -63,22 +62,25 @@ impl Plan {
             ],
             activation: Dtype::Bfloat16,
             working_set: BEYOND_CACHES,
+            budget: Duration::from_millis(150),
         }
     }
 }
 
-/// Measures copies, sums, and products in every format of `plan`; takes some 150 ms for each.
+/// Measures copies, sums, and products in every format of `plan`; takes a budget or two for each.
 ///
 /// # Errors
 ///
 /// When MLX refuses an operation, most likely for want of memory.
 pub fn ceilings(plan: &Plan) -> Result<Ceilings> {
     let set = plan.working_set.clamp(SMALLEST, BEYOND_CACHES);
-    let mut ceilings = Ceilings { bandwidths: vec![copy(set)?, add(set)?], ..Ceilings::default() };
+    let bench = Bench { budget: plan.budget };
+    let bandwidths = vec![bench.copy(set)?, bench.add(set)?];
+    let mut ceilings = Ceilings { bandwidths, ..Ceilings::default() };
     for format in &plan.formats {
         let activation = format.activation(plan.activation);
-        ceilings.bandwidths.push(matrix_vector(*format, activation, set)?);
-        ceilings.compute.push(matrix_matrix(*format, activation)?);
+        ceilings.bandwidths.push(bench.matrix_vector(*format, activation, set)?);
+        ceilings.compute.push(bench.matrix_matrix(*format, activation)?);
         clear_cache()?;
     }
     Ok(ceilings)
@@ -194,39 +196,112 @@ fn repeated<T: Copy>(pattern: &[T], length: i32) -> Vec<T> {
     pattern.iter().copied().cycle().take(length.unsigned_abs() as usize).collect()
 }
 
-/// The shortest of as many evaluations of what `work` makes as time allows, in seconds: two at the least, of which the
-/// first finds memory, unless one takes longer than [`BUDGET`].
-fn shortest(budget: Duration, work: impl Fn() -> Result<Vec<Array>>) -> Result<f64> {
-    let (began, mut best, mut times) = (Instant::now(), f64::INFINITY, 0);
-    while (times < 2 && best < BUDGET.as_secs_f64()) || times == 0 || began.elapsed() < budget {
-        let results = work()?;
-        ffi::synchronize()?;
-        let started = Instant::now();
-        eval(results.iter())?;
-        ffi::synchronize()?;
-        best = best.min(started.elapsed().as_secs_f64());
-        times += 1;
-    }
-    Ok(best)
+/// Times operations, each for about as long.
+struct Bench {
+    budget: Duration,
 }
 
-/// How fast `once` moves `traffic` bytes, done often enough to be worth an evaluation.
-fn bandwidth(
-    (kernel, format): (Kernel, String),
-    (set, traffic): (u64, u64),
-    once: impl Fn() -> Result<Array>,
-) -> Result<Bandwidth> {
-    let alone = shortest(Duration::ZERO, || Ok(vec![once()?]))?;
-    let (mut passes, mut seconds) = (1, alone);
-    while passes * traffic < EACH_TIME && seconds < BUDGET.as_secs_f64() / 4.0 {
-        passes *= 2;
-        seconds = shortest(Duration::ZERO, || (0..passes).map(|_| once()).collect())?;
+impl Bench {
+    /// The shortest of as many evaluations of what `work` makes as `time` allows, in seconds: two at the least, of which
+    /// the first finds memory, unless one takes longer than the budget.
+    fn shortest(&self, time: Duration, work: impl Fn() -> Result<Vec<Array>>) -> Result<f64> {
+        let (began, mut best, mut times) = (Instant::now(), f64::INFINITY, 0);
+        let limit = self.budget.as_secs_f64();
+        while times == 0 || (times == 1 && best < limit) || began.elapsed() < time {
+            let results = work()?;
+            ffi::synchronize()?;
+            let started = Instant::now();
+            eval(results.iter())?;
+            ffi::synchronize()?;
+            best = best.min(started.elapsed().as_secs_f64());
+            times += 1;
+        }
+        Ok(best)
     }
-    let again = shortest(BUDGET, || (0..passes).map(|_| once()).collect())?;
-    clear_cache()?;
-    let each = alone.min(again.min(seconds) / passes as f64);
-    let bytes_per_s = traffic as f64 / each;
-    Ok(Bandwidth { kernel, format, working_set_bytes: set, bytes_per_s })
+
+    /// How fast `once` moves `traffic` bytes, done often enough to be worth an evaluation.
+    fn bandwidth(
+        &self,
+        (kernel, format): (Kernel, String),
+        (set, traffic): (u64, u64),
+        once: impl Fn() -> Result<Array>,
+    ) -> Result<Bandwidth> {
+        let times = |passes: u64| (0..passes).map(|_| once()).collect::<Result<Vec<_>>>();
+        let alone = self.shortest(Duration::ZERO, || times(1))?;
+        let (mut passes, mut seconds) = (1, alone);
+        while passes * traffic < EACH_TIME && seconds < self.budget.as_secs_f64() / 4.0 {
+            passes *= 2;
+            seconds = self.shortest(Duration::ZERO, || times(passes))?;
+        }
+        let again = self.shortest(self.budget, || times(passes))?;
+        clear_cache()?;
+        let each = alone.min(again.min(seconds) / passes as f64);
+        let bytes_per_s = traffic as f64 / each;
+        Ok(Bandwidth { kernel, format, working_set_bytes: set, bytes_per_s })
+    }
+
+    /// MLX has no plain copy that it would not leave out; joining two halves is one.
+    fn copy(&self, set: u64) -> Result<Bandwidth> {
+        let halves = [singles(set / 4)?, singles(set / 4)?];
+        let traffic = halves.iter().map(|half| 2 * half.nbytes() as u64).sum();
+        self.bandwidth((Kernel::Copy, "float32".to_owned()), (set, traffic), || {
+            Ok(concatenate(&[&halves[0], &halves[1]], 0)?)
+        })
+    }
+
+    fn add(&self, set: u64) -> Result<Bandwidth> {
+        let (a, b) = (singles(set / 3)?, singles(set / 3)?);
+        let traffic = 3 * a.nbytes() as u64;
+        self.bandwidth((Kernel::Add, "float32".to_owned()), (set, traffic), || Ok(a.add(&b)?))
+    }
+
+    fn matrix_vector(&self, format: Format, activation: Dtype, set: u64) -> Result<Bandwidth> {
+        let columns = if set >= 4 << 20 { 2048 } else { 512 };
+        let x = numbers(1, columns, activation)?;
+        eval([&x])?;
+        let of_bytes = |bytes: u64| {
+            let row = Matrix::new(format, activation, 1, columns)?.bytes().max(1);
+            let rows = i32::try_from(bytes / row).unwrap_or(i32::MAX).max(1);
+            Matrix::new(format, activation, rows, columns)
+        };
+        // Where arithmetic is so slow that memory does not matter, neither does it matter how much is gone through.
+        let small = of_bytes(set.min(SMALL))?;
+        let seconds = self.shortest(Duration::ZERO, || Ok(vec![small.times(&x)?]))?;
+        let nanoseconds = Duration::from_secs_f64(seconds).as_nanos().max(1);
+        let in_time = u128::from(small.bytes()) * self.budget.as_nanos() / nanoseconds;
+        let in_time = u64::try_from(in_time).unwrap_or(u64::MAX).clamp(SMALL.min(set), set);
+        drop(small);
+        let matrix = of_bytes(in_time)?;
+        let bytes = matrix.bytes();
+        let kernel = (Kernel::MatrixVector, format.name());
+        self.bandwidth(kernel, (bytes, bytes), || matrix.times(&x))
+    }
+
+    /// Square matrices of twice the side each time, as long as the next is likely to end in time.
+    fn matrix_matrix(&self, format: Format, activation: Dtype) -> Result<Compute> {
+        let began = Instant::now();
+        let mut compute = Compute { format: format.name(), size: 0, flops_per_s: 0.0 };
+        let mut side = 256;
+        loop {
+            let matrix = Matrix::new(format, activation, side, side)?;
+            let rows = match format {
+                Format::Dense(_) => side,
+                Format::Packed(..) => PROMPT_ROWS.min(side),
+            };
+            let x = numbers(rows, side, activation)?;
+            eval([&x])?;
+            let seconds = self.shortest(self.budget / 8, || Ok(vec![matrix.times(&x)?]))?;
+            let flops = 2.0 * f64::from(rows) * f64::from(side) * f64::from(side);
+            compute.flops_per_s = compute.flops_per_s.max(flops / seconds);
+            compute.size = side.unsigned_abs();
+            let next = Duration::from_secs_f64(seconds * 16.0);
+            let left = self.budget.saturating_mul(2).saturating_sub(began.elapsed());
+            if side >= LARGEST_SIDE || next > left {
+                return Ok(compute);
+            }
+            side *= 2;
+        }
+    }
 }
 
 /// Rows of 1024 numbers that take `bytes` in single precision.
@@ -235,67 +310,6 @@ fn singles(bytes: u64) -> Result<Array> {
     let array = numbers(rows, 1024, Dtype::Float32)?;
     eval([&array])?;
     Ok(array)
-}
-
-/// MLX has no plain copy that it would not leave out; joining two halves is one.
-fn copy(set: u64) -> Result<Bandwidth> {
-    let halves = [singles(set / 4)?, singles(set / 4)?];
-    let traffic = halves.iter().map(|half| 2 * half.nbytes() as u64).sum();
-    bandwidth((Kernel::Copy, "float32".to_owned()), (set, traffic), || {
-        Ok(concatenate(&[&halves[0], &halves[1]], 0)?)
-    })
-}
-
-fn add(set: u64) -> Result<Bandwidth> {
-    let (a, b) = (singles(set / 3)?, singles(set / 3)?);
-    let traffic = 3 * a.nbytes() as u64;
-    bandwidth((Kernel::Add, "float32".to_owned()), (set, traffic), || Ok(a.add(&b)?))
-}
-
-fn matrix_vector(format: Format, activation: Dtype, set: u64) -> Result<Bandwidth> {
-    let columns = if set >= 4 << 20 { 2048 } else { 512 };
-    let x = numbers(1, columns, activation)?;
-    eval([&x])?;
-    let of_bytes = |bytes: u64| {
-        let row = Matrix::new(format, activation, 1, columns)?.bytes().max(1);
-        let rows = i32::try_from(bytes / row).unwrap_or(i32::MAX).max(1);
-        Matrix::new(format, activation, rows, columns)
-    };
-    // Where arithmetic is so slow that memory does not matter, neither does it matter how much of it is gone through.
-    let small = of_bytes(set.min(SMALL))?;
-    let seconds = shortest(Duration::ZERO, || Ok(vec![small.times(&x)?]))?;
-    let nanoseconds = Duration::from_secs_f64(seconds).as_nanos().max(1);
-    let in_time = u128::from(small.bytes()) * BUDGET.as_nanos() / nanoseconds;
-    let in_time = u64::try_from(in_time).unwrap_or(u64::MAX).clamp(SMALL.min(set), set);
-    drop(small);
-    let matrix = of_bytes(in_time)?;
-    let bytes = matrix.bytes();
-    bandwidth((Kernel::MatrixVector, format.name()), (bytes, bytes), || matrix.times(&x))
-}
-
-/// Square matrices of twice the side each time, as long as the next is likely to end in time.
-fn matrix_matrix(format: Format, activation: Dtype) -> Result<Compute> {
-    let began = Instant::now();
-    let mut compute = Compute { format: format.name(), size: 0, flops_per_s: 0.0 };
-    let mut side = 256;
-    loop {
-        let matrix = Matrix::new(format, activation, side, side)?;
-        let rows = match format {
-            Format::Dense(_) => side,
-            Format::Packed(..) => PROMPT_ROWS.min(side),
-        };
-        let x = numbers(rows, side, activation)?;
-        eval([&x])?;
-        let seconds = shortest(BUDGET / 8, || Ok(vec![matrix.times(&x)?]))?;
-        let flops = 2.0 * f64::from(rows) * f64::from(side) * f64::from(side);
-        compute.flops_per_s = compute.flops_per_s.max(flops / seconds);
-        compute.size = side.unsigned_abs();
-        let next = Duration::from_secs_f64(seconds * 16.0);
-        if side >= LARGEST_SIDE || began.elapsed().saturating_add(next) > BUDGET.saturating_mul(2) {
-            return Ok(compute);
-        }
-        side *= 2;
-    }
 }
 
 #[cfg(test)]
@@ -314,7 +328,12 @@ mod tests {
                 Dtype::Uint8,
             ),
         ];
-        let plan = Plan { formats, activation: Dtype::Float32, working_set: SMALLEST };
+        let plan = Plan {
+            formats,
+            activation: Dtype::Float32,
+            working_set: SMALLEST,
+            budget: Duration::from_millis(5),
+        };
         let ceilings = ceilings(&plan).unwrap();
         let named: Vec<_> = ceilings
             .bandwidths

@@ -7,6 +7,7 @@ use mlx_rs::memory::reset_peak_memory;
 
 use super::{
     asking::{Asking, Unanswered},
+    demand::packed,
     opened::{Opened, check_packing, memory},
 };
 use crate::{
@@ -103,7 +104,8 @@ impl Engine for MlxEngine {
         };
         check_packing(self.opened.model.as_ref(), cell.conditions.kv)
             .map_err(|failure| EngineError::Hinted(Box::new(failure)))?;
-        Ok(Prepared { prompt, warnings: never_packed(cell).into_iter().collect() })
+        let packed = cell.conditions.kv.and_then(|kv| packed(self.opened.model.as_ref(), kv));
+        Ok(Prepared { prompt, packed, warnings: never_packed(cell).into_iter().collect() })
     }
 
     fn fill(&mut self, cell: &Cell, read: &mut dyn FnMut(u32)) -> Result<(), EngineError> {

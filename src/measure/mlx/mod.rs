@@ -5,10 +5,12 @@ mod ceilings;
 mod demand;
 mod engine;
 mod opened;
+mod roofline;
 
 pub use ceilings::{BEYOND_CACHES, Plan as CeilingsPlan, ceilings};
 pub use demand::{Asked, asked};
 pub use opened::{OpenError, Opened, check_packing, open};
+pub use roofline::roofline;
 
 use std::{env, io};
 
@@ -59,6 +61,11 @@ fn lacks_compiler(runtime: &Runtime) -> bool {
 pub fn work(model: &str) -> io::Result<()> {
     let clock = SystemClock::new();
     worker::work(&mut MlxLoader::new(model), &clock)
+}
+
+/// An engine that runs `opened` as `settings` want it.
+pub fn engine(opened: Opened) -> Box<dyn Engine> {
+    Box::new(MlxEngine::new(opened))
 }
 
 /// Tells on standard output which MLX this process runs on.
@@ -128,9 +135,14 @@ impl Loader for MlxLoader {
         let mut warnings = std::mem::take(&mut self.warnings);
         warnings.extend(cold);
         warnings.append(&mut opened.warnings);
+        match roofline(&opened) {
+            Ok(roofline) => opened.loaded.roofline = roofline,
+            Err(error) => {
+                warnings.push(format!("the ceilings of this machine are unknown: {error}"));
+            }
+        }
         let loaded = opened.loaded.clone();
-        let engine = Box::new(MlxEngine::new(opened));
-        Ok(Loading { engine, loaded, warnings })
+        Ok(Loading { engine: engine(opened), loaded, warnings })
     }
 
     fn release(&mut self, engine: Box<dyn Engine>) {

@@ -9,6 +9,7 @@ use mlx_rs::{
 };
 use thiserror::Error;
 
+use super::demand::{self, Asked};
 use crate::{
     checkpoint::{
         Checkpoint, Description, LoadError, LoadOptions, Location, Parameters, locate::LocateError,
@@ -46,6 +47,8 @@ pub struct Opened {
     pub stop: BTreeSet<u32>,
     /// What it is, and what loading took.
     pub loaded: Loaded,
+    /// What it asks of the machine, where that can be told.
+    pub asked: Option<Asked>,
     /// What a reader of every figure of this model must know, a sentence each.
     pub warnings: Vec<String>,
 }
@@ -125,6 +128,7 @@ pub fn open(
     facts.parameter_bytes = parameters.bytes();
     facts.dtype = activation_type(&parameters);
     facts.vocabulary = model.vocabulary();
+    let asked = demand::asked(model.as_ref(), &parameters, None).ok();
     drop(parameters);
     clear_cache().map_err(|error| LoadError::Mlx(MlxError::from(error)))?;
     let (tokenizer, lack) = match tokenizer {
@@ -143,7 +147,9 @@ pub fn open(
             phases: log.into_phases(),
             resident_before,
             memory: memory(),
+            roofline: None,
         },
+        asked,
         warnings: lack
             .iter()
             .map(|lack| format!("prompts are random ids: {}", lack.reason))

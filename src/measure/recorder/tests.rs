@@ -125,7 +125,7 @@ struct Liar {
 
 impl Engine for Liar {
     fn prepare(&mut self, _: &Cell) -> Result<Prepared, EngineError> {
-        Ok(Prepared { prompt: PromptKind::RandomIds, warnings: Vec::new() })
+        Ok(Prepared { prompt: PromptKind::RandomIds, packed: None, warnings: Vec::new() })
     }
 
     fn fill(&mut self, _: &Cell, _: &mut dyn FnMut(u32)) -> Result<(), EngineError> {

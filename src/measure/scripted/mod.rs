@@ -17,6 +17,7 @@ use super::{
     load::{LoadPhase, LoadStep},
     message::{Job, Loaded, ModelFacts, Runtime},
     outcome::{Failure, Stage},
+    roofline::{Bandwidth, Ceilings, Demand, Kernel, Roofline},
     trial::{Finish, Memory},
     worker::{self, Loader, Loading},
 };
@@ -47,6 +48,7 @@ pub struct Script {
     at: Option<At>,
     /// Requests for what goes wrong, until now.
     requests: u32,
+    roofline: Option<Roofline>,
     is_broken: bool,
     peak_bytes: u64,
 }
@@ -86,6 +88,20 @@ impl Script {
         Self { stop_after: Some(tokens), ..self }
     }
 
+    /// Each token reads so many bytes, of a memory that gives 100 GB/s.
+    #[must_use]
+    pub fn reads(self, weight_bytes: u64) -> Self {
+        let bandwidth = Bandwidth {
+            kernel: Kernel::Copy,
+            format: "float32".to_owned(),
+            working_set_bytes: weight_bytes,
+            bytes_per_s: 1e11,
+        };
+        let ceilings = Ceilings { bandwidths: vec![bandwidth], compute: Vec::new() };
+        let demand = Demand { weight_bytes, ..Demand::default() };
+        Self { roofline: Some(Roofline { demand, ceilings, step_us: None }), ..self }
+    }
+
     /// What is said where it is asked where a model stops.
     #[must_use]
     pub fn says(self, stream: Stream) -> Self {
@@ -114,7 +130,7 @@ impl Engine for Script {
             Work::Throughput { .. } => PromptKind::RandomIds,
             Work::Chat { .. } | Work::Stop { .. } => PromptKind::Text,
         };
-        Ok(Prepared { prompt, warnings: Vec::new() })
+        Ok(Prepared { prompt, packed: None, warnings: Vec::new() })
     }
 
     fn fill(&mut self, cell: &Cell, read: &mut dyn FnMut(u32)) -> Result<(), EngineError> {
@@ -226,7 +242,7 @@ impl Loader for Script {
         self.clock.advance(Duration::from_millis(30));
         Ok(Loading {
             engine: Box::new(self.clone()),
-            loaded: loaded(self.stream),
+            loaded: Loaded { roofline: self.roofline.clone(), ..loaded(self.stream) },
             warnings: vec!["the figures come from a script and from no model".to_owned()],
         })
     }
@@ -248,7 +264,8 @@ pub fn behaviour(model: &str) -> Option<&str> {
     model.strip_prefix("./").unwrap_or(model).strip_prefix(PREFIX)
 }
 
-/// Works as a child whose model is a script: `measured`, or one in which something goes wrong, as [`At`] is written.
+/// Works as a child whose model is a script: `measured`; `half`, whose tokens use half of what memory gives;
+/// `impossible`, whose tokens use twice of it; or one in which something goes wrong, as [`At`] is written.
 ///
 /// # Errors
 ///
@@ -261,6 +278,8 @@ pub fn work(behaviour: &str) -> io::Result<()> {
         .stop_after(4);
     let mut script = match behaviour {
         "measured" => script,
+        "half" => script.reads(1_000_000_000),
+        "impossible" => script.reads(4_000_000_000),
         other if other.strip_prefix(SAYS).is_some() => {
             let stream = other.strip_prefix(SAYS).and_then(Stream::named);
             script.says(stream.ok_or_else(|| {
@@ -316,6 +335,7 @@ fn loaded(stream: Stream) -> Loaded {
             peak_bytes: Some(ACTIVE_BYTES),
             process_peak_bytes: None,
         },
+        roofline: None,
     }
 }
 

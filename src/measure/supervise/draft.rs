@@ -57,6 +57,7 @@ impl Draft {
             cleanup_us: None,
             warnings: self.warnings,
         }
+        .believed()
     }
 }
 

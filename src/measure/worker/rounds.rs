@@ -102,9 +102,9 @@ impl<'a, 'out> Rounds<'a, 'out> {
     /// What a cell needs before the first repetition of any.
     fn prepare(&mut self, index: usize, cell: &Cell, engine: &mut dyn Engine) -> io::Result<()> {
         match engine.prepare(cell) {
-            Ok(Prepared { prompt, warnings }) => {
+            Ok(Prepared { prompt, packed, warnings }) => {
                 let random_ids = prompt == PromptKind::RandomIds;
-                self.parent.tell(&Message::CellStarted { cell: index, random_ids })?;
+                self.parent.tell(&Message::CellStarted { cell: index, random_ids, packed })?;
                 for text in warnings {
                     self.parent.tell(&Message::Warning { cell: Some(index), text })?;
                 }

@@ -3,6 +3,7 @@
 mod figures;
 mod machine;
 mod origin;
+mod roofline;
 mod stop_tokens;
 
 use std::time::{SystemTime, UNIX_EPOCH};

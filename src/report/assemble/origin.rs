@@ -3,6 +3,7 @@
 use super::{
     Context,
     figures::{counted, over},
+    roofline,
 };
 use crate::{
     measure::{
@@ -67,6 +68,7 @@ pub(super) fn provenance(
             seconds: fetched.time.as_secs_f64(),
         }),
         load: loaded.map(load_detail),
+        roofline: roofline::detail(context, cell, outcome),
         host: host_detail(context, outcome),
         warnings: outcome.warnings.iter().map(|text| redact(text)).collect(),
         failure: failure(&outcome.verdict),

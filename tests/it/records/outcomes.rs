@@ -110,6 +110,7 @@ pub(super) fn loaded() -> Loaded {
             peak_bytes: Some(335_000_000),
             process_peak_bytes: None,
         },
+        roofline: None,
     }
 }
 

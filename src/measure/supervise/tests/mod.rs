@@ -45,11 +45,12 @@ fn loaded() -> Message {
         phases: Vec::new(),
         resident_before: None,
         memory: Memory::default(),
+        roofline: None,
     }))
 }
 
 fn begun(cell: usize) -> Message {
-    Message::CellStarted { cell, random_ids: true }
+    Message::CellStarted { cell, random_ids: true, packed: None }
 }
 
 fn turn(cell: usize) -> Message {

@@ -1,0 +1,240 @@
+//! Whether a text tells where on a disk, on which machine or by whom something was done.
+//!
+//! [`super::super::redact`] takes such things out of our own texts; here foreign ones are only looked
+//! at, and what merely resembles a path (`</s>`, a JSON pointer) must not be taken for one.
+
+/// Characters that a path or a name may follow.
+const BEFORE: &str = " \t\n\"'`([{=:,;|>";
+/// Folders that absolute paths begin with on macOS and Linux.
+const ROOTS: [&str; 20] = [
+    "Applications",
+    "Library",
+    "System",
+    "Users",
+    "Volumes",
+    "data",
+    "etc",
+    "home",
+    "media",
+    "mnt",
+    "nix",
+    "opt",
+    "private",
+    "root",
+    "run",
+    "srv",
+    "tmp",
+    "usr",
+    "var",
+    "workspace",
+];
+/// Names of users and machines that tell nothing.
+const COMMON: [&str; 14] = [
+    "admin",
+    "benchmark",
+    "build",
+    "ci",
+    "docker",
+    "localhost",
+    "mac",
+    "nobody",
+    "root",
+    "runner",
+    "test",
+    "ubuntu",
+    "unknown",
+    "user",
+];
+
+/// Who and where this is: what a report must not tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The user that the report is looked at by.
+    pub user: Option<String>,
+    /// The machine's name, without its domain.
+    pub host: Option<String>,
+}
+
+/// What a text gives away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leak {
+    Home,
+    Path,
+    User,
+    Host,
+    Address,
+}
+
+/// The first thing that `text` gives away, the most telling first.
+pub(super) fn leak(text: &str, names: &Names) -> Option<Leak> {
+    let tells = |name: &Option<String>| {
+        let name = name.as_deref().filter(|name| name.len() >= 3 && !is_common(name));
+        name.is_some_and(|name| words(text).any(|word| word.eq_ignore_ascii_case(name)))
+    };
+    if paths(text).any(is_home) {
+        Some(Leak::Home)
+    } else if paths(text).any(is_absolute) || is_one_path(text) {
+        Some(Leak::Path)
+    } else if tells(&names.user) {
+        Some(Leak::User)
+    } else if tells(&names.host) || tokens(text).any(is_local_host) {
+        Some(Leak::Host)
+    } else if tokens(text).any(is_address) {
+        Some(Leak::Address)
+    } else {
+        None
+    }
+}
+
+fn is_common(name: &str) -> bool {
+    COMMON.iter().any(|common| common.eq_ignore_ascii_case(name))
+}
+
+/// All that begins where a path may begin.
+fn paths(text: &str) -> impl Iterator<Item = &str> {
+    text.char_indices().filter_map(move |(at, _)| {
+        let (before, rest) = text.split_at(at);
+        let is_first = before.is_empty()
+            || before.ends_with(|last| BEFORE.contains(last))
+            || before.ends_with("file://");
+        is_first.then_some(rest)
+    })
+}
+
+/// The folder of some user, anywhere.
+fn is_home(rest: &str) -> bool {
+    let below = ["/Users/", "/home/", "/System/Volumes/Data/Users/"];
+    let unix = below.iter().find_map(|root| rest.strip_prefix(root));
+    let windows = without_drive(rest).and_then(|path| path.strip_prefix("Users"));
+    let name = unix.or_else(|| windows?.strip_prefix(['\\', '/']));
+    name.is_some_and(|name| {
+        let name = name.split(['/', '\\']).next().unwrap_or_default();
+        name.starts_with(char::is_alphanumeric) && name != "Shared"
+    })
+}
+
+fn without_drive(rest: &str) -> Option<&str> {
+    let path = rest.strip_prefix(|drive: char| drive.is_ascii_alphabetic())?;
+    path.strip_prefix(":\\")
+        .or_else(|| path.strip_prefix(":/"))
+        .filter(|path| !path.starts_with('/'))
+}
+
+fn is_absolute(rest: &str) -> bool {
+    let below_root = rest.strip_prefix('/').and_then(|path| path.split_once('/'));
+    let is_unix = below_root.is_some_and(|(root, below)| {
+        ROOTS.contains(&root) && below.starts_with(|first: char| !first.is_whitespace())
+    });
+    is_unix || without_drive(rest).is_some_and(|path| path.starts_with(char::is_alphanumeric))
+}
+
+/// Whether `text` is a path and nothing else, wherever it begins.
+fn is_one_path(text: &str) -> bool {
+    let parts = text.strip_prefix('/').map(|path| path.split('/'));
+    parts.is_some_and(|mut parts| {
+        let is_whole =
+            parts.clone().all(|part| !part.is_empty() && !part.contains(['<', '>', '`']));
+        is_whole && parts.nth(1).is_some() && !text.contains(char::is_whitespace)
+    })
+}
+
+/// What stands between blanks and quotes.
+fn tokens(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| c.is_whitespace() || "\"'`()[]{}<>,;=".contains(c))
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_alphanumeric() || c == '-' || c == '_'))
+}
+
+/// A name as Bonjour gives it to a machine.
+fn is_local_host(token: &str) -> bool {
+    let name = token.split(':').next().unwrap_or(token).trim_end_matches('.');
+    let label = name.strip_suffix(".local").or_else(|| name.strip_suffix(".lan"));
+    label.is_some_and(|label| {
+        label.starts_with(char::is_alphanumeric)
+            && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+    })
+}
+
+fn is_address(token: &str) -> bool {
+    let Some((name, domain)) = token.split_once('@') else {
+        return false;
+    };
+    let top = domain.rsplit_once('.').map(|(_, top)| top.trim_end_matches('.'));
+    !name.is_empty()
+        && !name.contains('/')
+        && top.is_some_and(|top| top.len() > 1 && top.chars().all(|c| c.is_ascii_alphabetic()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn case(text: &str, expected: Option<Leak>) {
+        let names = Names { user: Some("byron".to_owned()), host: Some("Enchantress".to_owned()) };
+        assert_eq!(leak(text, &names), expected, "{text}");
+    }
+
+    #[test]
+    fn folders_of_users_are_found_wherever_they_stand() {
+        for text in [
+            "/Users/ada/models/x",
+            "cannot read `/home/ada/x`",
+            "file:///Users/ada",
+            "test[/Users/ada/x-p1]",
+            "C:\\Users\\ada\\x",
+        ] {
+            case(text, Some(Leak::Home));
+        }
+        case("/Users/Shared/x", Some(Leak::Path));
+    }
+
+    #[test]
+    fn absolute_paths_are_found() {
+        for text in [
+            "/Volumes/mz-SSD/mlx-models/x",
+            "at /opt/mlx/ops.cpp:12: bad",
+            "/models/llama",
+            "D:\\models\\x",
+            "path=/tmp/x",
+        ] {
+            case(text, Some(Leak::Path));
+        }
+    }
+
+    #[test]
+    fn names_of_people_and_machines_are_found() {
+        case("written by byron", Some(Leak::User));
+        case("byron-2", None);
+        case("on enchantress: 3", Some(Leak::Host));
+        case("server at Adas-MacBook-Pro.local:8080", Some(Leak::Host));
+        case("server at Adas-MacBook-Pro.local.", Some(Leak::Host));
+        case("by ada@example.org", Some(Leak::Address));
+    }
+
+    #[test]
+    fn what_tells_nobody_stays() {
+        for text in [
+            "</s>",
+            "<|im_end|>",
+            "mlx-community/Qwen3-0.6B-4bit",
+            "mlx-community/x@73e3e38",
+            "org/name@v1.0.fix",
+            "$MLXK_WORKSPACE_HOME/pixtral-12b-8bit",
+            "~/models/x",
+            "`/model/size_gb`: null is not of type \"number\"",
+            "https://huggingface.co/home/x",
+            "tests_2.0/live/test_cli_e2e.py::TestRun::test_run_command[text_07]",
+            "45.3 tok/s and/or 1/2",
+            "a / b",
+            "/",
+            "~/.local/share",
+        ] {
+            case(text, None);
+        }
+        let common = Names { user: Some("runner".to_owned()), host: Some("mac".to_owned()) };
+        assert_eq!(leak("the runner of a mac", &common), None);
+    }
+}
