@@ -67,6 +67,8 @@ pub(super) struct Care {
     pub(super) isolation: Isolation,
     /// Whether the system is asked to let go of a model's files before each load.
     pub(super) cold: bool,
+    /// How long the machine rests before each but the first.
+    pub(super) cooldown: Duration,
     /// What the model in one may need.
     pub(super) budget: MemoryBudget,
     /// How well figures are to be known.
@@ -189,9 +191,12 @@ impl<'a> Campaign<'a> {
         let skip = memory::too_large(model, hint.revision.as_deref(), self.care.budget, &self.host);
         let is_loaded = error.is_none() && skip.is_none();
         // The first finds the machine as the user left it.
-        let lacking = (is_loaded && mem::replace(&mut self.is_warm, true))
-            .then(|| memory::wait_for_room(self.host.memory_bytes, self.stop))
-            .flatten();
+        let is_next = is_loaded && mem::replace(&mut self.is_warm, true);
+        if is_next {
+            self.stop.wait(self.care.cooldown);
+        }
+        let lacking =
+            is_next.then(|| memory::wait_for_room(self.host.memory_bytes, self.stop)).flatten();
         let cells: Vec<_> = pending.iter().map(|pending| pending.planned.clone()).collect();
         let request = Request {
             model: &model.source.to_argument(),
@@ -204,6 +209,7 @@ impl<'a> Campaign<'a> {
             },
             patience: self.care.patience,
             isolation: self.care.isolation,
+            cooldown: self.care.cooldown,
             stop: self.stop,
         };
         let looks = self.sampler;

@@ -5,6 +5,7 @@ mod check;
 mod convert;
 mod downloads;
 mod dry_run;
+mod explain;
 mod fetching;
 mod fit;
 mod generate;
@@ -42,9 +43,9 @@ use printer::{Printer, Quiet};
 pub enum Exit {
     /// Everything asked for was done, every check passed.
     Ok = 0,
-    /// The answer is no: a cell failed, a line does not fit its schema.
+    /// The answer is no: a cell failed, a line does not fit its schema, a figure does not follow from its samples.
     No = 1,
-    /// Arguments or manifest are wrong; nothing was measured.
+    /// Arguments, manifest or a line that was to be explained are wrong; nothing was measured.
     Usage = 2,
     /// What was needed could not be read or written.
     Io = 4,
@@ -90,6 +91,8 @@ enum Command {
     Show(show::Arguments),
     /// Checks that every line of a report fits its schema, and tells what readers stumble over
     Check(check::Arguments),
+    /// Shows how each figure of a line follows from its samples, and whether it does
+    Explain(explain::Arguments),
     /// Writes the lines of reports as lines of another version
     Migrate(migrate::Arguments),
     /// Runs a command and looks at the machine meanwhile
@@ -126,6 +129,7 @@ pub fn run() -> ExitCode {
         Command::List(arguments) => list::run(&arguments, &printer),
         Command::Show(arguments) => show::run(&arguments, &printer, network),
         Command::Check(arguments) => check::run(&arguments, &printer),
+        Command::Explain(arguments) => explain::run(&arguments, &printer),
         Command::Migrate(arguments) => migrate::run(&arguments, &printer),
         // It ends as the command does that it runs.
         Command::Monitor(arguments) => return monitor::run(&arguments, &printer),

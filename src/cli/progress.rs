@@ -51,6 +51,12 @@ impl<'a> Progress<'a> {
                 self.step(&format!("{}{}", self.repetition(*cell), speed(trial)));
                 self.advance(*cell, 1);
             }
+            Message::Throttled { cell } => {
+                let repetition = self.repetition(*cell);
+                self.flicker(&format!(
+                    "{repetition}: the device is slow, waiting to measure again"
+                ));
+            }
             Message::Answered { cell, .. } => {
                 self.flicker(&self.repetition(*cell));
                 self.advance(*cell, 1);

@@ -112,6 +112,9 @@ struct Children {
     /// Seconds that a child may say nothing, be it while loading or between two tokens
     #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = clap::value_parser!(u32).range(1..))]
     timeout: u32,
+    /// Seconds that the machine rests before each child but the first, which then warms up as every child does
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    cooldown: u32,
     /// Has the system let go of a model's files before each load, so that they are read from disk
     #[arg(long)]
     cold: bool,
@@ -134,6 +137,7 @@ impl Children {
     fn care(&self) -> Care {
         Care {
             patience: Duration::from_secs(self.timeout.into()),
+            cooldown: Duration::from_secs(self.cooldown.into()),
             budget: self.memory_budget,
             cold: self.cold,
             aim: None,

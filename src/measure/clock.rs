@@ -1,11 +1,19 @@
 //! Time that never goes back: the system's, or one that a test tells.
 
-use std::{cell::Cell, rc::Rc, time::Duration, time::Instant};
+use std::{
+    cell::Cell,
+    rc::Rc,
+    thread,
+    time::{Duration, Instant},
+};
 
 /// Tells the time since some moment that never changes.
 pub trait Clock {
     /// Microseconds since that moment; never less than before.
     fn now_us(&self) -> u64;
+
+    /// Lets `time` pass.
+    fn wait(&self, time: Duration);
 }
 
 /// The system's monotonic clock, which no change of the date moves.
@@ -32,6 +40,10 @@ impl Clock for SystemClock {
         let elapsed = self.origin.elapsed();
         elapsed.as_secs() * 1_000_000 + u64::from(elapsed.subsec_micros())
     }
+
+    fn wait(&self, time: Duration) {
+        thread::sleep(time);
+    }
 }
 
 /// A clock that stands still until it is moved; its clones move with it.
@@ -51,6 +63,10 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now_us(&self) -> u64 {
         self.now_us.get()
+    }
+
+    fn wait(&self, time: Duration) {
+        self.advance(time);
     }
 }
 
@@ -72,7 +88,7 @@ mod tests {
     fn the_system_clock_counts_microseconds_from_its_start() {
         let clock = SystemClock::new();
         let before = clock.now_us();
-        std::thread::sleep(Duration::from_millis(5));
+        clock.wait(Duration::from_millis(5));
         let slept = clock.now_us() - before;
         assert!(before < 1_000_000, "{before}");
         assert!((5_000..5_000_000).contains(&slept), "{slept}");

@@ -44,6 +44,13 @@ pub trait Engine {
         seen: &mut dyn FnMut(Event),
     ) -> Result<Answer, EngineError>;
 
+    /// Does a small piece of work on the device, always the same, so that its time tells how fast the device is now.
+    ///
+    /// # Errors
+    ///
+    /// When the device refuses it.
+    fn canary(&mut self) -> Result<(), EngineError>;
+
     /// What the model's files say of its turns.
     fn terms(&self) -> Terms {
         Terms::default()

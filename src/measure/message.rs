@@ -85,6 +85,12 @@ pub enum Message {
         /// Its stamps.
         trial: Box<Trial>,
     },
+    /// The device has become slow: the repetition that began last does not count, and the child waits. It is said again
+    /// while it does.
+    Throttled {
+        /// The cell.
+        cell: usize,
+    },
     /// The prompt of the scenario `stop` that began last was answered.
     Answered {
         /// The cell.
@@ -140,6 +146,7 @@ impl Message {
             | Self::Prefilled { cell, .. }
             | Self::Decoded { cell, .. }
             | Self::Trial { cell, .. }
+            | Self::Throttled { cell }
             | Self::Answered { cell, .. }
             | Self::CellDone { cell }
             | Self::CellSkipped { cell, .. }
@@ -162,6 +169,7 @@ impl Message {
             Self::Prefilled { .. } => "prefilled",
             Self::Decoded { .. } => "decoded",
             Self::Trial { .. } => "trial",
+            Self::Throttled { .. } => "throttled",
             Self::Answered { .. } => "answered",
             Self::CellDone { .. } => "cell_done",
             Self::CellSkipped { .. } => "cell_skipped",

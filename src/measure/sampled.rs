@@ -112,7 +112,7 @@ impl<'a> Phases<'a> {
                 vec![self.of_repetition("prefill", in_hand)]
             }
             Message::Decoded { .. } => self.decode(),
-            Message::Trial { .. } | Message::Answered { .. } => {
+            Message::Trial { .. } | Message::Answered { .. } | Message::Throttled { .. } => {
                 let ended = self.in_hand.take();
                 ended.map(|ended| self.of_repetition("repetition_end", ended)).into_iter().collect()
             }

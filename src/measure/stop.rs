@@ -1,6 +1,13 @@
 //! The wish for an end, said by one thread and heard by others.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::{
+    sync::atomic::{AtomicU8, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The longest that an end is not seen while time passes.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Whether somebody wants an end, and how soon.
 #[derive(Debug, Default)]
@@ -28,6 +35,17 @@ impl Stop {
     pub fn is_urgent(&self) -> bool {
         self.0.load(Ordering::SeqCst) > 1
     }
+
+    /// Lets `time` pass, or less where an end is wanted.
+    pub fn wait(&self, time: Duration) {
+        let began = Instant::now();
+        while let Some(left) = time.checked_sub(began.elapsed())
+            && !left.is_zero()
+            && !self.is_asked()
+        {
+            thread::sleep(left.min(LOOK_EVERY));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -43,5 +61,12 @@ mod tests {
         assert_eq!(stop.ask(), 1);
         assert!(stop.is_urgent());
         assert_eq!(stop.ask(), 2);
+    }
+
+    #[test]
+    fn no_time_passes_where_an_end_is_wanted() {
+        let stop = Stop::new();
+        stop.ask();
+        stop.wait(Duration::MAX);
     }
 }

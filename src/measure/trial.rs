@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::steadiness::Canary;
+
 /// One repetition of a cell. Stamps are whole microseconds since the request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
-    /// Tokens of the prompt.
+    /// Tokens of the prompt that were timed; what was in the cache before the request is not counted.
     pub prompt_tokens: u32,
     /// SHA-256 of the prompt's ids, each as four little-endian bytes, in lower-case hexadecimal.
     pub prompt_sha256: String,
@@ -18,6 +20,9 @@ pub struct Trial {
     pub submitted_us: Vec<u64>,
     /// For each token, when the host could see it.
     pub visible_us: Vec<u64>,
+    /// Which token is the first of the answer, counted from 0, where the model may reason before; absent where unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_from: Option<u32>,
     /// When the request was over, its device work had ended and its text was made.
     pub ended_us: u64,
     /// Why it ended.
@@ -30,6 +35,9 @@ pub struct Trial {
     /// When its turn came among all that was run of its model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
+    /// How fast the device was right after; warm-ups are not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
 }
 
 /// Where a repetition stood among all that was run of its model, warm-ups included: by child, then by place.
@@ -51,12 +59,14 @@ impl Trial {
             ids_sha256: String::new(),
             prompt_ready_us: 0,
             submitted_us: Vec::new(),
+            answer_from: None,
             ended_us: visible_us.last().copied().unwrap_or_default(),
             visible_us,
             finish: Finish::Length,
             memory: Memory::default(),
             text: None,
             order: None,
+            canary: None,
         }
     }
 }

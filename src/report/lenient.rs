@@ -98,19 +98,23 @@ fn in_quotes(token: &str) -> String {
 
 /// `text` with each token outside strings as `replace` has it.
 fn replaced(text: &str, replace: fn(&str) -> String) -> String {
-    let mut tame = String::with_capacity(text.len());
+    tokens(text).map(replace).collect::<Vec<_>>().concat()
+}
+
+/// Strings, words and numbers of `text`, and each other character by itself; together they are `text`.
+pub(super) fn tokens(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
-    while let Some(first) = rest.chars().next() {
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
         let length = match first {
             '"' => string_length(rest),
             _ if is_of_token(first) => rest.find(|next| !is_of_token(next)).unwrap_or(rest.len()),
             _ => first.len_utf8(),
         };
         let (token, after) = rest.split_at(length);
-        tame.push_str(&replace(token));
         rest = after;
-    }
-    tame
+        Some(token)
+    })
 }
 
 fn is_of_token(character: char) -> bool {

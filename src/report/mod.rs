@@ -1,8 +1,10 @@
 //! An outcome becomes a published line, and lines are judged.
 //!
-//! [`record()`] makes a [`Record`], [`Journal`] appends it, [`check_line`] judges what anyone wrote.
+//! [`record()`] makes a [`Record`], [`Journal`] appends it, [`check_line`] judges what anyone wrote, and
+//! [`explain()`] derives the figures of a line once more.
 
 mod assemble;
+mod explain;
 mod family;
 mod identity;
 mod journal;
@@ -21,6 +23,7 @@ mod validate;
 mod version;
 
 pub use assemble::{Context, Mark, ModelHint, record};
+pub use explain::{Explained, Explanation, Given, Unexplained, explain};
 pub use family::Family;
 pub use identity::{TestNames, configuration, test_name};
 pub use journal::{Journal, JournalError, default_path};
@@ -29,7 +32,8 @@ pub use lint::{Finding, Linter, Names};
 pub use migrate::{Account, Fate, Migration};
 pub use partial::{Left, Partial, Published};
 pub use provenance::{
-    CellFacts, Definitions, HostDetail, LoadDetail, ModelDetail, PhaseDetail, Provenance, Sample,
+    CellFacts, Definitions, Figures, HostDetail, LoadDetail, ModelDetail, PhaseDetail, Provenance,
+    Sample,
 };
 pub use record::{Ending, Metadata, Modality, Record};
 pub use redact::{model_id, redact};

@@ -2,17 +2,18 @@
 //!
 //! No schema declares it, so it may grow. What it holds is told in `schemas/MIGRATIONS.md`.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{
     host::{Power, fitness::Fitness},
     measure::{
         load::LoadPhase,
         outcome::{Failure, Skip},
+        rates::{FORMULAS, Formula},
         roofline::{Decode, Prefill, Roofline},
-        steadiness::Flag,
+        steadiness::{Canary, Flag},
         stop_answers::StopAnswer,
-        trial::{Finish, Memory, Order},
+        trial::{Finish, Memory, Order, Trial},
     },
     plan::{Conditions, Scenario, Settings},
     report::statistics::Statistics,
@@ -62,6 +63,9 @@ pub struct Provenance {
     /// Which definition each published figure follows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub definitions: Option<Definitions>,
+    /// Every figure that the repetitions give.
+    #[serde(skip_serializing_if = "Figures::is_empty")]
+    pub figures: Figures,
     /// The checkpoint, where it was loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelDetail>,
@@ -71,6 +75,9 @@ pub struct Provenance {
     /// The load, taken apart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<LoadDetail>,
+    /// Microseconds that releasing the model took, of its last cell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cleanup_us: Option<u64>,
     /// What the model asks of the machine, what that can give, and what was made use of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roofline: Option<RooflineDetail>,
@@ -86,6 +93,9 @@ pub struct Provenance {
     /// Why the cell was skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skip: Option<Skip>,
+    /// The repetitions before, which no figure counts but that of the first request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warmups: Vec<Sample>,
     /// Of the scenario `stop`: each prompt with its answers and what was found of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stop_answers: Vec<StopAnswer>,
@@ -140,6 +150,29 @@ pub struct Definitions {
     pub timeline: &'static str,
     /// How the repetitions of a figure become one.
     pub repetitions: &'static str,
+}
+
+/// Every figure of [`FORMULAS`] that the repetitions of a cell give, by its id.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Figures(Vec<(&'static str, f64)>);
+
+impl Figures {
+    /// The figures of `trials` together.
+    pub fn of(trials: &[Trial]) -> Self {
+        let figure = |formula: &Formula| Some((formula.id, formula.over(trials)?));
+        Self(FORMULAS.iter().filter_map(figure).collect())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for Figures {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().copied())
+    }
 }
 
 /// A checkpoint as it was loaded.
@@ -267,10 +300,10 @@ pub struct HostDetail {
     pub fitness: Option<Fitness>,
 }
 
-/// One measured repetition. Stamps are whole microseconds since the request.
+/// One repetition. Stamps are whole microseconds since the request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Sample {
-    /// Tokens of the prompt.
+    /// Tokens of the prompt that were timed.
     pub prompt_tokens: u32,
     /// SHA-256 of the prompt's ids, each as four little-endian bytes, in lower-case hexadecimal.
     pub prompt_sha256: String,
@@ -282,6 +315,9 @@ pub struct Sample {
     pub submitted_us: Vec<u64>,
     /// For each token, when the host could see it.
     pub visible_us: Vec<u64>,
+    /// Which token is the first of the answer, counted from 0; absent where unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer_from: Option<u32>,
     /// When the request was over and its device work had ended.
     pub ended_us: u64,
     /// Why it ended.
@@ -291,4 +327,7 @@ pub struct Sample {
     /// When its turn came.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
+    /// How fast the device was right after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
 }

@@ -2,7 +2,11 @@
 
 use serde::Serialize;
 
-use crate::measure::statistics::{Direction, Summary, Trend};
+use crate::measure::{
+    rates,
+    statistics::{Direction, Summary, Trend},
+    trial::Trial,
+};
 
 /// The figures of which every repetition has its own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -54,6 +58,24 @@ pub struct TrendDetail {
     pub change: f64,
     /// `rising`, `falling` or `none`.
     pub verdict: &'static str,
+}
+
+impl Statistics {
+    /// What `trials` say; none where they have no figure.
+    pub(super) fn of(trials: &[Trial]) -> Option<Self> {
+        let spread = |figure: fn(&Trial) -> Option<f64>| {
+            let numbered = (1..).zip(trials);
+            let values: Vec<_> =
+                numbered.filter_map(|(number, trial)| Some((number, figure(trial)?))).collect();
+            Spread::of(&values)
+        };
+        let statistics = Self {
+            time_to_first_token_s: spread(rates::time_to_first_token),
+            prompt_tokens_per_sec: spread(rates::prompt_rate),
+            tokens_per_sec: spread(rates::decode_rate),
+        };
+        (statistics != Self::default()).then_some(statistics)
+    }
 }
 
 impl Spread {

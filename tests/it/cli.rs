@@ -24,6 +24,7 @@ Commands:
   list      Lists the architectures that can be run, and the models in the local cache
   show      Shows what a model is and what it will take, before any weight is read
   check     Checks that every line of a report fits its schema, and tells what readers stumble over
+  explain   Shows how each figure of a line follows from its samples, and whether it does
   migrate   Writes the lines of reports as lines of another version
   monitor   Runs a command and looks at the machine meanwhile
   system    Tells which machine, system and MLX this is, and how fit for timing

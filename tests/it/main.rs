@@ -10,6 +10,8 @@ mod demand;
 #[cfg(test)]
 mod depths;
 #[cfg(test)]
+mod explain;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod foreign;
@@ -45,6 +47,8 @@ mod rounds;
 mod sampler;
 #[cfg(test)]
 mod schema;
+#[cfg(test)]
+mod stamps;
 #[cfg(test)]
 mod stop_tokens;
 #[cfg(test)]

@@ -112,6 +112,10 @@ impl Engine for Lazy {
         Ok(Answer { prompt_ids, ids, finish: Finish::Length, text: None })
     }
 
+    fn canary(&mut self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     fn reset_peak_memory(&mut self) {}
 
     fn memory(&self) -> Memory {

@@ -113,3 +113,14 @@ fn a_repetition_that_fails_ends_its_cell_and_the_child_goes_on() {
     assert_eq!(ran.order("chat"), [(0, 3), (0, 5), (0, 6), (0, 7)]);
     assert_eq!(ran.said.matches(": loaded in ").count(), 1);
 }
+
+#[test]
+fn children_begin_after_the_machine_rested() {
+    let began = |ran: &Ran, scenario: &str| {
+        let sample = &ran.line(scenario)["metadata"]["mlxk_harness"]["samples"][0];
+        sample["child_since_ms"].as_u64().unwrap()
+    };
+    let rested = run_times("measured", ["1", "1"], &["--isolate", "cell", "--cooldown", "1"]);
+    let [first, second] = ["throughput", "chat"].map(|scenario| began(&rested, scenario));
+    assert!(second - first >= 1_000, "{}", rested.said);
+}

@@ -7,6 +7,7 @@ use mlx_rs::memory::reset_peak_memory;
 
 use super::{
     asking::{Asking, Unanswered},
+    canary::Canary,
     demand::packed,
     opened::{Opened, check_packing, memory},
 };
@@ -36,11 +37,18 @@ pub(super) struct MlxEngine {
     prompt: Option<Vec<u32>>,
     /// Whether MLX refused something, after which its state is not to be trusted.
     is_broken: bool,
+    canary: Canary,
 }
 
 impl MlxEngine {
     pub(super) fn new(opened: Opened) -> Self {
-        Self { opened, context: Context::default(), prompt: None, is_broken: false }
+        Self {
+            opened,
+            context: Context::default(),
+            prompt: None,
+            is_broken: false,
+            canary: Canary::default(),
+        }
     }
 
     /// The tokenizer that a chat needs, or why there can be none.
@@ -173,6 +181,13 @@ impl Engine for MlxEngine {
             End::Length | End::Broken => Finish::Length,
         };
         Ok(Answer { prompt_ids, ids, finish, text })
+    }
+
+    fn canary(&mut self) -> Result<(), EngineError> {
+        self.canary.run().map_err(|error| {
+            self.is_broken = true;
+            EngineError::Failed { stage: Stage::Decode, kind: "mlx", message: sentence(&error) }
+        })
     }
 
     fn terms(&self) -> Terms {

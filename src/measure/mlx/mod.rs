@@ -1,6 +1,7 @@
 //! The engine that runs a model on MLX, and the child process around it.
 
 mod asking;
+mod canary;
 mod ceilings;
 mod demand;
 mod engine;

@@ -144,6 +144,10 @@ impl Engine for Liar {
         Ok(self.answer.clone())
     }
 
+    fn canary(&mut self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     fn reset_peak_memory(&mut self) {}
 
     fn memory(&self) -> Memory {

@@ -4,15 +4,18 @@
 //! model and a warning are named for the script.
 
 mod incident;
+mod pace;
 mod streams;
 
 use std::{io, time::Duration};
+
+use pace::{Heat, Pace};
 
 pub use incident::{At, Incident, UnknownBehaviour};
 pub use streams::Stream;
 
 use super::{
-    clock::ManualClock,
+    clock::{Clock, ManualClock},
     engine::{Answer, Engine, EngineError, Event, Prepared, PromptKind, StopQuestion},
     load::{LoadPhase, LoadStep},
     message::{Job, Loaded, ModelFacts, Runtime},
@@ -51,6 +54,7 @@ pub struct Script {
     roofline: Option<Roofline>,
     is_broken: bool,
     peak_bytes: u64,
+    pace: Pace,
 }
 
 impl Script {
@@ -86,6 +90,27 @@ impl Script {
     #[must_use]
     pub fn stop_after(self, tokens: u32) -> Self {
         Self { stop_after: Some(tokens), ..self }
+    }
+
+    /// The fixed piece of work takes this long.
+    #[must_use]
+    pub fn canary(mut self, canary: Duration) -> Self {
+        self.pace.canary = canary;
+        self
+    }
+
+    /// From request `from` on, counted from 1, all takes `factor` times as long until it rested for `rest` in all.
+    #[must_use]
+    pub fn throttles(mut self, from: u32, factor: f64, rest: Duration) -> Self {
+        self.pace.heat = Some(Heat { from, factor, rest });
+        self
+    }
+
+    /// The first request after it did nothing for a tenth of a second takes `factor` times as long.
+    #[must_use]
+    pub fn idles(mut self, factor: f64) -> Self {
+        self.pace.idle = Some(factor);
+        self
     }
 
     /// Each token reads so many bytes, of a memory that gives 100 GB/s.
@@ -155,11 +180,12 @@ impl Engine for Script {
         let length = stop_after.unwrap_or(budget);
         self.requests += u32::from(self.at.is_some_and(|at| at.concerns(Some(budget))));
 
+        let slow = self.pace.request(self.clock.now_us());
         self.clock.advance(self.tokenize);
         self.happen(Stage::Prompt, Some(budget))?;
         seen(Event::PromptReady { tokens: prompt_tokens });
         self.happen(Stage::Prefill, Some(budget))?;
-        self.clock.advance(self.prefill);
+        self.clock.advance(self.prefill.mul_f64(slow));
         if prompt_tokens > 1 {
             seen(Event::Prefilled { tokens: prompt_tokens - 1 });
         }
@@ -171,15 +197,14 @@ impl Engine for Script {
             if is_ahead && token < budget || !is_ahead && token > 1 {
                 seen(Event::Submitted);
             }
-            self.clock.advance(self.token);
-            if !is_ahead {
-                self.clock.advance(self.token / 4);
-            }
+            let token_time = if is_ahead { self.token } else { self.token.mul_f64(1.25) };
+            self.clock.advance(token_time.mul_f64(slow));
             let id = if stop_after == Some(token) { STOP_ID } else { 100 + token };
             ids.push(id);
             seen(Event::Visible(id));
             self.happen(Stage::Decode, Some(budget))?;
         }
+        self.pace.worked(self.clock.now_us());
         self.peak_bytes = ACTIVE_BYTES + u64::from(prompt_tokens + length);
         Ok(Answer {
             prompt_ids: (0..prompt_tokens).collect(),
@@ -187,6 +212,13 @@ impl Engine for Script {
             finish: stop_after.map_or(Finish::Length, |_| Finish::Stop { id: STOP_ID }),
             text: matches!(work, Work::Chat { .. }).then(|| "as scripted".to_owned()),
         })
+    }
+
+    fn canary(&mut self) -> Result<(), EngineError> {
+        let slow = self.pace.canary(self.clock.now_us());
+        self.clock.advance(self.pace.canary.mul_f64(slow));
+        self.pace.worked(self.clock.now_us());
+        Ok(())
     }
 
     fn terms(&self) -> Terms {

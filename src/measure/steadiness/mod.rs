@@ -2,6 +2,7 @@
 //!
 //! Sensors say that all is well while a third of the speed is gone, so the work's own timing judges.
 
+mod canary;
 mod drift;
 
 use serde::Serialize;
@@ -12,6 +13,7 @@ use super::{
     trial::Trial,
 };
 
+pub use canary::{Canary, Pace};
 pub use drift::{Drift, drift};
 
 /// Something that speaks against the figures of a cell.
@@ -26,11 +28,14 @@ pub enum Flag {
     Settling,
     /// Tokens slowed down inside of a repetition beyond what the context explains.
     Drift,
+    /// The device was slow, and stayed so after it rested.
+    Throttled,
 }
 
 impl Flag {
     /// All of them, in the order they are told.
-    pub const ALL: [Self; 4] = [Self::Jump, Self::Slowing, Self::Settling, Self::Drift];
+    pub const ALL: [Self; 5] =
+        [Self::Jump, Self::Slowing, Self::Settling, Self::Drift, Self::Throttled];
 
     /// A short stable name, the same as in a report.
     pub fn name(self) -> &'static str {
@@ -39,6 +44,7 @@ impl Flag {
             Self::Slowing => "slowing",
             Self::Settling => "settling",
             Self::Drift => "drift",
+            Self::Throttled => "throttled",
         }
     }
 
@@ -49,6 +55,7 @@ impl Flag {
             Self::Slowing => "later repetitions were slower: the machine may have been hot or busy",
             Self::Settling => "later repetitions were faster: the warm-up was too short",
             Self::Drift => "tokens slowed down within a repetition more than their context grew",
+            Self::Throttled => "a fixed piece of work took longer than before, also after a rest",
         }
     }
 }
@@ -62,6 +69,13 @@ pub fn flags(trials: &[Trial]) -> Vec<Flag> {
         .into_iter()
         .filter_map(|rate| of_rates(&trials.iter().filter_map(rate).collect::<Vec<_>>()))
         .chain(drift(trials).map(|_| Flag::Drift))
+        .chain(
+            trials
+                .iter()
+                .filter_map(|trial| trial.canary)
+                .any(Canary::is_slow)
+                .then_some(Flag::Throttled),
+        )
         .collect();
     flags.sort_unstable();
     flags.dedup();

@@ -177,6 +177,7 @@ impl Ledger {
                 Message::Trial { cell, warmup, .. } => {
                     is_running(cell) && self.running == Some(warmup)
                 }
+                Message::Throttled { cell } => is_running(cell) && self.running != Some(true),
                 Message::Answered { cell, .. } => is_running(cell) && self.running == Some(false),
                 Message::CellDone { cell } => {
                     is(cell, State::Prepared)
@@ -235,6 +236,10 @@ impl Ledger {
                 if let Some(Entry { draft, .. }) = self.entries.get_mut(cell) {
                     draft.answers.push(*answer);
                 }
+                self.running = None;
+                self.stage = Stage::Prefill;
+            }
+            Message::Throttled { .. } => {
                 self.running = None;
                 self.stage = Stage::Prefill;
             }

@@ -66,6 +66,8 @@ pub struct Request<'a> {
     pub patience: Duration,
     /// What a child is for.
     pub isolation: Isolation,
+    /// How long the machine rests before each child for one cell but the first; that then warms up.
+    pub cooldown: Duration,
     /// Asked by another thread to end it all: once the repetition in hand is through, every cell that was begun and is not
     /// through fails as `interrupted`, and the rest is skipped. A model that is still being loaded is not waited for, nor
     /// is anything once that is urgent.

@@ -47,6 +47,10 @@ impl<'a> Run<'a> {
             if self.open().next().is_none() {
                 break;
             }
+            let has_rested = self.cells.iter().all(|course| matches!(course, Course::Open(_)));
+            if self.request.isolation == Isolation::Cell && !has_rested {
+                self.request.stop.wait(self.request.cooldown);
+            }
             self.one_child(program());
         }
         self.give_up();

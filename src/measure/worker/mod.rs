@@ -9,6 +9,7 @@
 mod parent;
 mod rounds;
 mod stops;
+mod throttle;
 
 use std::{
     io::{self, Write},

@@ -6,7 +6,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{parent::Parent, stops::Questions};
+use super::{parent::Parent, stops::Questions, throttle::MOST_AGAIN};
 use crate::{
     measure::{
         clock::Clock,
@@ -15,6 +15,7 @@ use crate::{
         outcome::{Failure, Skip, Stage},
         recorder::{News, record},
         schedule::{Measured, Schedule, Turn},
+        steadiness::Pace,
         trial::{Order, Trial},
     },
     plan::{Cell, Work},
@@ -24,15 +25,19 @@ use crate::{
 pub(super) struct Rounds<'a, 'out> {
     job: &'a Job,
     schedule: Schedule,
+    /// How fast the device is.
+    pub(super) pace: Pace,
+    /// How many repetitions were withdrawn since the device was last as fast as before.
+    withdrawn: u32,
     /// Hashes of the prompt and of the ids of each answer, by cell.
     answers: Vec<Vec<(String, String)>>,
     /// Whether a cell's end was told.
     ended: Vec<bool>,
     /// The next repetition's place in the child's sequence.
     order: Order,
-    clock: &'a dyn Clock,
-    stop: &'a AtomicBool,
-    parent: &'a mut Parent<'out>,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) stop: &'a AtomicBool,
+    pub(super) parent: &'a mut Parent<'out>,
 }
 
 impl<'a, 'out> Rounds<'a, 'out> {
@@ -45,6 +50,8 @@ impl<'a, 'out> Rounds<'a, 'out> {
         Self {
             job,
             schedule: Schedule::new(&job.cells, job.aim),
+            pace: Pace::default(),
+            withdrawn: 0,
             answers: vec![Vec::new(); job.cells.len()],
             ended: vec![false; job.cells.len()],
             order: Order { child_since_ms: now_ms(), place: 0 },
@@ -114,22 +121,34 @@ impl<'a, 'out> Rounds<'a, 'out> {
         }
     }
 
-    /// Runs one repetition. Warm-ups have the very shapes of what is measured, since MLX makes kernels for each shape it
-    /// meets.
+    /// Runs one repetition, and has a look at the device after each that counts. Warm-ups have the very shapes of what is
+    /// measured, since MLX makes kernels for each shape it meets.
     fn take(&mut self, turn: Turn, engine: &mut dyn Engine) -> io::Result<()> {
-        let Turn { cell: index, warmup, number } = turn;
-        let Some(task) = self.job.cells.get(index) else {
-            return Ok(());
-        };
-        self.parent.tell(&Message::TrialStarted { cell: index, warmup, number })?;
-        let trial = self.request(index, &task.cell, engine)?;
-        let order = self.order;
-        self.order.place += 1;
-        let mut trial = match trial {
+        let Turn { cell: index, warmup, .. } = turn;
+        if !warmup
+            && self.pace.is_unknown()
+            && let Err(error) = self.pace.look(engine, self.clock)
+        {
+            return self.give_up(index, error);
+        }
+        let mut trial = match self.request(turn, engine)? {
             Ok(trial) => trial,
             Err(error) => return self.give_up(index, error),
         };
-        trial.order = Some(order);
+        if !warmup {
+            let canary = match self.pace.look(engine, self.clock) {
+                Ok(canary) => canary,
+                Err(error) => return self.give_up(index, error),
+            };
+            if canary.is_slow() && self.withdrawn < MOST_AGAIN {
+                self.withdrawn += 1;
+                return self.rest(turn, trial.ended_us, engine);
+            }
+            if !canary.is_slow() {
+                self.withdrawn = 0;
+            }
+            trial.canary = Some(canary);
+        }
         self.schedule.note(turn, Measured::of(&trial));
         if let Some(answers) = self.answers.get_mut(index) {
             answers.push((trial.prompt_sha256.clone(), trial.ids_sha256.clone()));
@@ -137,25 +156,31 @@ impl<'a, 'out> Rounds<'a, 'out> {
         self.parent.tell(&Message::Trial { cell: index, warmup, trial: Box::new(trial) })
     }
 
-    /// Fills the cache outside of the timing, then times a request, and says how it goes.
-    fn request(
+    /// Fills the cache outside of the timing, then has the request of `turn` answered.
+    pub(super) fn request(
         &mut self,
-        index: usize,
-        cell: &Cell,
+        turn: Turn,
         engine: &mut dyn Engine,
     ) -> io::Result<Result<Trial, EngineError>> {
+        let Turn { cell, warmup, number } = turn;
+        let unknown = || io::Error::other("there is no such cell");
+        let task = self.job.cells.get(cell).ok_or_else(unknown)?;
+        self.parent.tell(&Message::TrialStarted { cell, warmup, number })?;
+        let sampling = &self.job.settings.sampling;
         let mut told = Ok(());
         let mut tell = |news| {
-            let news = self.parent.tell(&progress(index, news));
+            let news = self.parent.tell(&progress(cell, news));
             if let (Ok(()), Err(error)) = (&told, news) {
                 told = Err(error);
             }
         };
-        let sampling = &self.job.settings.sampling;
-        let filled = engine.fill(cell, &mut |tokens| tell(News::Prefilled(tokens)));
-        let trial = filled.and_then(|()| record(engine, cell, sampling, self.clock, &mut tell));
+        let filled = engine.fill(&task.cell, &mut |tokens| tell(News::Prefilled(tokens)));
+        let trial =
+            filled.and_then(|()| record(engine, &task.cell, sampling, self.clock, &mut tell));
         told?;
-        Ok(trial)
+        let order = self.order;
+        self.order.place += 1;
+        Ok(trial.map(|trial| Trial { order: Some(order), ..trial }))
     }
 
     /// What is said of a timed cell after its last repetition, once.
@@ -180,7 +205,7 @@ impl<'a, 'out> Rounds<'a, 'out> {
     }
 
     /// Ends a cell that cannot be measured, or not any more.
-    fn give_up(&mut self, cell: usize, error: EngineError) -> io::Result<()> {
+    pub(super) fn give_up(&mut self, cell: usize, error: EngineError) -> io::Result<()> {
         self.schedule.close(cell);
         if let Some(ended) = self.ended.get_mut(cell) {
             *ended = true;

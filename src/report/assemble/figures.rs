@@ -17,13 +17,13 @@ pub(super) fn performance(outcome: &Outcome) -> Option<Performance> {
     let peaks = trials.iter().filter_map(|trial| peak_bytes(&trial.memory));
     let peak = peaks.max();
     let performance = Performance {
-        tokens_per_sec: over(trials, rates::decode_rate),
+        tokens_per_sec: rates::DECODE_RATE.over(trials),
         ram_peak_mb: peak.map(mebibytes),
-        duration_s: over(trials, |trial| Some(seconds(trial.ended_us))),
+        duration_s: rates::REQUEST_TIME.over(trials),
         prompt_tokens: count(trials, |trial| f64::from(trial.prompt_tokens)),
         completion_tokens: count(trials, |trial| trial.visible_us.len() as f64),
         model_load_time_s: loaded.map(|loaded| seconds(loaded.load_us())),
-        time_to_first_token_s: over(trials, rates::time_to_first_token),
+        time_to_first_token_s: rates::TIME_TO_FIRST_TOKEN.over(trials),
         cleanup_time_s: outcome.cleanup_us.map(seconds),
         peak_ram_gb: peak.map(gibibytes),
         stable_ram_gb: loaded.and_then(|loaded| loaded.memory.active_bytes).map(gibibytes),
@@ -76,11 +76,11 @@ pub(super) fn timeline(outcome: &Outcome) -> Option<Timeline> {
     }
     let trials = counted(outcome);
     let after_load = |length: f64| load + length * 1e3;
-    let end = over(trials, |trial| Some(seconds(trial.ended_us))).map(after_load);
+    let end = rates::REQUEST_TIME.over(trials).map(after_load);
     let cleanup = outcome.cleanup_us.map(|length| seconds(length) * 1e3);
     Some(Timeline {
         request_sent_ms: end.map(|_| load),
-        first_token_ms: over(trials, rates::time_to_first_token).map(after_load),
+        first_token_ms: rates::TIME_TO_FIRST_TOKEN.over(trials).map(after_load),
         stream_complete_ms: end,
         shutdown_request_ms: end.filter(|_| cleanup.is_some()),
         cleanup_complete_ms: end.zip(cleanup).map(|(end, cleanup)| end + cleanup),
@@ -101,19 +101,21 @@ mod tests {
             prompt_ready_us: 0,
             submitted_us: visible_us.to_vec(),
             visible_us: visible_us.to_vec(),
+            answer_from: None,
             ended_us: visible_us.last().copied().unwrap_or_default(),
             finish,
             memory: Memory::default(),
             text: text.map(str::to_owned),
             order: None,
+            canary: None,
         }
     }
 
     #[test]
     fn a_figure_that_no_repetition_has_is_absent() {
         let one_token = [trial(&[5], Finish::Length, None)];
-        assert_eq!(over(&one_token, rates::decode_rate), None);
-        assert_eq!(over(&[], rates::time_to_first_token), None);
+        assert_eq!(rates::DECODE_RATE.over(&one_token), None);
+        assert_eq!(rates::TIME_TO_FIRST_TOKEN.over(&[]), None);
     }
 
     #[test]

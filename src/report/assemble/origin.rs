@@ -1,10 +1,6 @@
 //! The block `metadata.mlxk_harness`.
 
-use super::{
-    Context,
-    figures::{counted, over},
-    roofline,
-};
+use super::{Context, figures::counted, roofline};
 use crate::{
     measure::{
         message::{Loaded, ModelFacts},
@@ -17,11 +13,11 @@ use crate::{
     report::{
         identity::sha256,
         provenance::{
-            CellFacts, Definitions, DownloadDetail, HostDetail, LoadDetail, ModelDetail,
+            CellFacts, Definitions, DownloadDetail, Figures, HostDetail, LoadDetail, ModelDetail,
             PhaseDetail, Provenance, Sample,
         },
         redact::redact,
-        statistics::{Spread, Statistics},
+        statistics::Statistics,
     },
 };
 
@@ -57,22 +53,25 @@ pub(super) fn provenance(
         cell: cell_facts(cell),
         settings: settings.clone(),
         random_ids: outcome.random_ids,
-        prompt_tokens_per_sec: over(counted(outcome), rates::prompt_rate),
+        prompt_tokens_per_sec: rates::PROMPT_RATE.over(counted(outcome)),
         first_request_time_to_first_token_s: first_request(outcome),
-        statistics: statistics(counted(outcome)),
+        statistics: Statistics::of(counted(outcome)),
         flags: flags(counted(outcome)),
         definitions: is_measured.then_some(DEFINITIONS),
+        figures: Figures::of(counted(outcome)),
         model: loaded.map(|loaded| model_detail(&loaded.model)),
         download: context.model.fetched.map(|fetched| DownloadDetail {
             bytes: fetched.bytes,
             seconds: fetched.time.as_secs_f64(),
         }),
         load: loaded.map(load_detail),
+        cleanup_us: outcome.cleanup_us,
         roofline: roofline::detail(context, cell, outcome),
         host: host_detail(context, outcome),
         warnings: outcome.warnings.iter().map(|text| redact(text)).collect(),
         failure: failure(&outcome.verdict),
         skip: skip(&outcome.verdict),
+        warmups: outcome.warmups.iter().map(sample).collect(),
         stop_answers: outcome.answers.clone(),
         samples: outcome.trials.iter().map(sample).collect(),
     }
@@ -105,21 +104,6 @@ fn cell_facts(cell: &Cell) -> CellFacts {
             CellFacts { prompt_set: Some(*set), max_tokens: Some(*max_tokens), ..facts }
         }
     }
-}
-
-fn statistics(trials: &[Trial]) -> Option<Statistics> {
-    let spread = |figure: fn(&Trial) -> Option<f64>| {
-        let numbered = (1..).zip(trials);
-        let values: Vec<_> =
-            numbered.filter_map(|(number, trial)| Some((number, figure(trial)?))).collect();
-        Spread::of(&values)
-    };
-    let statistics = Statistics {
-        time_to_first_token_s: spread(rates::time_to_first_token),
-        prompt_tokens_per_sec: spread(rates::prompt_rate),
-        tokens_per_sec: spread(rates::decode_rate),
-    };
-    (statistics != Statistics::default()).then_some(statistics)
 }
 
 /// The first request of a cell pays for kernels and caches that later ones find ready.
@@ -206,9 +190,11 @@ fn sample(trial: &Trial) -> Sample {
         prompt_ready_us: trial.prompt_ready_us,
         submitted_us: trial.submitted_us.clone(),
         visible_us: trial.visible_us.clone(),
+        answer_from: trial.answer_from,
         ended_us: trial.ended_us,
         finish: trial.finish.clone(),
         memory: trial.memory,
         order: trial.order,
+        canary: trial.canary,
     }
 }

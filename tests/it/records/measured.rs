@@ -138,6 +138,27 @@ fn a_measured_cell() {
             "timeline": "timeline.stages_end_to_end",
             "repetitions": "median, of peaks the maximum"
           },
+          "figures": {
+            "ttft.request_to_first": 0.25,
+            "decode_tps.n_minus_1": 24.0,
+            "prompt_tps.ready_to_first": 3072.0,
+            "request_time.total": 0.40625,
+            "decode_time.first_to_last": 0.09375,
+            "e2e_latency.request_to_last": 0.34375,
+            "output_tps.end_to_end": 11.0,
+            "itl.p50": 0.046875,
+            "itl.p90": 0.0625,
+            "itl.p99": 0.0625,
+            "itl.max": 0.0625,
+            "mlx_lm_compat.prompt_tps": 3072.0,
+            "mlx_lm_compat.generation_tps": 36.0,
+            "llama_bench_pp": 3072.0,
+            "llama_bench_tg": 24.0,
+            "vllm_tpot": 0.046875,
+            "guidellm_tpot": 0.11458333333333333,
+            "aiperf_itl": 0.046875,
+            "localscore_ttft": 0.234375
+          },
           "model": {
             "model_type": "qwen3",
             "parameters": 596049920,
@@ -176,6 +197,7 @@ fn a_measured_cell() {
               "peak_bytes": 335000000
             }
           },
+          "cleanup_us": 40000,
           "host": {
             "architecture": "arm64",
             "device_name": "Apple M2 Max",
@@ -186,6 +208,32 @@ fn a_measured_cell() {
           },
           "warnings": [
             "the tokenizer of `~/models/x` has no normalizer"
+          ],
+          "warmups": [
+            {
+              "prompt_tokens": 320,
+              "prompt_sha256": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+              "ids_sha256": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+              "prompt_ready_us": 62500,
+              "submitted_us": [
+                749500,
+                780750,
+                812000
+              ],
+              "visible_us": [
+                750000,
+                781250,
+                812500
+              ],
+              "ended_us": 875000,
+              "finish": {
+                "reason": "length"
+              },
+              "memory": {
+                "active_bytes": 536870912,
+                "peak_bytes": 1073741824
+              }
+            }
           ],
           "samples": [
             {

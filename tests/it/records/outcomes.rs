@@ -123,6 +123,7 @@ fn trial(visible_us: &[u64], peak_bytes: u64, finish: Finish) -> Trial {
         prompt_ready_us: 62_500,
         submitted_us: visible_us.iter().map(|visible| visible - 500).collect(),
         visible_us: visible_us.to_vec(),
+        answer_from: None,
         ended_us: visible_us.last().unwrap() + 62_500,
         finish,
         memory: Memory {
@@ -132,6 +133,7 @@ fn trial(visible_us: &[u64], peak_bytes: u64, finish: Finish) -> Trial {
         },
         text: None,
         order: None,
+        canary: None,
     }
 }
 

@@ -118,7 +118,14 @@ impl Observer for Seen {
 
 fn request(job: Job, stop: &Stop) -> Request<'_> {
     let patience = Duration::from_mins(2);
-    Request { model: "model", job, patience, isolation: Isolation::Model, stop }
+    Request {
+        model: "model",
+        job,
+        patience,
+        isolation: Isolation::Model,
+        cooldown: Duration::ZERO,
+        stop,
+    }
 }
 
 /// Runs `cells` cells by children of which each follows its script.
