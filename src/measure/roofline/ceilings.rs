@@ -71,6 +71,29 @@ impl Ceilings {
         known.max_by(|a, b| a.flops_per_s.total_cmp(&b.flops_per_s))
     }
 
+    /// The better of these and of `others`, which were measured at another moment: who else works on a machine can only
+    /// make them lower.
+    #[must_use]
+    pub fn or_better(mut self, others: Self) -> Self {
+        for other in others.bandwidths {
+            let is_same =
+                |one: &&mut Bandwidth| (one.kernel, &one.format) == (other.kernel, &other.format);
+            match self.bandwidths.iter_mut().find(is_same) {
+                Some(one) if one.bytes_per_s >= other.bytes_per_s => {}
+                Some(one) => *one = other,
+                None => self.bandwidths.push(other),
+            }
+        }
+        for other in others.compute {
+            match self.compute.iter_mut().find(|one| one.format == other.format) {
+                Some(one) if one.flops_per_s >= other.flops_per_s => {}
+                Some(one) => *one = other,
+                None => self.compute.push(other),
+            }
+        }
+        self
+    }
+
     /// Matrix-vector products.
     pub fn products(&self) -> impl Iterator<Item = &Bandwidth> {
         self.bandwidths.iter().filter(|one| one.kernel == Kernel::MatrixVector)
@@ -81,14 +104,22 @@ impl Ceilings {
 mod tests {
     use super::*;
 
+    fn one(kernel: Kernel, bytes_per_s: f64) -> Bandwidth {
+        Bandwidth { kernel, format: String::new(), working_set_bytes: 1, bytes_per_s }
+    }
+
+    #[test]
+    fn of_two_looks_the_better_counts_for_each_kernel() {
+        let of = |copy, add, flops_per_s| Ceilings {
+            bandwidths: vec![one(Kernel::Copy, copy), one(Kernel::Add, add)],
+            compute: vec![Compute { format: String::new(), size: 1, flops_per_s }],
+        };
+        assert_eq!(of(1.0, 4.0, 5.0).or_better(of(2.0, 3.0, 6.0)), of(2.0, 4.0, 6.0));
+        assert_eq!(Ceilings::default().or_better(of(2.0, 3.0, 6.0)), of(2.0, 3.0, 6.0));
+    }
+
     #[test]
     fn the_ceiling_is_the_best_of_all() {
-        let one = |kernel, bytes_per_s| Bandwidth {
-            kernel,
-            format: String::new(),
-            working_set_bytes: 1,
-            bytes_per_s,
-        };
         let ceilings = Ceilings {
             bandwidths: vec![
                 one(Kernel::Copy, 2.0),

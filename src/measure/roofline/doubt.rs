@@ -79,7 +79,7 @@ fn of_trial(roofline: &Roofline, trial: &Trial) -> Option<Doubt> {
 
 /// The step of the second token may have ended before the first was visible, so it does not count.
 fn too_many_bytes(roofline: &Roofline, trial: &Trial) -> Option<Doubt> {
-    let ceiling = roofline.ceilings.bandwidth()?.bytes_per_s;
+    let ceiling = reached(roofline)?;
     let tokens = trial.visible_us.len() as u64;
     let steps = tokens.checked_sub(2).filter(|steps| *steps > 0)?;
     let bytes = roofline.demand.decode_bytes(u64::from(trial.prompt_tokens), tokens)?;
@@ -89,6 +89,14 @@ fn too_many_bytes(roofline: &Roofline, trial: &Trial) -> Option<Doubt> {
     let took_s = last.saturating_sub(*first).max(1) as f64 / 1e6;
     let implied = steps as f64 * bytes / took_s;
     (took_s < least_s).then_some(Doubt::Bytes { implied, ceiling })
+}
+
+/// The most that memory was seen to give: to an operation, or to a step of the model that was waited for.
+fn reached(roofline: &Roofline) -> Option<f64> {
+    let ceiling = roofline.ceilings.bandwidth()?.bytes_per_s;
+    let step_us = roofline.step_us.filter(|step_us| *step_us > 0.0);
+    let step = step_us.map(|step_us| roofline.demand.step_bytes(1) as f64 * 1e6 / step_us);
+    Some(step.map_or(ceiling, |step| step.max(ceiling)))
 }
 
 fn too_short_gaps(roofline: &Roofline, trial: &Trial) -> Option<Doubt> {
@@ -143,6 +151,15 @@ mod tests {
         assert_eq!(doubted(&[8500; 100]), None);
         assert_eq!(doubted(&[8200; 100]), Some("bytes"));
         assert_eq!(doubted(&[0; 3]), Some("bytes"));
+    }
+
+    #[test]
+    fn what_a_step_of_the_model_was_given_is_believed_too() {
+        // A step of 5 ms was waited for: 200 GB/s, whatever the kernels gave.
+        let roofline = Roofline { step_us: Some(5000.0), ..roofline() };
+        let trial = |gap: u64| Trial::with_stamps((0..100).map(|token| token * gap).collect());
+        assert_eq!(doubt(&roofline, &[trial(4300)]), None);
+        assert!(matches!(doubt(&roofline, &[trial(4000)]), Some(Doubt::Bytes { .. })));
     }
 
     #[test]
