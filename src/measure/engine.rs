@@ -113,6 +113,8 @@ pub struct Answer {
     pub prompt_ids: Vec<u32>,
     /// Generated ids, the stop token included where one came.
     pub ids: Vec<u32>,
+    /// Which of them is the first of the answer, counted from 0, where the model may reason before.
+    pub answer_from: Option<u32>,
     /// Why it ended.
     pub finish: Finish,
     /// The answer as a user sees it, where there is a tokenizer.

@@ -109,7 +109,7 @@ impl Engine for Lazy {
         let prompt_ids: Vec<u32> = (0..prompt_tokens).collect();
         seen(Event::PromptReady { tokens: prompt_tokens });
         let ids = self.answer(&prompt_ids, generation_tokens, seen);
-        Ok(Answer { prompt_ids, ids, finish: Finish::Length, text: None })
+        Ok(Answer { prompt_ids, ids, answer_from: None, finish: Finish::Length, text: None })
     }
 
     fn canary(&mut self) -> Result<(), EngineError> {

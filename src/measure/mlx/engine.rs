@@ -22,7 +22,10 @@ use crate::{
     },
     plan::{Cell, Conditions, Sampling, Work},
     stops::{Rules, Terms, Transcript},
-    text::{self, ChatOptions, Message, TextError, Tokenizer, stops::terms},
+    text::{
+        self, ChatOptions, Message, TextError, Tokenizer,
+        stops::{first_of_answer, terms},
+    },
 };
 
 /// The seed of prompts made of random ids: the same for every model and run.
@@ -172,15 +175,15 @@ impl Engine for MlxEngine {
             ControlFlow::Continue(())
         });
         let end = end.map_err(|error| self.failed(&error))?;
-        let text = match work {
-            Work::Throughput { .. } | Work::Stop { .. } => None,
-            Work::Chat { .. } => self.visible_text(&ids, end),
+        let (text, answer_from) = match work {
+            Work::Throughput { .. } | Work::Stop { .. } => (None, None),
+            Work::Chat { .. } => self.visible(&prompt_ids, &ids, end),
         };
         let finish = match end {
             End::Stop(id) => Finish::Stop { id },
             End::Length | End::Broken => Finish::Length,
         };
-        Ok(Answer { prompt_ids, ids, finish, text })
+        Ok(Answer { prompt_ids, ids, answer_from, finish, text })
     }
 
     fn canary(&mut self) -> Result<(), EngineError> {
@@ -229,13 +232,18 @@ impl Engine for MlxEngine {
 }
 
 impl MlxEngine {
-    /// What a user sees of `ids`: the token that ended the answer is not part of it.
-    fn visible_text(&self, ids: &[u32], end: End) -> Option<String> {
+    /// What a user sees of `ids`, of which the token that ended the answer is not part, and with which of them the answer
+    /// begins, where the model may think before.
+    fn visible(&self, prompt: &[u32], ids: &[u32], end: End) -> (Option<String>, Option<u32>) {
         let shown = match end {
             End::Stop(_) => ids.split_last().map_or(ids, |(_, rest)| rest),
             End::Length | End::Broken => ids,
         };
-        self.opened.tokenizer.as_ref()?.decode(shown).ok()
+        let Some(tokenizer) = &self.opened.tokenizer else {
+            return (None, None);
+        };
+        let answer_from = first_of_answer(tokenizer, prompt, shown).ok().flatten();
+        (tokenizer.decode(shown).ok(), answer_from)
     }
 }
 

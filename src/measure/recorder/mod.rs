@@ -176,7 +176,7 @@ impl<'a> Recorder<'a> {
             prompt_ready_us: prompt.ready_us,
             submitted_us: self.submitted_us,
             visible_us: self.visible_us,
-            answer_from: None,
+            answer_from: answer.answer_from,
             ended_us,
             finish: answer.finish,
             memory: with_peak_over_active(memory),

@@ -160,7 +160,13 @@ const READY: Event = Event::PromptReady { tokens: 2 };
 fn honest() -> Liar {
     Liar {
         events: vec![READY, Event::Submitted, Event::Visible(7)],
-        answer: Answer { prompt_ids: vec![1, 2], ids: vec![7], finish: Finish::Length, text: None },
+        answer: Answer {
+            prompt_ids: vec![1, 2],
+            ids: vec![7],
+            answer_from: None,
+            finish: Finish::Length,
+            text: None,
+        },
     }
 }
 

@@ -209,6 +209,7 @@ impl Engine for Script {
         Ok(Answer {
             prompt_ids: (0..prompt_tokens).collect(),
             ids,
+            answer_from: None,
             finish: stop_after.map_or(Finish::Length, |_| Finish::Stop { id: STOP_ID }),
             text: matches!(work, Work::Chat { .. }).then(|| "as scripted".to_owned()),
         })

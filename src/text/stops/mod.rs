@@ -2,6 +2,7 @@
 //!
 //! It knows no weights. What it finds is handed to [`crate::stops`] as [`Terms`].
 
+mod answer;
 mod lacks;
 mod sources;
 mod turns;
@@ -15,6 +16,7 @@ use crate::{
     checkpoint::Description,
     stops::{Dialect, ENDS, Mark, Terms, Token},
 };
+pub use answer::first_of_answer;
 pub use lacks::Lack;
 pub use sources::Source;
 use turns::Turns;
