@@ -173,10 +173,8 @@ impl<'a> Campaign<'a> {
     }
 
     fn measure_model(&mut self, heading: String, model: &PlannedModel, found: Found) {
-        let (provided, error) = match found {
-            Ok(provided) => (provided, None),
-            Err(error) => (None, Some(error)),
-        };
+        let (provided, error) =
+            found.map_or_else(|error| (None, Some(error)), |provided| (provided, None));
         let hint = hint(model, provided.as_ref());
         let (pending, published) = self.unfinished.pending(model, &hint);
         for line in &published {
