@@ -20,7 +20,7 @@ use mlxk_harness::{
         clock::SystemClock, message::Message, recorder::record, scripted::Script,
         statistics::median, trial::Trial,
     },
-    plan::{Sampling, Work},
+    plan::{Cell, Conditions, Sampling, Work},
 };
 
 /// A token of a fast model, in nanoseconds.
@@ -81,7 +81,8 @@ fn each_ns<T>(
 fn request() -> Result<Trial, Box<dyn Error>> {
     let work = Work::Throughput { prompt_tokens: 2, generation_tokens: TOKENS };
     let sampling = Sampling::default();
-    Ok(record(&mut Script::new(), &work, &sampling, &SystemClock::new(), &mut |_| {})?)
+    let cell = Cell { work, conditions: Conditions::default(), warmup: 0, repetitions: 1 };
+    Ok(record(&mut Script::new(), &cell, &sampling, &SystemClock::new(), &mut |_| {})?)
 }
 
 fn stamps_ns() -> Result<f64, Box<dyn Error>> {
