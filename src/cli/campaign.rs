@@ -1,12 +1,14 @@
 //! A run on its way: model after model, each cell's line appended as soon as it is known.
 
+mod watch;
+
 use std::{
     mem,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use super::{
@@ -19,25 +21,23 @@ use super::{
     unfinished::{Pending, Unfinished},
 };
 use crate::{
-    checkpoint::sentence,
     host::{Health, Host, sampler::Sampler},
-    hub::{HubError, Network, Provided},
+    hub::{Network, Provided},
     measure::{
         Stop,
-        message::{Job, Message},
-        outcome::{Failure, Outcome, Stage, Verdict},
+        message::Job,
+        outcome::Verdict,
+        patience::Patience,
         sampled::Sampled,
         schedule::Aim,
         stop_answers::MISBEHAVED,
-        supervise::{self, Isolation, Observer, Request},
+        supervise::{self, Isolation, Request},
         trial::Trial,
     },
-    plan::{MemoryBudget, Plan, PlannedModel, Settings},
-    report::{
-        self, Context, Journal, JournalError, MlxKnifeVersion, ModelHint, Record, SchemaVersion,
-        TestNames,
-    },
+    plan::{MemoryBudget, Plan, PlannedModel},
+    report::{Journal, JournalError, MlxKnifeVersion, ModelHint, Record, SchemaVersion, TestNames},
 };
+use watch::Watch;
 
 /// What a reader must know of a cell during which bytes came from the hub.
 const DISTURBED: &str =
@@ -61,8 +61,8 @@ pub(super) enum View {
 /// How children are kept.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Care {
-    /// How long one may say nothing.
-    pub(super) patience: Duration,
+    /// How long one may come no further.
+    pub(super) patience: Patience,
     /// What each is for.
     pub(super) isolation: Isolation,
     /// Whether the system is asked to let go of a model's files before each load.
@@ -188,13 +188,7 @@ impl<'a> Campaign<'a> {
         }
         let skip = memory::too_large(model, hint.revision.as_deref(), self.care.budget, &self.host);
         let is_loaded = error.is_none() && skip.is_none();
-        // The first finds the machine as the user left it.
-        let is_next = is_loaded && mem::replace(&mut self.is_warm, true);
-        if is_next {
-            self.stop.wait(self.care.cooldown);
-        }
-        let lacking =
-            is_next.then(|| memory::wait_for_room(self.host.memory_bytes, self.stop)).flatten();
+        let lacking = is_loaded.then(|| self.wait()).flatten();
         let cells: Vec<_> = pending.iter().map(|pending| pending.planned.clone()).collect();
         let request = Request {
             model: &model.source.to_argument(),
@@ -213,13 +207,13 @@ impl<'a> Campaign<'a> {
         let looks = self.sampler;
         let mut watch = Watch {
             progress: Progress::new(self.printer, heading, &cells),
-            // Once a model, before its child lives: a look between two cells would disturb the next.
             health: Health::now(),
             hint,
             received: self.received.load(Ordering::SeqCst),
             model,
             pending: &pending,
             lacking,
+            released: None,
             rows: Vec::new(),
             campaign: self,
         };
@@ -235,6 +229,16 @@ impl<'a> Campaign<'a> {
         let mut rows = watch.rows;
         rows.sort_by_key(|(cell, _)| *cell);
         self.rows.extend(rows.into_iter().map(|(_, row)| row));
+    }
+
+    /// Has the machine rest and get its memory back before a model is loaded, the first excepted, which finds it as the
+    /// user left it; what was lacking in the end.
+    fn wait(&mut self) -> Option<String> {
+        if !mem::replace(&mut self.is_warm, true) {
+            return None;
+        }
+        self.stop.wait(self.care.cooldown);
+        memory::wait_for_room(self.host.memory_bytes, self.stop)
     }
 
     /// Appends the line of a cell, and shows it where lines are shown; once the report cannot be written, neither.
@@ -312,84 +316,5 @@ fn hint(model: &PlannedModel, provided: Option<&Provided>) -> ModelHint {
         revision: provided.map(|provided| provided.commit.clone()).or_else(asked),
         size_bytes: model.size_bytes(),
         fetched: provided.and_then(|provided| provided.fetched),
-    }
-}
-
-/// Takes what one model's child gives.
-struct Watch<'a, 'campaign> {
-    progress: Progress<'a>,
-    health: Health,
-    hint: ModelHint,
-    /// Bytes that had come from the hub when the cell began.
-    received: u64,
-    model: &'a PlannedModel,
-    pending: &'a [Pending],
-    /// What the machine lacked before the model was loaded.
-    lacking: Option<String>,
-    /// What became of its cells, as they ended.
-    rows: Vec<(usize, Row)>,
-    campaign: &'a mut Campaign<'campaign>,
-}
-
-impl Watch<'_, '_> {
-    /// Ends every cell of a model that could not be fetched.
-    fn not_fetched(&mut self, error: &HubError) {
-        let mut failure = Failure::new(Stage::Resolve, error.kind(), sentence(error));
-        failure.hint = error.hint();
-        self.end_all(&Verdict::Failed(failure));
-    }
-
-    /// Ends every cell before it began.
-    fn end_all(&mut self, verdict: &Verdict) {
-        for cell in 0..self.pending.len() {
-            self.finished(cell, &Outcome::unbegun(verdict.clone(), SystemTime::now()));
-        }
-    }
-
-    fn context(&self, pending: &Pending) -> Context {
-        let campaign = &self.campaign;
-        Context {
-            schema: campaign.format.schema,
-            mlx_knife_version: campaign.format.mlx_knife_version.clone(),
-            host: campaign.host.clone(),
-            health: self.health.clone(),
-            model: self.hint.clone(),
-            defaults: Settings::default(),
-            mark: campaign.unfinished.mark(pending),
-        }
-    }
-}
-
-impl Observer for Watch<'_, '_> {
-    fn message(&mut self, message: &Message) {
-        self.progress.message(message);
-        if let Message::Trial { cell, warmup: false, trial } = message
-            && let Some(pending) = self.pending.get(*cell)
-        {
-            self.campaign.keep(pending, trial);
-        }
-    }
-
-    fn finished(&mut self, cell: usize, outcome: &Outcome) {
-        let Some(pending) = self.pending.get(cell) else {
-            return;
-        };
-        let mut outcome = pending.whole(outcome);
-        self.progress.finished(cell, &outcome);
-        let received = self.campaign.received.load(Ordering::SeqCst);
-        if received != mem::replace(&mut self.received, received) {
-            outcome.warnings.push(DISTURBED.to_owned());
-        }
-        outcome.warnings.extend(self.lacking.clone());
-        if outcome.verdict == Verdict::Measured {
-            let aim = self.campaign.care.aim;
-            outcome.warnings.extend(aim.and_then(|aim| aim.missed(&outcome.trials)));
-        }
-        let context = self.context(pending);
-        let mut line = report::record(&context, &pending.planned, &self.model.settings, &outcome);
-        line.test = self.campaign.names.take(line.test);
-        self.campaign.append(&line);
-        let row = Row { label: self.model.label.clone(), cell: pending.planned.clone(), outcome };
-        self.rows.push((cell, row));
     }
 }

@@ -66,6 +66,8 @@ impl<'a> Progress<'a> {
             }
             // Told when the outcome is known.
             Message::Started { .. }
+            | Message::Alive { .. }
+            | Message::Predicted { .. }
             | Message::CellDone { .. }
             | Message::CellSkipped { .. }
             | Message::CellFailed { .. }

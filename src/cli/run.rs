@@ -23,7 +23,7 @@ use super::{
 use crate::{
     host::fitness::Grade,
     hub::Network,
-    measure::supervise::Isolation,
+    measure::{patience::Patience, supervise::Isolation},
     plan::{
         Choices, Manifest, ManifestError, MemoryBudget, NotABudget, Plan, Scenario, Selection,
         Written,
@@ -109,9 +109,10 @@ struct Children {
     /// What a child process is for: all cells of a model, or one
     #[arg(long, value_name = "WHAT", default_value = "model")]
     isolate: Isolate,
-    /// Seconds that a child may say nothing, be it while loading or between two tokens
-    #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = clap::value_parser!(u32).range(1..))]
-    timeout: u32,
+    /// Seconds in which a child must come further: be loaded, read a chunk of a prompt, make a token; or of stages, such as
+    /// `load=900,prefill=600,decode=120,cleanup=10`
+    #[arg(long, value_name = "SECONDS", default_value = "900")]
+    timeout: Patience,
     /// Seconds that the machine rests before each child but the first, which then warms up as every child does
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     cooldown: u32,
@@ -136,7 +137,7 @@ enum Isolate {
 impl Children {
     fn care(&self) -> Care {
         Care {
-            patience: Duration::from_secs(self.timeout.into()),
+            patience: self.timeout,
             cooldown: Duration::from_secs(self.cooldown.into()),
             budget: self.memory_budget,
             cold: self.cold,

@@ -6,10 +6,9 @@ use serde::Serialize;
 use super::{Exit, downloads, printer::Printer, stops};
 use crate::{
     checkpoint::{Description, LoadError, Location},
-    footprint::{CacheKind, Footprint, Prediction, Weights},
+    footprint::{Footprint, Weights},
     hub::{Network, size},
-    models::Keeps,
-    plan::{Choices, KvPacking, OutOfRange},
+    plan::{CacheKind, Choices, Keeps, KvPacking, OutOfRange, Prediction},
 };
 
 /// Which model is shown, and how.

@@ -12,14 +12,11 @@ use thiserror::Error;
 use crate::{
     checkpoint::{Checkpoint, Description, LoadError, Outlines, Stored, sentence},
     models::{
-        self, Architecture, Keeps, Kept, Unpackable, family_of, first_steps,
+        self, Architecture, Kept, Unpackable, family_of, first_steps,
         recipe::{Layer, Recipe},
     },
-    plan::KvPacking,
+    plan::{self, CacheKind, Keeps, KvPacking, Need, Prediction},
 };
-
-/// Rows that a cache grows by.
-const STEP: u64 = 256;
 
 /// Prompt tokens that one step reads unless the user says otherwise.
 const CHUNK: u64 = 2048;
@@ -63,45 +60,6 @@ pub struct Footprint {
     /// What each token leaves behind, by how layers keep it; none where the model cannot be run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caches: Option<Vec<CacheKind>>,
-}
-
-/// Layers that keep alike what they have read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CacheKind {
-    /// How they keep it.
-    pub keeps: Keeps,
-    /// How many layers.
-    pub layers: u64,
-    /// Bytes that a token adds to all of them together.
-    pub bytes_per_token: u64,
-    /// Bytes of all of them together that are there from the first token on.
-    pub constant_bytes: u64,
-}
-
-impl CacheKind {
-    /// Bytes after so many rows.
-    fn bytes(&self, rows: u64) -> u64 {
-        let rows = match self.keeps {
-            Keeps::All | Keeps::Latent | Keeps::State => rows,
-            Keeps::Window(most) | Keeps::Chunk(most) => most.min(rows),
-        };
-        rows * self.bytes_per_token + self.constant_bytes
-    }
-}
-
-/// What is held, estimated, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Prediction {
-    /// Tokens read and written.
-    pub context: u64,
-    /// The weights.
-    pub weight_bytes: u64,
-    /// Keys and values.
-    pub cache_bytes: u64,
-    /// What a step needs beside: see [`Footprint::prediction`].
-    pub allowance_bytes: u64,
-    /// All of it.
-    pub total_bytes: u64,
 }
 
 impl Footprint {
@@ -155,33 +113,24 @@ impl Footprint {
         })
     }
 
-    /// Bytes of caches after `context` tokens: they grow in steps of 256, up to a window where they have one, and
-    /// states not at all. None where the model cannot be run.
+    /// Bytes of caches after `context` tokens: see [`plan::cache_bytes`]. None where the model cannot be run.
     pub fn cache_bytes(&self, context: u64) -> Option<u64> {
-        let rows = context.div_ceil(STEP) * STEP;
-        Some(self.caches.as_ref()?.iter().map(|kind| kind.bytes(rows)).sum())
+        Some(plan::cache_bytes(self.caches.as_ref()?, context))
     }
 
-    /// What is held while `context` tokens are read and written: an estimate, not a bound. On a CPU attention holds the
-    /// scores of a whole chunk besides.
-    ///
-    /// The allowance is what a step needs beside weights and cache: eight residual streams of one chunk of the prompt
-    /// (2048 tokens), three times the scores of a token, and the widest cache layer once more, which is copied when
-    /// it grows.
+    /// What is held while `context` tokens are read and written, 2048 tokens of the prompt a step: see [`Need::at`].
     pub fn prediction(&self, context: u64) -> Option<Prediction> {
-        let cache_bytes = self.cache_bytes(context)?;
-        let kinds = self.caches.as_ref()?;
-        let layer = |kind: &CacheKind| kind.bytes(context) / kind.layers.max(1);
-        let copied = kinds.iter().map(layer).max().unwrap_or(0);
-        let element = self.element_bytes()?;
-        let stream = context.min(CHUNK) * self.width? * element;
-        let allowance_bytes = 8 * stream + 3 * self.vocabulary? * 4 + copied;
-        Some(Prediction {
-            context,
+        Some(self.need(CHUNK)?.at(context))
+    }
+
+    /// What a prediction is made of where a step reads `chunk` tokens of the prompt. None where the model cannot be run.
+    pub fn need(&self, chunk: u64) -> Option<Need> {
+        Some(Need {
             weight_bytes: self.weight_bytes,
-            cache_bytes,
-            allowance_bytes,
-            total_bytes: self.weight_bytes + cache_bytes + allowance_bytes,
+            caches: self.caches.clone()?,
+            stream_bytes: self.width? * self.element_bytes()?,
+            vocabulary: self.vocabulary?,
+            chunk,
         })
     }
 
@@ -243,55 +192,4 @@ fn activation_type(outlines: &Outlines) -> Option<Stored> {
 fn distinct(numbers: impl Iterator<Item = i32>) -> Vec<u64> {
     let numbers: BTreeSet<u64> = numbers.map(|n| u64::from(n.unsigned_abs())).collect();
     numbers.into_iter().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn footprint() -> Footprint {
-        let kind = |keeps, layers, bytes_per_token, constant_bytes| CacheKind {
-            keeps,
-            layers,
-            bytes_per_token,
-            constant_bytes,
-        };
-        Footprint {
-            model_type: "made_up".to_owned(),
-            obstacle: None,
-            layers: Some(6),
-            width: Some(10),
-            heads: vec![4],
-            kv_heads: vec![2],
-            vocabulary: Some(100),
-            context_length: None,
-            dtype: Some("bfloat16"),
-            parameters: 0,
-            active_parameters: None,
-            weight_bytes: 5000,
-            weights: Vec::new(),
-            caches: Some(vec![
-                kind(Keeps::All, 1, 8, 0),
-                kind(Keeps::Window(512), 5, 40, 0),
-                kind(Keeps::State, 2, 0, 14),
-            ]),
-        }
-    }
-
-    #[test]
-    fn caches_grow_in_steps_up_to_their_window() {
-        // 300 tokens take 512 rows in either kind; 1025 take 1280 rows, or the window; states take what they take.
-        assert_eq!(footprint().cache_bytes(300), Some(512 * 8 + 512 * 40 + 14));
-        assert_eq!(footprint().cache_bytes(1025), Some(1280 * 8 + 512 * 40 + 14));
-        let unknown = Footprint { caches: None, ..footprint() };
-        assert_eq!(unknown.cache_bytes(300), None);
-    }
-
-    #[test]
-    fn a_prediction_is_weights_cache_and_allowance() {
-        let prediction = footprint().prediction(300).unwrap();
-        // Eight streams of 300 tokens, 10 wide, of two bytes; 3 × 100 scores; 300 rows of 8 bytes.
-        assert_eq!(prediction.allowance_bytes, 48_000 + 1200 + 2400);
-        assert_eq!(prediction.total_bytes, 5000 + 24_590 + 51_600);
-    }
 }

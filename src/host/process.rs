@@ -23,9 +23,30 @@ pub fn peak_bytes() -> Option<u64> {
     bytes_of(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
 }
 
+/// What the system holds for this process now, in bytes: see [`footprint`].
+pub fn own_footprint() -> Option<u64> {
+    footprint(std::process::id())
+}
+
+/// What the system holds for the process `id`, in bytes; one that has ended has none.
+///
+/// On macOS `phys_footprint`, which counts memory of the GPU and what was compressed, and no file that is only mapped.
+/// On Linux `VmRSS`, which counts the pages of mapped files that are in memory, and nothing that was swapped out.
+pub fn footprint(id: u32) -> Option<u64> {
+    #[cfg(target_os = "macos")]
+    return super::phys_footprint::phys_footprint(id);
+    #[cfg(not(target_os = "macos"))]
+    resident_bytes(id)
+}
+
 /// The resident memory of the process `id`, in bytes; one that has ended has none. Linux only.
 pub(super) fn resident_bytes(id: u32) -> Option<u64> {
     bytes_of(&fs::read_to_string(format!("/proc/{id}/status")).ok()?, "VmRSS:")
+}
+
+/// The addresses that this process has mapped, in bytes; Linux only.
+pub fn mapped_bytes() -> Option<u64> {
+    bytes_of(&fs::read_to_string("/proc/self/status").ok()?, "VmSize:")
 }
 
 fn try_reset() -> io::Result<()> {

@@ -6,13 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     load::{LoadPhase, union_us},
-    outcome::{Failure, Skip},
+    outcome::{Failure, Skip, Stage},
     roofline::{PackedRows, Roofline},
     schedule::{Aim, Task},
     stop_answers::StopAnswer,
     trial::{Memory, Trial},
 };
-use crate::{plan::Settings, stops::Token};
+use crate::{
+    plan::{Need, Settings},
+    stops::Token,
+};
 
 /// What a child is asked to do; the model is named on its command line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +43,16 @@ pub enum Message {
     Started {
         /// The MLX it runs on.
         runtime: Runtime,
+    },
+    /// The child lives, and is in this stage; sent twice a second from a thread that does nothing else.
+    Alive {
+        /// The stage.
+        stage: Stage,
+    },
+    /// What the headers of the model's files say that it needs; nothing of it is loaded yet.
+    Predicted {
+        /// For any length.
+        need: Need,
     },
     /// The model is in memory and the tokenizer is ready.
     Loaded(Box<Loaded>),
@@ -153,6 +166,8 @@ impl Message {
             | Self::CellFailed { cell, .. } => Some(cell),
             Self::Warning { cell, .. } => cell.as_mut(),
             Self::Started { .. }
+            | Self::Alive { .. }
+            | Self::Predicted { .. }
             | Self::Loaded(_)
             | Self::LoadFailed { .. }
             | Self::Done { .. } => None,
@@ -163,6 +178,8 @@ impl Message {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Started { .. } => "started",
+            Self::Alive { .. } => "alive",
+            Self::Predicted { .. } => "predicted",
             Self::Loaded(_) => "loaded",
             Self::CellStarted { .. } => "cell_started",
             Self::TrialStarted { .. } => "trial_started",

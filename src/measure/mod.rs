@@ -6,6 +6,7 @@ pub mod load;
 pub mod message;
 pub mod mlx;
 pub mod outcome;
+pub mod patience;
 pub mod rates;
 pub mod recorder;
 pub mod roofline;

@@ -10,6 +10,7 @@ use super::{
     stop_answers::StopAnswer,
     trial::Trial,
 };
+use crate::plan::Need;
 
 /// What became of a cell, and all that was learned on the way.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +26,8 @@ pub struct Outcome {
     pub spent: Duration,
     /// The MLX that ran it, where the child got so far.
     pub runtime: Option<Runtime>,
+    /// What the headers of the model's files say that it needs, where they say enough.
+    pub need: Option<Need>,
     /// The model, where it was loaded.
     pub loaded: Option<Loaded>,
     /// Warm-up repetitions, which no figure counts.
@@ -63,6 +66,7 @@ impl Outcome {
             ended: at,
             spent: Duration::ZERO,
             runtime: None,
+            need: None,
             loaded: None,
             warmups: Vec::new(),
             trials: Vec::new(),

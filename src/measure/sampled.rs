@@ -120,7 +120,10 @@ impl<'a> Phases<'a> {
             Message::CellSkipped { cell, .. } => self.end(cell, "skipped"),
             Message::CellFailed { cell, .. } => self.end(cell, "failed"),
             Message::Done { .. } => vec![self.event("unload")],
-            Message::Prefilled { .. } | Message::Warning { .. } => Vec::new(),
+            Message::Alive { .. }
+            | Message::Predicted { .. }
+            | Message::Prefilled { .. }
+            | Message::Warning { .. } => Vec::new(),
         }
     }
 

@@ -103,7 +103,36 @@ pub struct Memory {
     /// In use by MLX's allocator at the most, since the last reset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_bytes: Option<u64>,
-    /// Resident memory of the process at the most, since the last reset.
+    /// Kept by MLX's allocator for what comes next, of what nobody uses now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_bytes: Option<u64>,
+    /// What the system holds for the process now: see [`crate::host::process::footprint`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process_bytes: Option<u64>,
+    /// The same at the most, since the last reset; absent where the system cannot forget an earlier peak.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_peak_bytes: Option<u64>,
+}
+
+impl Memory {
+    /// The most that MLX's allocator held: MLX resets its peak to nothing rather than to what is in use.
+    pub fn allocator_peak(&self) -> Option<u64> {
+        self.peak_bytes.max(self.active_bytes.filter(|_| self.peak_bytes.is_some()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peak_is_never_below_what_is_held() {
+        let peak = |active_bytes, peak_bytes| {
+            Memory { active_bytes, peak_bytes, ..Memory::default() }.allocator_peak()
+        };
+        assert_eq!(peak(Some(7), Some(3)), Some(7));
+        assert_eq!(peak(Some(3), Some(7)), Some(7));
+        assert_eq!(peak(Some(3), None), None);
+        assert_eq!(peak(None, None), None);
+    }
 }

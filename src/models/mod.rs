@@ -95,7 +95,7 @@ mod streams;
 mod telechat3;
 mod wrapper;
 
-pub use cache::{Cache, Keeps, Kept};
+pub use cache::{Cache, Kept};
 pub use probe::{PROMPT, Passes, Unpackable, first_steps, passes};
 
 use mlx_rs::Array;

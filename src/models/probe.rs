@@ -3,8 +3,11 @@
 use mlx_rs::Array;
 use thiserror::Error;
 
-use super::{Cache, Keeps, Model};
-use crate::nn::{self, Ledger, MlxError, RowPacking, recorded};
+use super::{Cache, Model};
+use crate::{
+    nn::{self, Ledger, MlxError, RowPacking, recorded},
+    plan::Keeps,
+};
 
 /// Why the keys and values of a model cannot be packed.
 #[derive(Debug, Error)]

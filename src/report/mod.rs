@@ -11,6 +11,7 @@ mod journal;
 mod lenient;
 mod lines;
 mod lint;
+mod memory;
 mod migrate;
 mod partial;
 mod provenance;
@@ -22,13 +23,14 @@ mod statistics;
 mod validate;
 mod version;
 
-pub use assemble::{Context, Mark, ModelHint, record};
+pub use assemble::{Context, Mark, MemoryBack, ModelHint, record};
 pub use explain::{Explained, Explanation, Given, Unexplained, explain};
 pub use family::Family;
 pub use identity::{TestNames, configuration, test_name};
 pub use journal::{Journal, JournalError, default_path};
 pub use lines::{Line, Lines};
 pub use lint::{Finding, Linter, Names};
+pub use memory::{Allocator, Gaps, MemoryDetail, Process};
 pub use migrate::{Account, Fate, Migration};
 pub use partial::{Left, Partial, Published};
 pub use provenance::{

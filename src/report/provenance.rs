@@ -4,8 +4,9 @@
 
 use serde::{Serialize, Serializer};
 
+use super::memory::MemoryDetail;
 use crate::{
-    host::{Power, fitness::Fitness},
+    host::{Health, Power, fitness::Fitness},
     measure::{
         load::LoadPhase,
         outcome::{Failure, Skip},
@@ -75,9 +76,15 @@ pub struct Provenance {
     /// The load, taken apart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<LoadDetail>,
-    /// Microseconds that releasing the model took, of its last cell.
+    /// Memory from three sources, where any tells.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cleanup_us: Option<u64>,
+    pub memory: Option<MemoryDetail>,
+    /// Releasing the model, where it came to that; only the last cell of a child has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cleanup: Option<CleanupDetail>,
+    /// How the machine was doing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthDetail>,
     /// What the model asks of the machine, what that can give, and what was made use of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roofline: Option<RooflineDetail>,
@@ -210,6 +217,33 @@ pub struct DownloadDetail {
     pub bytes: u64,
     /// From the first question to the last file.
     pub seconds: f64,
+}
+
+/// Releasing a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct CleanupDetail {
+    /// Microseconds until weights and buffers were released in the child.
+    pub released_us: u64,
+    /// Microseconds until the child was gone and its memory was the machine's again. Absent where it did not come back in ten
+    /// seconds, and where the model took too little for it to be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_back_us: Option<u64>,
+    /// Bytes by which more memory may be taken than before and still count as back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within_bytes: Option<u64>,
+}
+
+/// How the machine was doing around a cell.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HealthDetail {
+    /// What `free_bytes` counts: `free pages` of macOS or `MemAvailable` of Linux.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub free_counts: Option<&'static str>,
+    /// Before its child was started.
+    pub before: Health,
+    /// When it had its outcome. While its child lives, only what no process needs to be started for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<Health>,
 }
 
 /// A load, taken apart.

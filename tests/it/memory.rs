@@ -10,8 +10,8 @@ use mlx_rs::{
 use mlxk_harness::{
     checkpoint::{Checkpoint, Description, LoadOptions, Location},
     footprint::Footprint,
-    models::{self, Cache, Keeps, Model},
-    plan::KvPacking,
+    models::{self, Cache, Model},
+    plan::{Keeps, KvPacking},
 };
 use tempfile::TempDir;
 

@@ -1,6 +1,7 @@
 //! Records of every kind of outcome: what they say, and what they leave out.
 
 mod golden;
+mod health;
 mod macs;
 mod measured;
 mod outcomes;
@@ -103,7 +104,12 @@ fn the_fitness_of_the_machine_is_told_with_its_reasons() {
 fn a_machine_that_tells_nothing_leaves_gaps_and_no_zeros() {
     let outcome = Outcome { runtime: None, ..measured() };
     let line = as_json(&published(&bare_context(), &throughput(), &outcome));
-    for section in ["/system", "/system_health", "/metadata/mlxk_harness/host"] {
+    for section in [
+        "/system",
+        "/system_health",
+        "/metadata/mlxk_harness/host",
+        "/metadata/mlxk_harness/health",
+    ] {
         assert!(line.pointer(section).is_none(), "{section}");
     }
 }

@@ -50,20 +50,31 @@ pub fn survey(sources: &dyn Sources) -> Host {
 /// How the machine that `sources` speak of is doing.
 pub fn health(sources: &dyn Sources) -> Health {
     let read = |source| sources.text(source).unwrap_or_default();
-    let moment = read(Source::Moment);
     let zombies = zombies_of(&read(Source::Processes));
     Health {
-        free_bytes: pages::free_bytes(&read(Source::Pages)),
-        swap_used_bytes: sysctl::swap_used(&moment),
         zombies: zombies.map(|zombies| zombies.all),
         mlx_zombies: zombies.map(|zombies| zombies.of_mlx),
-        load_average: sysctl::load_average(&moment),
-        memory_pressure: number(&moment, "kern.memorystatus_vm_pressure_level"),
         thermal_level: power::thermal_level(&read(Source::Thermal)),
         speed_limit_percent: power::speed_limit(&read(Source::Speed)),
         power: power::supply(&read(Source::Supply)),
         low_power_mode: power::is_low_power(&read(Source::Settings)),
         gpu_busy_percent: graphics::busy(&read(Source::Accelerators)),
+        ..memory(sources)
+    }
+}
+
+/// Memory, swap and load of the machine that `sources` speak of.
+pub fn memory(sources: &dyn Sources) -> Health {
+    let read = |source| sources.text(source).unwrap_or_default();
+    let (pages, moment) = (read(Source::Pages), read(Source::Moment));
+    Health {
+        free_bytes: pages::free_bytes(&pages),
+        speculative_bytes: pages::speculative_bytes(&pages),
+        taken_bytes: pages::taken_bytes(&pages),
+        swap_used_bytes: sysctl::swap_used(&moment),
+        load_average: sysctl::load_average(&moment),
+        memory_pressure: number(&moment, "kern.memorystatus_vm_pressure_level"),
+        ..Health::default()
     }
 }
 

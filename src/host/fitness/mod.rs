@@ -96,6 +96,7 @@ mod tests {
             power: Some(Power::Ac),
             low_power_mode: Some(false),
             gpu_busy_percent: Some(0),
+            ..Health::default()
         };
         let probe = Probe {
             debug_build: Some(false),

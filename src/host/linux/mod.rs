@@ -45,17 +45,31 @@ pub(super) fn health() -> Health {
 
 /// How the machine that the files below `root` speak of is doing.
 fn health_of(root: &Path) -> Health {
-    let memory = read(root, "proc/meminfo").unwrap_or_default();
     let zombies = processes::zombies(root);
     Health {
-        free_bytes: bytes_of(&memory, "MemAvailable"),
-        swap_used_bytes: swap_used(&memory),
         zombies: zombies.map(|zombies| zombies.all),
         mlx_zombies: zombies.map(|zombies| zombies.of_mlx),
-        load_average: read(root, "proc/loadavg").and_then(|text| load_average(&text)),
         thermal_level: power::thermal_level(root),
         power: power::supply(root),
         low_power_mode: power::is_low_power(root),
+        ..memory_of(root)
+    }
+}
+
+/// Memory, swap and load.
+pub(super) fn memory() -> Health {
+    memory_of(Path::new("/"))
+}
+
+fn memory_of(root: &Path) -> Health {
+    let memory = read(root, "proc/meminfo").unwrap_or_default();
+    let free = bytes_of(&memory, "MemAvailable");
+    let total = bytes_of(&memory, "MemTotal");
+    Health {
+        free_bytes: free,
+        taken_bytes: total.zip(free).and_then(|(total, free)| total.checked_sub(free)),
+        swap_used_bytes: swap_used(&memory),
+        load_average: read(root, "proc/loadavg").and_then(|text| load_average(&text)),
         ..Health::default()
     }
 }
@@ -213,6 +227,7 @@ SwapFree:        2096128 kB
         fs::write(root.path().join("proc/loadavg"), "1.25 0.50 0.25 3/174 326\n").unwrap();
         let expected = Health {
             free_bytes: Some(8_388_608_000),
+            taken_bytes: Some(8_388_608_000),
             swap_used_bytes: Some(1_048_576),
             zombies: Some(0),
             mlx_zombies: Some(0),

@@ -43,6 +43,14 @@ pub(super) struct Sample {
     child_pid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) child_resident_mb: Option<f64>,
+    /// What macOS charges that process for, memory of the GPU included, in MiB; macOS only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    child_footprint_mb: Option<f64>,
+    /// Time in which the GPU did something in the last whole second, in percent, and its power in watts; macOS only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) gpu_device_util: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) gpu_power_w: Option<f64>,
     /// Seconds since 1970, and since the sampler began.
     ts: f64,
     elapsed_s: f64,
@@ -85,6 +93,9 @@ impl Sample {
             cpu_idle: reading.cpu.idle.map(|share| rounded(share, 1)),
             child_pid: child,
             child_resident_mb: reading.resident_bytes.map(mebibytes),
+            child_footprint_mb: reading.footprint_bytes.map(mebibytes),
+            gpu_device_util: reading.gpu.map(|gpu| rounded(gpu.busy_percent, 1)),
+            gpu_power_w: reading.gpu.map(|gpu| rounded(gpu.watts, 2)),
             ts: seconds_since_1970(moment.at),
             elapsed_s: rounded(moment.elapsed.as_secs_f64(), 3),
             interval_ms: moment.interval.map(milliseconds),
@@ -186,7 +197,16 @@ pub struct Summary {
     /// The most resident memory of a process that was watched, in MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub child_resident_max_mb: Option<f64>,
-    /// Seconds of a core that all this looking took.
+    /// The most that the GPU was busy in a second, in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_device_max: Option<f64>,
+    /// The mean of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_device_avg: Option<f64>,
+    /// The most power of the GPU in a second, in watts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_power_max_w: Option<f64>,
+    /// Seconds of a core that all this looking took, but for that at the GPU.
     pub sampler_cpu_s: f64,
     /// How the command ended that was watched.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -241,4 +261,27 @@ fn mebibytes(bytes: u64) -> f64 {
 fn seconds_since_1970(at: SystemTime) -> f64 {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     rounded(since.as_secs_f64(), 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::sampler::gpu::Gpu;
+
+    #[test]
+    fn a_line_has_the_names_that_memplot_reads_and_none_for_what_is_unknown() {
+        let moment = Moment { at: UNIX_EPOCH, elapsed: Duration::ZERO, interval: None };
+        let line = |reading: &Reading| {
+            serde_json::to_value(Sample::new(reading, moment, None, Vec::new())).unwrap()
+        };
+        let gpu = Some(Gpu { busy_percent: 41.26, watts: 12.345 });
+        let told = line(&Reading { gpu, footprint_bytes: Some(3 << 20), ..Reading::default() });
+        assert_eq!(told["gpu_device_util"], 41.3);
+        assert_eq!(told["gpu_power_w"], 12.35);
+        assert_eq!(told["child_footprint_mb"], 3.0);
+        let silent = line(&Reading::default());
+        for key in ["gpu_device_util", "gpu_power_w", "child_footprint_mb"] {
+            assert!(silent.get(key).is_none(), "{key}");
+        }
+    }
 }

@@ -8,8 +8,11 @@
 //! comes late is not made up for; the time that passed since the look before stands in each line.
 
 mod apple;
+mod gpu;
 mod line;
 mod linux;
+#[cfg(target_os = "macos")]
+mod macmon;
 mod reading;
 mod thread;
 
@@ -21,8 +24,22 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use super::Health;
 pub use line::{Event, Summary};
+use reading::Source;
 use thread::{Said, Work};
+
+/// How the machine is doing, as far as one look tells.
+pub(super) fn glance() -> Health {
+    let reading = Source::new().read(None);
+    Health {
+        free_bytes: reading.free_bytes,
+        swap_used_bytes: reading.swap_used_bytes,
+        memory_pressure: reading.memory_pressure,
+        load_average: reading.load.map(|[one, ..]| one),
+        ..Health::default()
+    }
+}
 
 /// Looks at the machine until it is told to end.
 #[derive(Debug)]

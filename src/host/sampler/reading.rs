@@ -1,6 +1,7 @@
 //! What the machine tells at one moment.
 
-use super::{apple, linux};
+use super::{apple, gpu::Gpu, linux};
+use crate::host::process;
 
 /// What the machine tells at one moment, as far as it does without a process being started.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,6 +20,10 @@ pub(super) struct Reading {
     pub(super) cpu: Shares,
     /// Resident memory of the process that is watched, in bytes.
     pub(super) resident_bytes: Option<u64>,
+    /// What macOS charges that process for, in bytes.
+    pub(super) footprint_bytes: Option<u64>,
+    /// The GPU in the last second; macOS only.
+    pub(super) gpu: Option<Gpu>,
 }
 
 /// Shares of the time of all cores, in percent.
@@ -53,6 +58,11 @@ impl Source {
             Self::Linux(source) => source.read(id),
         };
         let load = sysinfo::System::load_average().ok();
-        Reading { load: load.map(|load| [load.one, load.five, load.fifteen]), ..reading }
+        Reading {
+            load: load.map(|load| [load.one, load.five, load.fifteen]),
+            // Elsewhere it is what is resident.
+            footprint_bytes: id.filter(|_| cfg!(target_os = "macos")).and_then(process::footprint),
+            ..reading
+        }
     }
 }

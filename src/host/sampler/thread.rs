@@ -13,8 +13,9 @@ use serde::Serialize;
 
 use super::{
     Ended,
+    gpu::Watcher,
     line::{Last, Moment, Range, Sample, Stamped, Summary, rounded},
-    reading::Source,
+    reading::{Reading, Source},
 };
 
 /// What the thread is told.
@@ -32,6 +33,7 @@ pub(super) struct Work {
     began: Instant,
     interval: Duration,
     source: Source,
+    gpu: Option<Watcher>,
     child: Option<u32>,
     events: Vec<Stamped>,
     last: Option<Duration>,
@@ -52,6 +54,8 @@ struct Totals {
     cpu_user: Range,
     cpu_sys: Range,
     child_resident_mb: Range,
+    gpu: Range,
+    gpu_power: Range,
 }
 
 impl Work {
@@ -66,6 +70,7 @@ impl Work {
             began,
             interval,
             source: Source::new(),
+            gpu: Watcher::begin(),
             child: None,
             events: Vec::new(),
             last: None,
@@ -99,7 +104,8 @@ impl Work {
         let elapsed = self.began.elapsed();
         let interval = self.last.replace(elapsed).map(|last| elapsed.saturating_sub(last));
         let moment = Moment { at: SystemTime::now(), elapsed, interval };
-        let reading = self.source.read(self.child);
+        let gpu = self.gpu.as_ref().and_then(Watcher::latest);
+        let reading = Reading { gpu, ..self.source.read(self.child) };
         let events = std::mem::take(&mut self.events);
         let sample = Sample::new(&reading, moment, self.child, events);
         self.totals.take(&sample);
@@ -146,6 +152,8 @@ impl Totals {
         self.cpu_user.take(sample.cpu_user);
         self.cpu_sys.take(sample.cpu_sys);
         self.child_resident_mb.take(sample.child_resident_mb);
+        self.gpu.take(sample.gpu_device_util);
+        self.gpu_power.take(sample.gpu_power_w);
     }
 
     fn summary(&self) -> Summary {
@@ -163,6 +171,9 @@ impl Totals {
             cpu_user_max: self.cpu_user.max(),
             cpu_sys_max: self.cpu_sys.max(),
             child_resident_max_mb: self.child_resident_mb.max(),
+            gpu_device_max: self.gpu.max(),
+            gpu_device_avg: self.gpu.mean(1),
+            gpu_power_max_w: self.gpu_power.max(),
             ..Summary::default()
         }
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, num::NonZeroU32, ops::ControlFlow};
 
 use jiff::ZonedDateTime;
-use mlx_rs::memory::reset_peak_memory;
+use mlx_rs::memory::{clear_cache, reset_peak_memory};
 
 use super::{
     asking::{Asking, Unanswered},
@@ -217,6 +217,8 @@ impl Engine for MlxEngine {
     }
 
     fn reset_peak_memory(&mut self) {
+        // What an earlier request left for the next would count as memory of this process.
+        let _ = clear_cache();
         // A reset that fails leaves a peak that is too high, never one that is too low.
         let _ = reset_peak_memory();
         process::reset_peak();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use mlx_rs::{
     Dtype,
-    memory::{active_memory, clear_cache, peak_memory},
+    memory::{active_memory, cache_memory, clear_cache, peak_memory},
     transforms::eval,
 };
 use thiserror::Error;
@@ -167,7 +167,13 @@ pub(super) fn memory() -> Memory {
     let active = bytes(active_memory());
     // A reset sets the peak to nothing, not to what is in use.
     let peak = bytes(peak_memory()).max(active);
-    Memory { active_bytes: active, peak_bytes: peak, process_peak_bytes: process::peak_bytes() }
+    Memory {
+        active_bytes: active,
+        peak_bytes: peak,
+        cache_bytes: bytes(cache_memory()),
+        process_bytes: process::own_footprint(),
+        process_peak_bytes: process::peak_bytes(),
+    }
 }
 
 /// The part of the model's files that is in memory.

@@ -26,6 +26,8 @@ const ROOM_LIMIT: u32 = 1 << 20;
 /// What is worth telling while a request runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
+    /// The prompt is a list of ids, and will be read now.
+    PromptReady,
     /// Prompt tokens read so far.
     Prefilled(u32),
     /// Tokens generated so far.
@@ -117,7 +119,9 @@ impl<'a> Recorder<'a> {
         let news = match event {
             Event::Prefilled { tokens } => News::Prefilled(tokens),
             Event::Visible(_) => News::Decoded(u32::try_from(self.ids.len()).ok()?),
-            Event::PromptReady { .. } | Event::Submitted => return None,
+            // Nothing is written for it, so it does not put off what is due.
+            Event::PromptReady { .. } => return Some(News::PromptReady),
+            Event::Submitted => return None,
         };
         let is_due = news == News::Decoded(1) || now_us - self.told_us >= NEWS_EVERY_US;
         is_due.then(|| {
@@ -179,21 +183,11 @@ impl<'a> Recorder<'a> {
             answer_from: answer.answer_from,
             ended_us,
             finish: answer.finish,
-            memory: with_peak_over_active(memory),
+            memory: Memory { peak_bytes: memory.allocator_peak(), ..memory },
             text: answer.text,
             order: None,
             canary: None,
         })
-    }
-}
-
-/// MLX resets the peak to 0 rather than to what is held, so a peak may be told that lies below.
-fn with_peak_over_active(memory: Memory) -> Memory {
-    Memory {
-        peak_bytes: memory
-            .peak_bytes
-            .max(memory.active_bytes.filter(|_| memory.peak_bytes.is_some())),
-        ..memory
     }
 }
 

@@ -86,22 +86,16 @@ fn figures_of_a_scripted_request_are_exact() {
 fn a_short_request_is_disturbed_once() {
     let script = Script::new().token(Duration::from_millis(20));
     let (_, told) = recorded(&script, &throughput(8, 20));
-    assert_eq!(told, [News::Decoded(1)]);
+    assert_eq!(told, [News::PromptReady, News::Decoded(1)]);
 }
 
 #[test]
 fn a_long_request_is_told_of_twice_a_second() {
     let script = Script::new().prefill(Duration::from_secs(2)).token(Duration::from_millis(100));
     let (_, told) = recorded(&script, &throughput(8, 12));
-    assert_eq!(told, [News::Prefilled(7), News::Decoded(1), News::Decoded(6), News::Decoded(11)]);
-}
-
-#[test]
-fn a_peak_is_never_below_what_is_held() {
-    let memory = Memory { active_bytes: Some(10), peak_bytes: Some(0), process_peak_bytes: None };
-    assert_eq!(with_peak_over_active(memory).peak_bytes, Some(10));
-    let unknown = Memory { peak_bytes: None, ..memory };
-    assert_eq!(with_peak_over_active(unknown).peak_bytes, None);
+    let news = [News::Prefilled(7), News::Decoded(1), News::Decoded(6), News::Decoded(11)];
+    assert_eq!(told[0], News::PromptReady);
+    assert_eq!(told[1..], news);
 }
 
 #[test]
@@ -168,6 +162,16 @@ fn honest() -> Liar {
             text: None,
         },
     }
+}
+
+#[test]
+fn the_first_token_of_the_answer_is_taken_over_from_the_engine() {
+    let mut engine = honest();
+    engine.answer.answer_from = Some(0);
+    let clock = ManualClock::default();
+    let work = throughput(2, 1);
+    let trial = record(&mut engine, &work, &Sampling::default(), &clock, &mut |_| {});
+    assert_eq!(trial.expect("nothing goes wrong").answer_from, Some(0));
 }
 
 #[track_caller]

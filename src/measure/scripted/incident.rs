@@ -1,16 +1,22 @@
 //! What goes wrong in a script, and where.
 
 use std::{
+    fs::File,
     io::{self, Write},
+    os::fd::AsRawFd,
     process::{self, Command},
     str::FromStr,
     thread,
     time::Duration,
 };
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use thiserror::Error;
 
-use crate::measure::{engine::EngineError, outcome::Stage};
+use crate::{
+    host::process as process_memory,
+    measure::{engine::EngineError, outcome::Stage},
+};
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +25,16 @@ pub enum Incident {
     Abort,
     /// The engine fails and says that it is of no more use.
     Break,
+    /// Standard output is closed, and nothing happens any more.
+    Close,
     /// The process ends as if all were well.
     Exit,
     /// The engine fails.
     Fail,
     /// A long text is printed on standard error, and the work goes on.
     Flood,
+    /// The whole process stands still, and says no more that it lives.
+    Freeze,
     /// A line that is no message is printed on standard output, and the work goes on.
     Garbage,
     /// Nothing happens any more.
@@ -37,20 +47,25 @@ pub enum Incident {
     Panic,
     /// The engine says that it cannot do such work.
     Refuse,
+    /// Memory is taken without end.
+    Swell,
 }
 
 const INCIDENTS: &[(&str, Incident)] = &[
     ("abort", Incident::Abort),
     ("break", Incident::Break),
+    ("close", Incident::Close),
     ("exit", Incident::Exit),
     ("fail", Incident::Fail),
     ("flood", Incident::Flood),
+    ("freeze", Incident::Freeze),
     ("garbage", Incident::Garbage),
     ("hang", Incident::Hang),
     ("kill", Incident::Kill),
     ("panic", Incident::Panic),
     ("pause", Incident::Pause),
     ("refuse", Incident::Refuse),
+    ("swell", Incident::Swell),
 ];
 
 const STAGES: &[(&str, Stage)] = &[
@@ -131,6 +146,10 @@ impl At {
                 kind: "scripted",
                 message: "it was scripted to fail".to_owned(),
             }),
+            Incident::Close => {
+                close();
+                hang()
+            }
             Incident::Exit => exit(),
             Incident::Flood => {
                 // Whether it can be written does not matter: who reads it is under test.
@@ -139,14 +158,17 @@ impl At {
                 }
                 Ok(())
             }
+            Incident::Freeze => {
+                signal("STOP");
+                hang()
+            }
             Incident::Garbage => {
                 let _ = writeln!(io::stdout(), "this is no message");
                 Ok(())
             }
             Incident::Hang => hang(),
             Incident::Kill => {
-                let kill = format!("kill -KILL {}", process::id());
-                let _ = Command::new("sh").args(["-c", &kill]).status();
+                signal("KILL");
                 hang()
             }
             Incident::Panic => bug(),
@@ -158,8 +180,42 @@ impl At {
                 kind: "scripted",
                 reason: "it was scripted to refuse".to_owned(),
             }),
+            Incident::Swell => swell(),
         }
     }
+}
+
+/// Sends a signal to this process.
+fn signal(name: &str) {
+    let kill = format!("kill -{name} {}", process::id());
+    let _ = Command::new("sh").args(["-c", &kill]).status();
+}
+
+/// Lets go of the pipe to the parent: nothing else in this process has it.
+#[expect(unsafe_code, reason = "std has no safe way to close standard output")]
+fn close() {
+    if let Ok(nowhere) = File::options().write(true).open("/dev/null") {
+        // SAFETY: both descriptors are open, and whoever writes to standard output writes to nowhere from now on.
+        unsafe { libc::dup2(nowhere.as_raw_fd(), libc::STDOUT_FILENO) };
+    }
+}
+
+/// Takes memory until there is none, within a limit that it sets itself, so that the machine does not suffer.
+///
+/// A system that does not hold a process to its limit would kill it one day; this is killed at twice the limit.
+fn swell() -> ! {
+    const PIECE: u64 = 16 << 20;
+    let limit = 16 * PIECE;
+    let mapped = process_memory::mapped_bytes().unwrap_or_default();
+    let most = Some(mapped + limit);
+    let _ = setrlimit(Resource::As, Rlimit { current: most, maximum: most });
+    let mut held = Vec::new();
+    for _ in 0..2 * limit / PIECE {
+        held.push(std::hint::black_box(vec![1_u8; 16 << 20]));
+    }
+    signal("KILL");
+    drop(held);
+    hang()
 }
 
 #[expect(clippy::exit, reason = "an end without a word is what is scripted")]

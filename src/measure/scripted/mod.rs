@@ -25,7 +25,7 @@ use super::{
     worker::{self, Loader, Loading},
 };
 use crate::{
-    plan::{Cell, DecodeMode, Sampling, Settings, Work},
+    plan::{CacheKind, Cell, DecodeMode, Keeps, Need, Sampling, Settings, Work},
     stops::{Rules, Terms, Transcript},
 };
 
@@ -249,7 +249,7 @@ impl Engine for Script {
         Memory {
             active_bytes: Some(ACTIVE_BYTES),
             peak_bytes: Some(self.peak_bytes),
-            process_peak_bytes: None,
+            ..Memory::default()
         }
     }
 
@@ -266,6 +266,18 @@ impl Loader for Script {
             device: "scripted".to_owned(),
             device_name: None,
             working_set_bytes: None,
+        })
+    }
+
+    fn need(&mut self, _: &Job) -> Option<Need> {
+        let kind =
+            CacheKind { keeps: Keeps::All, layers: 1, bytes_per_token: 1, constant_bytes: 0 };
+        Some(Need {
+            weight_bytes: ACTIVE_BYTES,
+            caches: vec![kind],
+            stream_bytes: 1,
+            vocabulary: 256,
+            chunk: 2048,
         })
     }
 
@@ -366,7 +378,7 @@ fn loaded(stream: Stream) -> Loaded {
         memory: Memory {
             active_bytes: Some(ACTIVE_BYTES),
             peak_bytes: Some(ACTIVE_BYTES),
-            process_peak_bytes: None,
+            ..Memory::default()
         },
         roofline: None,
     }

@@ -19,9 +19,14 @@ pub(super) enum End {
     /// The user asked for an end, so it was killed.
     Interrupted,
     /// It had nothing left to say and did not end, so it was killed.
-    Lingered,
-    /// It said nothing for so long that it was killed.
-    TimedOut(Duration),
+    Lingered(Duration),
+    /// It came no further for so long that it was killed.
+    TimedOut {
+        /// How long.
+        waited: Duration,
+        /// Whether it did not even say that it lives.
+        is_frozen: bool,
+    },
 }
 
 impl End {
@@ -51,12 +56,22 @@ impl End {
             Self::Status(status) => by_status(*status),
             Self::Broken { kind, message } => (kind, message.clone()),
             Self::Interrupted => ("interrupted", "it was interrupted".to_owned()),
-            Self::TimedOut(silence) => {
-                let seconds = silence.as_secs_f64();
-                ("timeout", format!("the child said nothing for {seconds} s and was killed"))
+            Self::TimedOut { waited, is_frozen } => {
+                let seconds = waited.as_secs_f64();
+                if *is_frozen {
+                    let what = "gave no sign of life";
+                    (
+                        "frozen",
+                        format!("the child {what}, came no further for {seconds} s and was killed"),
+                    )
+                } else {
+                    ("timeout", format!("the child came no further for {seconds} s and was killed"))
+                }
             }
-            Self::Lingered => {
-                ("lingered", "the child said no more, did not end either and was killed".to_owned())
+            Self::Lingered(waited) => {
+                let seconds = waited.as_secs_f64();
+                let what = "said no more, did not end either";
+                ("lingered", format!("the child {what} within {seconds} s and was killed"))
             }
         }
     }
@@ -109,7 +124,8 @@ fn hint(kind: &str) -> Option<String> {
             "try a smaller size, a stronger quantization or a smaller model"
         }
         "sigabrt" => "the lines from standard error say what MLX or Metal refused",
-        "timeout" => "give it more time with `--timeout SECONDS`",
+        "timeout" => "give it more time with `--timeout SECONDS`, or `--timeout STAGE=SECONDS`",
+        "frozen" => "somebody stopped it, or the machine had no memory left to run it in",
         "panic" => "please report it with the lines from standard error",
         _ => return None,
     };
@@ -182,6 +198,6 @@ mod tests {
         assert!(End::Status(ExitStatus::from_raw(0)).is_clean());
         assert!(!End::Status(ExitStatus::from_raw(1 << 8)).is_clean());
         assert!(!End::Status(ExitStatus::from_raw(9)).is_clean());
-        assert!(!End::Lingered.is_clean());
+        assert!(!End::Lingered(Duration::ZERO).is_clean());
     }
 }

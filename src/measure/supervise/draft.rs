@@ -2,12 +2,15 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::measure::{
-    message::{Loaded, Runtime},
-    outcome::{Outcome, Verdict},
-    schedule::{Measured, Task},
-    stop_answers::StopAnswer,
-    trial::Trial,
+use crate::{
+    measure::{
+        message::{Loaded, Runtime},
+        outcome::{Outcome, Verdict},
+        schedule::{Measured, Task},
+        stop_answers::StopAnswer,
+        trial::Trial,
+    },
+    plan::Need,
 };
 
 /// A cell that has no outcome yet.
@@ -18,6 +21,8 @@ pub(super) struct Draft {
     pub(super) spent: Duration,
     /// The MLX that ran it last.
     pub(super) runtime: Option<Runtime>,
+    /// What the headers of the model's files say that it needs.
+    pub(super) need: Option<Need>,
     /// The model as it was loaded last.
     pub(super) loaded: Option<Loaded>,
     pub(super) random_ids: bool,
@@ -49,6 +54,7 @@ impl Draft {
             ended: now,
             spent: self.spent,
             runtime: self.runtime,
+            need: self.need,
             loaded: self.loaded,
             warmups: self.warmups,
             trials: self.trials,

@@ -5,11 +5,14 @@ use std::time::{Instant, SystemTime};
 use thiserror::Error;
 
 use super::draft::Draft;
-use crate::measure::{
-    message::{Loaded, Message, Runtime},
-    outcome::{Failure, Outcome, Stage, Verdict},
-    roofline::PackedRows,
-    schedule::Task,
+use crate::{
+    measure::{
+        message::{Loaded, Message, Runtime},
+        outcome::{Failure, Outcome, Stage, Verdict},
+        roofline::PackedRows,
+        schedule::Task,
+    },
+    plan::Need,
 };
 
 /// Keeps account of one child.
@@ -18,6 +21,9 @@ pub(super) struct Ledger {
     /// When the last message of a cell came; at first, when the child was started, then when it had its model.
     mark: Mark,
     runtime: Option<Runtime>,
+    need: Option<Need>,
+    /// When the child last came further.
+    moved: Instant,
     loaded: Option<Loaded>,
     load_failure: Option<Failure>,
     is_done: bool,
@@ -77,6 +83,8 @@ impl Ledger {
             entries,
             mark: Mark::now(),
             runtime: None,
+            need: None,
+            moved: Instant::now(),
             loaded: None,
             load_failure: None,
             is_done: false,
@@ -91,6 +99,19 @@ impl Ledger {
     /// Where the child is.
     pub(super) fn stage(&self) -> Stage {
         self.stage
+    }
+
+    /// When the child last came further, by what it said.
+    pub(super) fn moved(&self) -> Instant {
+        self.moved
+    }
+
+    /// The child lives and says that it is in `stage`.
+    pub(super) fn live(&mut self, stage: Stage) {
+        if stage != self.stage && !self.is_complete() {
+            self.stage = stage;
+            self.moved = Instant::now();
+        }
     }
 
     /// Whether a cell ended.
@@ -137,6 +158,7 @@ impl Ledger {
     ///
     /// The last cell's outcome is kept back for [`Self::take_last`], since the child still has to release the model.
     pub(super) fn enter(&mut self, mut message: Message) -> Option<(usize, Outcome)> {
+        self.moved = Instant::now();
         let at = message.cell_mut().copied();
         let verdict = self.note(message);
         let at = at?;
@@ -163,10 +185,12 @@ impl Ledger {
         is_talking
             && match *message {
                 Message::Started { .. } => self.runtime.is_none(),
-                Message::Loaded(_) => self.runtime.is_some() && !is_loaded,
+                Message::Predicted { .. } | Message::Loaded(_) => {
+                    self.runtime.is_some() && !is_loaded
+                }
                 Message::LoadFailed { .. } => !is_loaded,
                 Message::Warning { cell: Some(cell), .. } => self.is_open(cell),
-                Message::Warning { cell: None, .. } => true,
+                Message::Alive { .. } | Message::Warning { cell: None, .. } => true,
                 Message::CellStarted { cell, .. } => is(cell, State::Waiting),
                 Message::TrialStarted { cell, .. } => {
                     is(cell, State::Prepared) && self.running.is_none()
@@ -207,6 +231,8 @@ impl Ledger {
     fn note(&mut self, message: Message) -> Option<Verdict> {
         match message {
             Message::Started { runtime } => self.runtime = Some(runtime),
+            Message::Alive { .. } => {}
+            Message::Predicted { need } => self.need = Some(need),
             Message::Loaded(loaded) => {
                 self.loaded = Some(*loaded);
                 self.mark = Mark::now();
@@ -307,6 +333,7 @@ impl Ledger {
         let mut draft = std::mem::take(&mut entry.draft);
         draft.started.get_or_insert(began);
         draft.runtime = self.runtime.clone().or(draft.runtime);
+        draft.need = self.need.clone().or(draft.need);
         draft.loaded = draft.loaded.or_else(|| self.loaded.clone());
         draft.warnings = merged(&self.warnings, &draft.warnings);
         if self.hand == Some(at) {

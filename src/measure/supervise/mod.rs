@@ -26,6 +26,7 @@ use super::{
     Stop,
     message::{Job, Message, Runtime},
     outcome::{Failure, Outcome, Stage},
+    patience::Patience,
 };
 use child::{Child, Line, Look};
 use classify::End;
@@ -34,8 +35,9 @@ use run::Run;
 
 /// Time between two looks at a child that says nothing.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Time in which a child that has nothing left to do, or that closed its standard output, must end.
-const END_GRACE: Duration = Duration::from_secs(10);
+/// A child that says twice a second that it lives, and said nothing for so long, is frozen: stopped, or without memory
+/// to run in.
+const FROZEN_AFTER: Duration = Duration::from_secs(3);
 /// Time in which MLX must say what it is.
 const DESCRIBE_GRACE: Duration = Duration::from_mins(1);
 
@@ -62,8 +64,9 @@ pub struct Request<'a> {
     pub model: &'a str,
     /// What is to be done.
     pub job: Job,
-    /// How long a child may say nothing; then it is killed, and the cell in hand fails as `timeout`.
-    pub patience: Duration,
+    /// How long a child may come no further; then it is killed, and the cell in hand fails as `timeout`, or as `frozen`
+    /// where it did not even say that it lives.
+    pub patience: Patience,
     /// What a child is for.
     pub isolation: Isolation,
     /// How long the machine rests before each child for one cell but the first; that then warms up.
@@ -121,7 +124,7 @@ fn describe_by(command: io::Result<Command>) -> Result<Runtime, Failure> {
             Look::Said(line) => understood(line),
             Look::Gone(status) => break gone(status),
             Look::Silent | Look::Closed if began.elapsed() < DESCRIBE_GRACE => continue,
-            Look::Silent | Look::Closed => break End::Lingered,
+            Look::Silent | Look::Closed => break End::Lingered(DESCRIBE_GRACE),
         };
         match message {
             Ok(Message::Started { runtime }) => return Ok(runtime),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    END_GRACE, Isolation, LOOK_EVERY, Observer, Request,
+    FROZEN_AFTER, Isolation, LOOK_EVERY, Observer, Request,
     child::{Child, Line, Look},
     classify::End,
     draft::Draft,
@@ -16,7 +16,7 @@ use super::{
     memory, not_started, out_of_turn, understood,
 };
 use crate::measure::{
-    message::Job,
+    message::{Job, Message},
     outcome::{Failure, Outcome, Skip, Stage, Verdict},
     worker,
 };
@@ -184,10 +184,11 @@ impl<'a> Run<'a> {
             }
             let end = if stop.is_urgent() || stop.is_asked() && ledger.is_loading() {
                 End::Interrupted
-            } else if heard.elapsed() >= patience && through.is_none() {
-                End::TimedOut(patience)
-            } else if through.is_some_and(|through| through.elapsed() >= END_GRACE) {
-                End::Lingered
+            } else if through.is_none() && ledger.moved().elapsed() >= patience.of(ledger.stage()) {
+                let waited = patience.of(ledger.stage());
+                End::TimedOut { waited, is_frozen: heard.elapsed() >= FROZEN_AFTER }
+            } else if through.is_some_and(|through| through.elapsed() >= patience.cleanup) {
+                End::Lingered(patience.cleanup)
             } else {
                 continue;
             };
@@ -208,6 +209,10 @@ impl<'a> Run<'a> {
 
     fn hear(&mut self, line: Line, ledger: &mut Ledger) -> Result<(), End> {
         let message = understood(line)?;
+        if let Message::Alive { stage } = message {
+            ledger.live(stage);
+            return Ok(());
+        }
         let told = ledger.admit(&message).map_err(out_of_turn)?;
         self.observer.message(&told);
         if let Some((cell, outcome)) = ledger.enter(message) {
@@ -264,7 +269,7 @@ fn released(
     if end.is_clean() && is_done || matches!(end, End::Interrupted) {
         return outcome;
     }
-    let is_death = !is_done && !matches!(end, End::Lingered);
+    let is_death = !is_done && !matches!(end, End::Lingered(_));
     if outcome.verdict == Verdict::Measured && is_death {
         outcome.verdict = Verdict::Failed(end.failure(Stage::Cleanup, last_words()));
     } else {

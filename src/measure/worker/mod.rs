@@ -7,6 +7,7 @@
 //! it was by exit status and standard error.
 
 mod parent;
+mod pulse;
 mod rounds;
 mod stops;
 mod throttle;
@@ -20,9 +21,9 @@ use super::{
     clock::Clock,
     engine::Engine,
     message::{Job, Loaded, Message, Runtime},
-    outcome::Failure,
+    outcome::{Failure, Stage},
 };
-use crate::plan::Settings;
+use crate::plan::{Need, Settings};
 use parent::{Parent, receive};
 use rounds::Rounds;
 
@@ -36,6 +37,9 @@ pub trait Loader {
     ///
     /// When MLX does not answer, or has no such device.
     fn runtime(&mut self, settings: &Settings) -> Result<Runtime, Failure>;
+
+    /// What the headers of the model's files say that it needs, where they say enough; nothing is loaded for it.
+    fn need(&mut self, job: &Job) -> Option<Need>;
 
     /// Loads the model as `job` wants it, until every parameter is evaluated.
     ///
@@ -65,6 +69,7 @@ pub struct Loading {
 /// When the job cannot be read, or an answer cannot be written.
 pub fn work(loader: &mut dyn Loader, clock: &dyn Clock) -> io::Result<()> {
     let (job, stop) = receive(io::stdin())?;
+    pulse::begin()?;
     serve(loader, &job, clock, &stop, &mut io::stdout())
 }
 
@@ -95,6 +100,10 @@ pub fn serve(
     if parent.greet(loader, &job.settings)?.is_break() {
         return Ok(());
     }
+    if let Some(need) = loader.need(job) {
+        parent.tell(&Message::Predicted { need })?;
+    }
+    pulse::enter(Stage::Load);
     let Loading { mut engine, loaded, warnings } = match loader.load(job) {
         Ok(loading) => loading,
         Err(failure) => return parent.tell(&Message::LoadFailed { failure }),
@@ -104,6 +113,7 @@ pub fn serve(
     }
     parent.tell(&Message::Loaded(Box::new(loaded)))?;
     Rounds::new(job, clock, stop, &mut parent).run(engine.as_mut())?;
+    pulse::enter(Stage::Cleanup);
     let began_us = clock.now_us();
     loader.release(engine);
     parent.tell(&Message::Done { cleanup_us: clock.now_us().saturating_sub(began_us) })
@@ -171,6 +181,7 @@ mod tests {
     fn a_job_is_told_step_by_step() {
         insta::assert_snapshot!(said(None, 2).join("\n"), @r"
         started
+        predicted
         warning
         loaded
         cell_started 0
@@ -203,6 +214,7 @@ mod tests {
     fn a_failed_cell_does_not_end_the_child() {
         insta::assert_snapshot!(said(Some("fail@decode:1"), 2).join("\n"), @r"
         started
+        predicted
         warning
         loaded
         cell_started 0
@@ -228,6 +240,7 @@ mod tests {
     fn a_broken_engine_ends_the_child() {
         insta::assert_snapshot!(said(Some("break@decode:1"), 2).join("\n"), @r"
         started
+        predicted
         warning
         loaded
         cell_started 0
@@ -243,6 +256,7 @@ mod tests {
     fn a_refused_cell_is_skipped() {
         insta::assert_snapshot!(said(Some("refuse@prepare:1"), 1).join("\n"), @r"
         started
+        predicted
         warning
         loaded
         cell_skipped 0
@@ -252,7 +266,10 @@ mod tests {
 
     #[test]
     fn a_model_that_cannot_be_loaded_ends_the_child() {
-        assert_eq!(said(Some("fail@load"), 2), ["started", "load_failed: scripted in Load"]);
+        assert_eq!(
+            said(Some("fail@load"), 2),
+            ["started", "predicted", "load_failed: scripted in Load"]
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{parent::Parent, stops::Questions, throttle::MOST_AGAIN};
+use super::{parent::Parent, pulse, stops::Questions, throttle::MOST_AGAIN};
 use crate::{
     measure::{
         clock::Clock,
@@ -108,6 +108,7 @@ impl<'a, 'out> Rounds<'a, 'out> {
 
     /// What a cell needs before the first repetition of any.
     fn prepare(&mut self, index: usize, cell: &Cell, engine: &mut dyn Engine) -> io::Result<()> {
+        pulse::enter(Stage::Resolve);
         match engine.prepare(cell) {
             Ok(Prepared { prompt, packed, warnings }) => {
                 let random_ids = prompt == PromptKind::RandomIds;
@@ -165,12 +166,13 @@ impl<'a, 'out> Rounds<'a, 'out> {
         let Turn { cell, warmup, number } = turn;
         let unknown = || io::Error::other("there is no such cell");
         let task = self.job.cells.get(cell).ok_or_else(unknown)?;
+        pulse::enter(Stage::Prompt);
         self.parent.tell(&Message::TrialStarted { cell, warmup, number })?;
         let sampling = &self.job.settings.sampling;
         let mut told = Ok(());
         let mut tell = |news| {
-            let news = self.parent.tell(&progress(cell, news));
-            if let (Ok(()), Err(error)) = (&told, news) {
+            let Some(message) = progress(cell, news) else { return };
+            if let (Ok(()), Err(error)) = (&told, self.parent.tell(&message)) {
                 told = Err(error);
             }
         };
@@ -244,10 +246,19 @@ fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn progress(cell: usize, news: News) -> Message {
+/// Notes the stage that a request came to, and gives what is said of it.
+fn progress(cell: usize, news: News) -> Option<Message> {
     match news {
-        News::Prefilled(tokens) => Message::Prefilled { cell, tokens },
-        News::Decoded(tokens) => Message::Decoded { cell, tokens },
+        News::PromptReady => {
+            // The parent takes it that the prompt is read, unless a beat said otherwise.
+            let stage = Stage::Prefill;
+            pulse::enter(stage).then_some(Message::Alive { stage })
+        }
+        News::Prefilled(tokens) => Some(Message::Prefilled { cell, tokens }),
+        News::Decoded(tokens) => {
+            pulse::enter(Stage::Decode);
+            Some(Message::Decoded { cell, tokens })
+        }
     }
 }
 

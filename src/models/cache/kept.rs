@@ -1,26 +1,12 @@
 //! What the layers of a cache keep, told from the shapes of one that has read a token.
 
 use mlx_rs::Array;
-use serde::Serialize;
 
 use super::{Cache, KeysValues, LayerCache, State};
-use crate::models::{Unpackable, recipe::Reach};
-
-/// How a layer keeps what it has read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Keeps {
-    /// Keys and values of every token.
-    All,
-    /// A short vector of every token, which keys and values are grown from.
-    Latent,
-    /// Keys and values of so many of the newest tokens, in a ring.
-    Window(u64),
-    /// Keys and values of the tokens that a chunk of so many can see.
-    Chunk(u64),
-    /// A state of always the same size.
-    State,
-}
+use crate::{
+    models::{Unpackable, recipe::Reach},
+    plan::Keeps,
+};
 
 /// What of it was ever handed out, to be attended to elsewhere.
 #[derive(Clone, Copy, PartialEq, Eq)]

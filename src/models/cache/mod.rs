@@ -5,7 +5,7 @@ mod keys_values;
 mod packed;
 mod state;
 
-pub use kept::{Keeps, Kept};
+pub use kept::Kept;
 pub(super) use keys_values::KeysValues;
 pub(super) use state::State;
 

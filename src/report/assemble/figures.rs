@@ -6,7 +6,7 @@ use crate::{
         outcome::{Outcome, Verdict},
         rates,
         statistics::median,
-        trial::{Memory, Trial},
+        trial::Trial,
     },
     report::sections::{Performance, Timeline},
 };
@@ -14,7 +14,7 @@ use crate::{
 pub(super) fn performance(outcome: &Outcome) -> Option<Performance> {
     let loaded = outcome.loaded.as_ref();
     let trials = counted(outcome);
-    let peaks = trials.iter().filter_map(|trial| peak_bytes(&trial.memory));
+    let peaks = trials.iter().filter_map(|trial| trial.memory.allocator_peak());
     let peak = peaks.max();
     let performance = Performance {
         tokens_per_sec: rates::DECODE_RATE.over(trials),
@@ -56,11 +56,6 @@ fn count(trials: &[Trial], figure: impl Fn(&Trial) -> f64) -> Option<u64> {
     Some(middle.ceil() as u64)
 }
 
-/// MLX's peak restarts at 0 and not at what is held, so it can lie below that.
-fn peak_bytes(memory: &Memory) -> Option<u64> {
-    memory.peak_bytes.max(memory.active_bytes)
-}
-
 /// What someone waits for who loads the model, asks once and lets it go: the stages end to end, each
 /// of its median length, from the begin of the load.
 pub(super) fn timeline(outcome: &Outcome) -> Option<Timeline> {
@@ -91,7 +86,7 @@ pub(super) fn timeline(outcome: &Outcome) -> Option<Timeline> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::trial::Finish;
+    use crate::measure::trial::{Finish, Memory};
 
     fn trial(visible_us: &[u64], finish: Finish, text: Option<&str>) -> Trial {
         Trial {
@@ -124,17 +119,5 @@ mod tests {
             [trial(&[1, 2, 3], Finish::Length, None), trial(&[1, 2], Finish::Length, None)];
         let tokens = |trial: &Trial| trial.visible_us.len() as f64;
         assert_eq!(count(&trials, tokens), Some(3));
-    }
-
-    #[test]
-    fn a_peak_is_never_below_what_is_held() {
-        let memory = |active, peak| Memory {
-            active_bytes: active,
-            peak_bytes: peak,
-            process_peak_bytes: None,
-        };
-        assert_eq!(peak_bytes(&memory(Some(7), Some(3))), Some(7));
-        assert_eq!(peak_bytes(&memory(Some(3), Some(7))), Some(7));
-        assert_eq!(peak_bytes(&memory(None, None)), None);
     }
 }

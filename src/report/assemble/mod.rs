@@ -39,12 +39,25 @@ pub struct Context {
     pub host: Host,
     /// How the machine was doing before the cell.
     pub health: Health,
+    /// How it was doing right after, where that was asked.
+    pub health_after: Option<Health>,
+    /// When the memory of the cell's child was back, where that was waited for and seen.
+    pub memory_back: Option<MemoryBack>,
     /// What is known of the model before it is loaded.
     pub model: ModelHint,
     /// Settings that a name need not tell.
     pub defaults: Settings,
     /// What tells the cell from others, where its run can be resumed.
     pub mark: Option<Mark>,
+}
+
+/// When the memory of a child was back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryBack {
+    /// Microseconds from the last answer until no more memory was taken than before the child was started.
+    pub us: u64,
+    /// Give or take so many bytes.
+    pub within_bytes: u64,
 }
 
 /// What tells a cell from all others.

@@ -2,6 +2,7 @@
 
 use super::{Context, figures::counted, roofline};
 use crate::{
+    host::Health,
     measure::{
         message::{Loaded, ModelFacts},
         outcome::{Failure, Outcome, Skip, Verdict},
@@ -12,9 +13,10 @@ use crate::{
     plan::{Cell, Settings, Work},
     report::{
         identity::sha256,
+        memory::MemoryDetail,
         provenance::{
-            CellFacts, Definitions, DownloadDetail, Figures, HostDetail, LoadDetail, ModelDetail,
-            PhaseDetail, Provenance, Sample,
+            CellFacts, CleanupDetail, Definitions, DownloadDetail, Figures, HealthDetail,
+            HostDetail, LoadDetail, ModelDetail, PhaseDetail, Provenance, Sample,
         },
         redact::redact,
         statistics::Statistics,
@@ -65,7 +67,13 @@ pub(super) fn provenance(
             seconds: fetched.time.as_secs_f64(),
         }),
         load: loaded.map(load_detail),
-        cleanup_us: outcome.cleanup_us,
+        memory: MemoryDetail::of(cell, outcome, context.host.platform.as_deref()),
+        cleanup: outcome.cleanup_us.map(|released_us| CleanupDetail {
+            released_us,
+            memory_back_us: context.memory_back.map(|back| back.us),
+            within_bytes: context.memory_back.map(|back| back.within_bytes),
+        }),
+        health: health_detail(context),
         roofline: roofline::detail(context, cell, outcome),
         host: host_detail(context, outcome),
         warnings: outcome.warnings.iter().map(|text| redact(text)).collect(),
@@ -138,6 +146,21 @@ fn load_detail(loaded: &Loaded) -> LoadDetail {
         resident_before: loaded.resident_before,
         memory: loaded.memory,
     }
+}
+
+fn health_detail(context: &Context) -> Option<HealthDetail> {
+    let Context { host, health, health_after, .. } = context;
+    let is_known = |health: &Health| *health != Health::default();
+    let after = health_after.clone().filter(is_known);
+    (is_known(health) || after.is_some()).then(|| HealthDetail {
+        free_counts: match host.platform.as_deref() {
+            Some("macOS") => Some("free pages"),
+            Some("Linux") => Some("MemAvailable"),
+            Some(_) | None => None,
+        },
+        before: health.clone(),
+        after,
+    })
 }
 
 fn host_detail(context: &Context, outcome: &Outcome) -> Option<HostDetail> {

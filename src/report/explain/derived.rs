@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     evidence::{Evidence, OURS},
+    memory::memory,
     number::pointers,
 };
 use crate::measure::{
@@ -50,7 +51,7 @@ pub(super) struct Account {
 
 /// The parts of a line that hold derived figures.
 const PARTS: &[fn(&Evidence<'_>) -> Vec<Derived>] =
-    &[performance, timeline, own_figures, formulas, statistics, roofline, load, model];
+    &[performance, timeline, own_figures, formulas, statistics, roofline, load, memory, model];
 
 /// All that follows from `evidence`.
 pub(super) fn derived(evidence: &Evidence<'_>) -> Vec<Derived> {

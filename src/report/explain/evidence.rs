@@ -17,7 +17,7 @@ const NEEDS: [(&str, &str); 4] = [
     ("/performance/model_load_time_s", "/load"),
     ("/performance/stable_ram_gb", "/load"),
     ("/timeline/model_load_complete_ms", "/load"),
-    ("/performance/cleanup_time_s", "/cleanup_us"),
+    ("/performance/cleanup_time_s", "/cleanup/released_us"),
 ];
 
 /// What the figures of a line follow from.

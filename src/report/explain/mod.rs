@@ -6,6 +6,7 @@
 mod derived;
 mod evidence;
 mod given;
+mod memory;
 mod number;
 
 use std::collections::BTreeMap;

@@ -106,6 +106,30 @@ fn a_cell_whose_model_did_not_load() {
             }
           },
           "random_ids": false,
+          "memory": {
+            "prediction": {
+              "context": 323,
+              "weight_bytes": 335000000,
+              "cache_bytes": 58720256,
+              "allowance_bytes": 8438272,
+              "total_bytes": 402158528
+            }
+          },
+          "health": {
+            "free_counts": "free pages",
+            "before": {
+              "free_bytes": 21474836480,
+              "swap_used_bytes": 1610612736,
+              "zombies": 2,
+              "load_average": 1.5,
+              "memory_pressure": 1,
+              "gpu_busy_percent": 3
+            },
+            "after": {
+              "free_bytes": 20401094656,
+              "load_average": 2.5
+            }
+          },
           "host": {
             "architecture": "arm64",
             "load_average": 1.5,

@@ -14,19 +14,19 @@ use serde_json::{Map, Value, json};
 
 use super::{as_json, context, measured, published, throughput};
 
-const MACS: [&str; 4] = ["m1", "m2-max", "m4", "paravirtual"];
+pub(super) const MACS: [&str; 4] = ["m1", "m2-max", "m4", "paravirtual"];
 
 /// The programs of one Mac, as far as they answer.
-struct Recorded {
-    mac: &'static str,
+pub(super) struct Recorded {
+    pub(super) mac: &'static str,
     /// Sources that are silent.
-    silent: Vec<Source>,
+    pub(super) silent: Vec<Source>,
     /// A line that one source leaves out.
-    without: Option<(Source, &'static str)>,
+    pub(super) without: Option<(Source, &'static str)>,
 }
 
 impl Recorded {
-    fn of(mac: &'static str) -> Self {
+    pub(super) fn of(mac: &'static str) -> Self {
         Self { mac, silent: Vec::new(), without: None }
     }
 
@@ -41,7 +41,7 @@ impl Recorded {
     }
 
     /// A published line that was measured on it.
-    fn line(&self) -> Value {
+    pub(super) fn line(&self) -> Value {
         let context =
             Context { host: apple::survey(self), health: apple::health(self), ..context() };
         as_json(&published(&context, &throughput(), &measured()))
@@ -82,7 +82,7 @@ fn file(source: Source) -> &'static str {
 }
 
 /// The facts that only `source` tells.
-fn told_by(source: Source) -> &'static [&'static str] {
+pub(super) fn told_by(source: Source) -> &'static [&'static str] {
     match source {
         Source::Machine => &[
             "model",
@@ -100,7 +100,7 @@ fn told_by(source: Source) -> &'static [&'static str] {
         // The registry tells the cores too.
         Source::Displays => &["gpu", "metal"],
         Source::Accelerators => &["gpu_busy_percent"],
-        Source::Pages => &["free_bytes"],
+        Source::Pages => &["free_bytes", "speculative_bytes", "taken_bytes"],
         Source::Processes => &["zombies", "mlx_zombies"],
         Source::Supply => &["power"],
         Source::Settings => &["low_power_mode"],

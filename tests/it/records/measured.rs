@@ -197,7 +197,48 @@ fn a_measured_cell() {
               "peak_bytes": 335000000
             }
           },
-          "cleanup_us": 40000,
+          "memory": {
+            "allocator": {
+              "active_bytes": 536870912,
+              "cache_bytes": 268435456,
+              "peak_bytes": 2147483648
+            },
+            "process": {
+              "counts": "phys_footprint",
+              "bytes": 1073741824
+            },
+            "prediction": {
+              "context": 323,
+              "weight_bytes": 335000000,
+              "cache_bytes": 58720256,
+              "allowance_bytes": 8438272,
+              "total_bytes": 402158528
+            },
+            "gaps": {
+              "loaded_minus_predicted_weights": 201870912,
+              "allocator_peak_minus_prediction": 1745325120
+            }
+          },
+          "cleanup": {
+            "released_us": 40000,
+            "memory_back_us": 250000,
+            "within_bytes": 67108864
+          },
+          "health": {
+            "free_counts": "free pages",
+            "before": {
+              "free_bytes": 21474836480,
+              "swap_used_bytes": 1610612736,
+              "zombies": 2,
+              "load_average": 1.5,
+              "memory_pressure": 1,
+              "gpu_busy_percent": 3
+            },
+            "after": {
+              "free_bytes": 20401094656,
+              "load_average": 2.5
+            }
+          },
           "host": {
             "architecture": "arm64",
             "device_name": "Apple M2 Max",
@@ -257,7 +298,9 @@ fn a_measured_cell() {
               },
               "memory": {
                 "active_bytes": 536870912,
-                "peak_bytes": 1073741824
+                "peak_bytes": 1073741824,
+                "cache_bytes": 268435456,
+                "process_bytes": 1073741824
               }
             },
             {
@@ -281,7 +324,9 @@ fn a_measured_cell() {
               },
               "memory": {
                 "active_bytes": 536870912,
-                "peak_bytes": 2147483648
+                "peak_bytes": 2147483648,
+                "cache_bytes": 268435456,
+                "process_bytes": 1073741824
               }
             }
           ]

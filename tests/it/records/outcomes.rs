@@ -10,8 +10,8 @@ use mlxk_harness::{
         outcome::{Failure, Outcome, Skip, Stage, Verdict},
         trial::{Finish, Memory, Trial},
     },
-    plan::{Cell, Conditions, Settings, Work},
-    report::{Context, ModelHint, SchemaVersion},
+    plan::{CacheKind, Cell, Conditions, Keeps, Need, Settings, Work},
+    report::{Context, MemoryBack, ModelHint, SchemaVersion},
     stops::Token,
 };
 
@@ -45,6 +45,12 @@ pub(super) fn context() -> Context {
             gpu_busy_percent: Some(3),
             ..Health::default()
         },
+        health_after: Some(Health {
+            free_bytes: Some(19 * GIB),
+            load_average: Some(2.5),
+            ..Health::default()
+        }),
+        memory_back: Some(MemoryBack { us: 250_000, within_bytes: 64 << 20 }),
         model: ModelHint { id: "mlx-community/Qwen3-0.6B-4bit".to_owned(), ..ModelHint::default() },
         defaults: Settings::default(),
         mark: None,
@@ -108,7 +114,7 @@ pub(super) fn loaded() -> Loaded {
         memory: Memory {
             active_bytes: Some(GIB / 2),
             peak_bytes: Some(335_000_000),
-            process_peak_bytes: None,
+            ..Memory::default()
         },
         roofline: None,
     }
@@ -129,11 +135,30 @@ fn trial(visible_us: &[u64], peak_bytes: u64, finish: Finish) -> Trial {
         memory: Memory {
             active_bytes: Some(GIB / 2),
             peak_bytes: Some(peak_bytes),
+            cache_bytes: Some(GIB / 4),
+            process_bytes: Some(GIB),
             process_peak_bytes: None,
         },
         text: None,
         order: None,
         canary: None,
+    }
+}
+
+/// 28 layers with 8 heads of 128 numbers in bfloat16, 1024 wide.
+fn need() -> Need {
+    let kind = CacheKind {
+        keeps: Keeps::All,
+        layers: 28,
+        bytes_per_token: 28 * 2 * 8 * 128 * 2,
+        constant_bytes: 0,
+    };
+    Need {
+        weight_bytes: 335_000_000,
+        caches: vec![kind],
+        stream_bytes: 2048,
+        vocabulary: 151_936,
+        chunk: 2048,
     }
 }
 
@@ -148,6 +173,7 @@ fn outcome(verdict: Verdict) -> Outcome {
         ended: at("2026-01-30T10:00:00Z"),
         spent: Duration::from_millis(2_500),
         runtime: Some(runtime()),
+        need: Some(need()),
         loaded: Some(loaded()),
         warmups: Vec::new(),
         trials: Vec::new(),
@@ -206,7 +232,7 @@ pub(super) fn skipped() -> Outcome {
 
 /// A machine that tells nothing.
 pub(super) fn bare_context() -> Context {
-    Context { host: Host::default(), health: Health::default(), ..context() }
+    Context { host: Host::default(), health: Health::default(), health_after: None, ..context() }
 }
 
 fn phase(step: LoadStep, start_us: u64, end_us: u64, bytes: Option<u64>) -> LoadPhase {

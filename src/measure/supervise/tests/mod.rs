@@ -117,7 +117,7 @@ impl Observer for Seen {
 }
 
 fn request(job: Job, stop: &Stop) -> Request<'_> {
-    let patience = Duration::from_mins(2);
+    let patience = Patience::default();
     Request {
         model: "model",
         job,
