@@ -17,7 +17,7 @@ use std::{
 use mlxk_harness::{
     host::sampler::Sampler,
     measure::{
-        clock::SystemClock, message::Message, recorder::record, scripted::Script,
+        clock::SystemClock, engine::Ask, message::Message, recorder::record, scripted::Script,
         statistics::median, trial::Trial,
     },
     plan::{Cell, Conditions, Sampling, Work},
@@ -80,9 +80,9 @@ fn each_ns<T>(
 /// Measures one request of a script in which nothing takes time: all that is left is the harness.
 fn request() -> Result<Trial, Box<dyn Error>> {
     let work = Work::Throughput { prompt_tokens: 2, generation_tokens: TOKENS };
-    let sampling = Sampling::default();
     let cell = Cell { work, conditions: Conditions::default(), warmup: 0, repetitions: 1 };
-    Ok(record(&mut Script::new(), &cell, &sampling, &SystemClock::new(), &mut |_| {})?)
+    let ask = Ask { cell: &cell, prompt: 0, sampling: &Sampling::default() };
+    Ok(record(&mut Script::new(), ask, &SystemClock::new(), &mut |_| {})?)
 }
 
 fn stamps_ns() -> Result<f64, Box<dyn Error>> {

@@ -192,13 +192,7 @@ impl<'a> Campaign<'a> {
         let cells: Vec<_> = pending.iter().map(|pending| pending.planned.clone()).collect();
         let request = Request {
             model: &model.source.to_argument(),
-            job: Job {
-                revision: hint.revision.clone(),
-                cold: self.care.cold,
-                settings: model.settings.clone(),
-                aim: self.care.aim,
-                cells: pending.iter().map(Pending::task).collect(),
-            },
+            job: self.job(model, &hint, &pending),
             patience: self.care.patience,
             isolation: self.care.isolation,
             cooldown: self.care.cooldown,
@@ -229,6 +223,18 @@ impl<'a> Campaign<'a> {
         let mut rows = watch.rows;
         rows.sort_by_key(|(cell, _)| *cell);
         self.rows.extend(rows.into_iter().map(|(_, row)| row));
+    }
+
+    /// What a child is asked to do for `model`.
+    fn job(&self, model: &PlannedModel, hint: &ModelHint, pending: &[Pending]) -> Job {
+        Job {
+            revision: hint.revision.clone(),
+            cold: self.care.cold,
+            settings: model.settings.clone(),
+            aim: self.care.aim,
+            passages: model.passages.clone(),
+            cells: pending.iter().map(Pending::task).collect(),
+        }
     }
 
     /// Has the machine rest and get its memory back before a model is loaded, the first excepted, which finds it as the

@@ -216,8 +216,8 @@ impl<'a> Heard<'a> {
         Self { ask, printer, text, ids: Vec::new(), logprobs: Vec::new(), first: None, last: None }
     }
 
-    fn step(&mut self, step: Step) {
-        let Step::Token { id, log_probability } = step else {
+    fn step(&mut self, step: Step<'_>) {
+        let Step::Token { id, log_probability, .. } = step else {
             return;
         };
         let now = self.ask.seconds();

@@ -66,6 +66,7 @@ impl<'a> Progress<'a> {
             }
             // Told when the outcome is known.
             Message::Started { .. }
+            | Message::Found { .. }
             | Message::Alive { .. }
             | Message::Predicted { .. }
             | Message::CellDone { .. }

@@ -25,8 +25,8 @@ use crate::{
     hub::Network,
     measure::{patience::Patience, supervise::Isolation},
     plan::{
-        Choices, Manifest, ManifestError, MemoryBudget, NotABudget, Plan, Scenario, Selection,
-        Written,
+        Choices, Manifest, ManifestError, MemoryBudget, NotABudget, Passages, Plan, Scenario,
+        Selection, Written,
     },
     report::{self, Journal, MlxKnifeVersion, NotAVersion, SchemaVersion},
 };
@@ -79,8 +79,24 @@ struct Choice {
     /// Repetitions that are run before and not counted
     #[arg(long, value_name = "N")]
     warmup: Option<u32>,
+    /// Cuts throughput prompts from this text instead of the shipped ones
+    #[arg(long, value_name = "FILE", value_parser = passages, conflicts_with = "random_ids")]
+    prompt_file: Option<Passages>,
+    /// Makes throughput prompts of ids drawn at random
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    random_ids: Option<bool>,
+    /// Tokens of the shipped text that the model's likelihood is measured on, after the repetitions [default: 512]
+    #[arg(long, value_name = "N", conflicts_with = "no_nll")]
+    nll_tokens: Option<u32>,
+    /// Measures no likelihood
+    #[arg(long)]
+    no_nll: bool,
     #[command(flatten)]
     sweep: Sweep,
+}
+
+fn passages(path: &str) -> Result<Passages, String> {
+    Passages::of_file(Path::new(path)).map_err(|error| error.to_string())
 }
 
 #[derive(Clone, Debug, Args)]
@@ -182,6 +198,9 @@ impl Arguments {
             flags: Choices {
                 repetitions: self.choice.repetitions,
                 warmup: self.choice.warmup,
+                prompt_file: self.choice.prompt_file.clone(),
+                random_ids: self.choice.random_ids,
+                nll_tokens: if self.choice.no_nll { Some(0) } else { self.choice.nll_tokens },
                 ..self.choice.sweep.over(&self.shared.choices())
             },
         }

@@ -3,10 +3,14 @@
 //! Reference: `mlx_lm.generate.generate_step`. The last prompt token is left for the first step, so that its
 //! scores are the ones sampled; scores of the prefill are never computed.
 
+mod best;
 mod context;
+mod likelihood;
 mod sample;
 
+pub use best::Best;
 pub use context::Context;
+pub use likelihood::{Likelihood, likelihood};
 
 use std::{collections::BTreeSet, ops::ControlFlow};
 
@@ -24,6 +28,7 @@ use crate::{
     nn::MlxError,
     plan::{DecodeMode, KvPacking, Sampling},
 };
+use best::PendingBest;
 use sample::Sampler;
 
 /// Tokens after which unused buffers are released.
@@ -57,11 +62,13 @@ pub enum Scores {
     Unwanted,
     /// That of each chosen token; costs an operation a token.
     OfChosen,
+    /// Those of this many of the likeliest, in float32; costs several operations a token.
+    OfBest(u32),
 }
 
 /// What the loop reports, as soon as it is so.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Step {
+pub enum Step<'a> {
     /// This many prompt tokens are in the cache.
     Prefilled(u32),
     /// The step that makes the next token was handed to the device.
@@ -72,6 +79,8 @@ pub enum Step {
         id: u32,
         /// Its log-probability, where wanted.
         log_probability: Option<f32>,
+        /// The likeliest in its place, where wanted.
+        best: Option<&'a Best>,
     },
 }
 
@@ -127,7 +136,7 @@ pub enum End {
 pub fn generate(
     model: &dyn Model,
     request: &Request<'_>,
-    seen: &mut dyn FnMut(Step) -> ControlFlow<()>,
+    seen: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>,
 ) -> Result<End, GenerateError> {
     generate_after(&mut Context::default(), model, request, seen)
 }
@@ -141,7 +150,7 @@ pub fn generate_after(
     context: &mut Context,
     model: &dyn Model,
     request: &Request<'_>,
-    seen: &mut dyn FnMut(Step) -> ControlFlow<()>,
+    seen: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>,
 ) -> Result<End, GenerateError> {
     check(model, request.prompt)?;
     let wired = WiredLimit::raise();
@@ -171,6 +180,8 @@ struct Pending {
     id: Array,
     /// `[]`, where wanted.
     log_probability: Option<Array>,
+    /// Where wanted.
+    best: Option<PendingBest>,
 }
 
 struct Loop<'a> {
@@ -194,7 +205,7 @@ impl<'a> Loop<'a> {
     fn run(
         mut self,
         phase: &mut Phase,
-        seen: &mut dyn FnMut(Step) -> ControlFlow<()>,
+        seen: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>,
     ) -> Result<End, MlxError> {
         let last = self.prefill(seen)?;
         let Some(last) = last else {
@@ -214,8 +225,10 @@ impl<'a> Loop<'a> {
                 Some(value) => Some(value.try_item_cast::<f32>().map_err(conversion)?),
                 None => None,
             };
+            let best = pending.best.map(PendingBest::read).transpose()?;
             *phase = Phase::Decode;
-            if flow.is_break() || seen(Step::Token { id, log_probability }).is_break() {
+            let token = Step::Token { id, log_probability, best: best.as_ref() };
+            if flow.is_break() || seen(token).is_break() {
                 return Ok(End::Broken);
             }
             if self.request.stop.contains(&id) {
@@ -239,7 +252,7 @@ impl<'a> Loop<'a> {
     /// Reads all of the prompt but its last token, which it returns as `[1]`; none where the caller broke off.
     fn prefill(
         &mut self,
-        seen: &mut dyn FnMut(Step) -> ControlFlow<()>,
+        seen: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>,
     ) -> Result<Option<Array>, MlxError> {
         let prompt = self.request.prompt;
         let (prefix, last) = prompt.split_at(prompt.len().saturating_sub(1));
@@ -264,13 +277,17 @@ impl<'a> Loop<'a> {
         let log_probabilities = scores.subtract(scores.logsumexp(true)?)?;
         let id = self.sampler.choose(&log_probabilities)?;
         let log_probability = match self.request.scores {
-            Scores::Unwanted => None,
+            Scores::Unwanted | Scores::OfBest(_) => None,
             Scores::OfChosen => Some(log_probabilities.reshape(&[-1])?.take_axis(&id, 0)?),
         };
-        async_eval(
-            [Some(&id), Some(&log_probabilities), log_probability.as_ref()].into_iter().flatten(),
-        )?;
-        Ok(Pending { id, log_probability })
+        let best = match self.request.scores {
+            Scores::OfBest(count) => Some(PendingBest::of(&scores, count)?),
+            Scores::Unwanted | Scores::OfChosen => None,
+        };
+        let wanted = [Some(&id), Some(&log_probabilities), log_probability.as_ref()];
+        let best_of_all = best.iter().flat_map(PendingBest::arrays);
+        async_eval(wanted.into_iter().flatten().chain(best_of_all))?;
+        Ok(Pending { id, log_probability, best })
     }
 }
 

@@ -1,8 +1,10 @@
 //! What can be timed.
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
+    findings::TextLikelihood,
     outcome::{Failure, Stage},
     roofline::PackedRows,
     trial::{Finish, Memory},
@@ -21,15 +23,15 @@ pub trait Engine {
     /// [`EngineError::Refused`] where this model cannot do that work at all.
     fn prepare(&mut self, cell: &Cell) -> Result<Prepared, EngineError>;
 
-    /// Gets ready for one request of `cell` outside of any timing: where the cell has a depth, so many tokens are in the
-    /// cache when this returns, and nothing is left to do on the device. `read` hears how many were read.
+    /// Gets ready for `ask` outside of any timing: where its cell has a depth, so many tokens are in the cache when this
+    /// returns, and nothing is left to do on the device. `read` hears how many were read.
     ///
     /// # Errors
     ///
     /// When they cannot be read.
-    fn fill(&mut self, cell: &Cell, read: &mut dyn FnMut(u32)) -> Result<(), EngineError>;
+    fn fill(&mut self, ask: Ask<'_>, read: &mut dyn FnMut(u32)) -> Result<(), EngineError>;
 
-    /// Answers `cell`, for which it was filled, reporting each step as soon as the host can see it; [`Event`] tells the order.
+    /// Answers `ask`, for which it was filled, reporting each step as soon as the host can see it; [`Event`] tells the order.
     ///
     /// The request begins when this is called: tokenization and template are part of it. It ends when this returns: no
     /// work may then be left on the device.
@@ -39,10 +41,23 @@ pub trait Engine {
     /// When a stage of the request fails.
     fn generate(
         &mut self,
-        cell: &Cell,
-        sampling: &Sampling,
+        ask: Ask<'_>,
         seen: &mut dyn FnMut(Event),
     ) -> Result<Answer, EngineError>;
+
+    /// How well the model foretells the first tokens of the shipped text, with keys and values packed as `conditions`
+    /// say; nothing where it has no tokenizer, or none is wanted. No part of any request.
+    ///
+    /// # Errors
+    ///
+    /// When the model cannot read it.
+    fn likelihood(
+        &mut self,
+        conditions: &Conditions,
+    ) -> Result<Option<TextLikelihood>, EngineError> {
+        let _ = conditions;
+        Ok(None)
+    }
 
     /// Does a small piece of work on the device, always the same, so that its time tells how fast the device is now.
     ///
@@ -82,6 +97,17 @@ pub trait Engine {
     fn is_usable(&self) -> bool {
         true
     }
+}
+
+/// A request.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// What is asked, and under which conditions; it was prepared before.
+    pub cell: &'a Cell,
+    /// Which of the prompts that throughput goes through: see [`Cell::prompt_of`].
+    pub prompt: u32,
+    /// How tokens are chosen.
+    pub sampling: &'a Sampling,
 }
 
 /// What happened inside a request.
@@ -146,11 +172,14 @@ pub struct StopQuestion<'a> {
 }
 
 /// What a prompt is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PromptKind {
-    /// Text through the model's tokenizer.
-    Text,
-    /// Ids drawn at random, since the tokenizer is missing or disagrees with the vocabulary.
+    /// A user's turn, written out by the model's chat template.
+    ChatTurn,
+    /// Text through the model's tokenizer alone.
+    PlainText,
+    /// Ids drawn at random: as asked, or since the tokenizer is missing or disagrees with the vocabulary.
     RandomIds,
 }
 

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    findings::Finding,
     load::{LoadPhase, union_us},
     outcome::{Failure, Skip, Stage},
     roofline::{PackedRows, Roofline},
@@ -13,7 +14,7 @@ use super::{
     trial::{Memory, Trial},
 };
 use crate::{
-    plan::{Need, Settings},
+    plan::{Need, Passages, Settings},
     stops::Token,
 };
 
@@ -31,6 +32,9 @@ pub struct Job {
     /// How well figures are to be known, where that decides how often cells are repeated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aim: Option<Aim>,
+    /// What throughput prompts are cut from, where it is not what is shipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passages: Option<Passages>,
     /// What is measured, each with what is known of it; messages count them from 0.
     pub cells: Vec<Task>,
 }
@@ -65,6 +69,13 @@ pub enum Message {
         /// What a step reads of its keys and values once they are packed, where they will be.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         packed: Option<PackedRows>,
+    },
+    /// Something was found of a cell that no repetition tells.
+    Found {
+        /// The cell.
+        cell: usize,
+        /// What.
+        finding: Finding,
     },
     /// A repetition begins.
     TrialStarted {
@@ -155,6 +166,7 @@ impl Message {
     pub fn cell_mut(&mut self) -> Option<&mut usize> {
         match self {
             Self::CellStarted { cell, .. }
+            | Self::Found { cell, .. }
             | Self::TrialStarted { cell, .. }
             | Self::Prefilled { cell, .. }
             | Self::Decoded { cell, .. }
@@ -182,6 +194,7 @@ impl Message {
             Self::Predicted { .. } => "predicted",
             Self::Loaded(_) => "loaded",
             Self::CellStarted { .. } => "cell_started",
+            Self::Found { .. } => "found",
             Self::TrialStarted { .. } => "trial_started",
             Self::Prefilled { .. } => "prefilled",
             Self::Decoded { .. } => "decoded",

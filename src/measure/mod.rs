@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod engine;
+pub mod findings;
 pub mod load;
 pub mod message;
 pub mod mlx;

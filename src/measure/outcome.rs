@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    findings::Findings,
     message::{Loaded, Runtime},
     roofline::doubt,
     stop_answers::StopAnswer,
@@ -38,6 +39,8 @@ pub struct Outcome {
     pub answers: Vec<StopAnswer>,
     /// Whether prompts were ids drawn at random.
     pub random_ids: bool,
+    /// What was found beside the stamps.
+    pub findings: Findings,
     /// Microseconds that releasing the model took; only the last cell of a model has it, and only where its child got so
     /// far.
     pub cleanup_us: Option<u64>,
@@ -72,6 +75,7 @@ impl Outcome {
             trials: Vec::new(),
             answers: Vec::new(),
             random_ids: false,
+            findings: Findings::default(),
             cleanup_us: None,
             warnings: Vec::new(),
         }

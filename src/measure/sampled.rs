@@ -121,6 +121,7 @@ impl<'a> Phases<'a> {
             Message::CellFailed { cell, .. } => self.end(cell, "failed"),
             Message::Done { .. } => vec![self.event("unload")],
             Message::Alive { .. }
+            | Message::Found { .. }
             | Message::Predicted { .. }
             | Message::Prefilled { .. }
             | Message::Warning { .. } => Vec::new(),

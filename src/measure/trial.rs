@@ -7,6 +7,9 @@ use super::steadiness::Canary;
 /// One repetition of a cell. Stamps are whole microseconds since the request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
+    /// Which of the prompts that a cell goes through it was, from 0.
+    #[serde(default)]
+    pub prompt: u32,
     /// Tokens of the prompt that were timed; what was in the cache before the request is not counted.
     pub prompt_tokens: u32,
     /// SHA-256 of the prompt's ids, each as four little-endian bytes, in lower-case hexadecimal.
@@ -54,6 +57,7 @@ impl Trial {
     /// A trial of which only the stamps of its tokens matter.
     pub(crate) fn with_stamps(visible_us: Vec<u64>) -> Self {
         Self {
+            prompt: 0,
             prompt_tokens: 1,
             prompt_sha256: String::new(),
             ids_sha256: String::new(),

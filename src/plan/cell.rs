@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::KvPacking;
+use super::{KvPacking, PROMPTS};
 
 /// What is asked of a model in one cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
@@ -116,6 +116,19 @@ pub struct Cell {
 }
 
 impl Cell {
+    /// Which prompt repetition `number`, counted from 1, has: throughput goes through [`PROMPTS`], a chat has one.
+    ///
+    /// With a depth there is one too: what is in the cache is the beginning of the prompt's text, and only the same can
+    /// be used again by the next repetition.
+    pub fn prompt_of(&self, number: u32) -> u32 {
+        match self.work {
+            Work::Throughput { .. } if self.conditions.depth == 0 => {
+                number.saturating_sub(1) % PROMPTS
+            }
+            Work::Throughput { .. } | Work::Chat { .. } | Work::Stop { .. } => 0,
+        }
+    }
+
     /// Its sizes in short, each with what it is.
     fn sizes(&self) -> Vec<String> {
         match &self.work {
@@ -217,5 +230,19 @@ mod tests {
         ];
         assert_eq!(names, expected);
         assert_eq!(cells[0].name_among(cells[..1].iter()), "throughput");
+    }
+
+    #[test]
+    fn throughput_goes_through_four_prompts_and_a_chat_or_a_depth_has_one() {
+        let throughput = Cell::throughput([1, 1], 0, 1);
+        let mut deep = throughput.clone();
+        deep.conditions.depth = 1;
+        let work = Work::Chat { prompt: "Hi".to_owned(), max_tokens: 1 };
+        let chat = Cell { work, ..throughput.clone() };
+        let prompts =
+            |cell: &Cell| (1..=9).map(|number| cell.prompt_of(number)).collect::<Vec<_>>();
+        assert_eq!(prompts(&throughput), [0, 1, 2, 3, 0, 1, 2, 3, 0]);
+        assert_eq!(prompts(&deep), [0; 9]);
+        assert_eq!(prompts(&chat), [0; 9]);
     }
 }

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{DecodeMode, Device, ElementType, Sampling, Scenario, Settings};
+use super::{DecodeMode, Device, ElementType, Passages, Prompts, Sampling, Scenario, Settings};
 
 /// The scenarios of a model of which nothing else is said.
 pub(super) const USUAL: [Scenario; 2] = [Scenario::Throughput, Scenario::Chat];
@@ -38,6 +38,12 @@ pub struct Choices {
     pub repetition_penalty: Option<f32>,
     /// See [`Sampling::seed`].
     pub seed: Option<u64>,
+    /// What throughput prompts are cut from; the shipped texts where absent.
+    pub prompt_file: Option<Passages>,
+    /// Whether throughput prompts are ids drawn at random.
+    pub random_ids: Option<bool>,
+    /// See [`Settings::nll_tokens`]; 512 where absent.
+    pub nll_tokens: Option<u32>,
     /// See [`Settings::dtype`].
     pub dtype: Option<ElementType>,
     /// See [`Settings::dequantize`].
@@ -94,6 +100,14 @@ impl Choices {
             top_k: self.top_k.or(under.top_k),
             repetition_penalty: self.repetition_penalty.or(under.repetition_penalty),
             seed: self.seed.or(under.seed),
+            // A file that is named above random ids is meant.
+            random_ids: self.random_ids.or(if self.prompt_file.is_some() {
+                Some(false)
+            } else {
+                under.random_ids
+            }),
+            prompt_file: self.prompt_file.or_else(|| under.prompt_file.clone()),
+            nll_tokens: self.nll_tokens.or(under.nll_tokens),
             dtype: self.dtype.or(under.dtype),
             dequantize: self.dequantize.or(under.dequantize),
             device: self.device.or(under.device),
@@ -143,6 +157,11 @@ impl Choices {
                 "more than 0",
                 within(self.repetition_penalty, |penalty| penalty > 0.0 && penalty.is_finite()),
             ),
+            (
+                "random_ids",
+                "false where `prompt_file` says what prompts are made of",
+                self.random_ids != Some(true) || self.prompt_file.is_none(),
+            ),
             ("prefill_chunk", EACH_POSITIVE, all(&self.prefill_chunk, |count| count > 0)),
             (
                 "kv_bits",
@@ -178,6 +197,21 @@ impl Choices {
                 repetition_penalty: self.repetition_penalty.or(greedy.repetition_penalty),
                 seed: self.seed.unwrap_or(greedy.seed),
             },
+            prompts: self.prompts(),
+            nll_tokens: self.nll_tokens.unwrap_or(usual.nll_tokens),
+        }
+    }
+
+    /// What throughput prompts are cut from, where it is not what is shipped.
+    pub fn passages(&self) -> Option<Passages> {
+        self.prompt_file.clone().filter(|_| self.random_ids != Some(true))
+    }
+
+    fn prompts(&self) -> Prompts {
+        match (self.random_ids, &self.prompt_file) {
+            (Some(true), _) => Prompts::RandomIds,
+            (_, Some(passages)) => Prompts::File { sha256: passages.sha256() },
+            (_, None) => Prompts::Shipped,
         }
     }
 
@@ -244,5 +278,21 @@ mod tests {
             ..Choices::default()
         };
         assert_eq!(edges.check(), Ok(()));
+    }
+
+    #[test]
+    fn what_prompts_are_made_of_is_said_by_the_upper_layer() {
+        let file = Passages::of_text("one two three four").unwrap();
+        let named = Choices { prompt_file: Some(file.clone()), ..Choices::default() };
+        let random = Choices { random_ids: Some(true), ..Choices::default() };
+        let prompts = |choices: &Choices| (choices.settings().prompts, choices.passages());
+        let of_file = (Prompts::File { sha256: file.sha256() }, Some(file));
+        assert_eq!(prompts(&Choices::default()), (Prompts::Shipped, None));
+        assert_eq!(prompts(&named), of_file);
+        assert_eq!(prompts(&named.clone().over(&random)), of_file);
+        assert_eq!(prompts(&random.clone().over(&named)), (Prompts::RandomIds, None));
+        assert_eq!(random.check(), Ok(()));
+        let both = Choices { random_ids: Some(true), ..named };
+        assert_eq!(both.check().unwrap_err().name, "random_ids");
     }
 }

@@ -6,6 +6,7 @@ mod choices;
 mod manifest;
 mod need;
 mod numbers;
+mod passages;
 mod product;
 mod selection;
 mod settings;
@@ -19,8 +20,9 @@ pub use choices::{Choices, OutOfRange};
 pub use manifest::{Entry, Manifest, ManifestError, Place, Problem, Written};
 pub use need::{CacheKind, Keeps, Need, Prediction, cache_bytes};
 pub use numbers::{NotNumbers, Numbers};
+pub use passages::{PROMPTS, Passages, SHIPPED};
 pub use selection::{PlanError, Selection};
-pub use settings::{Device, ElementType, KvPacking, Sampling, Settings};
+pub use settings::{Device, ElementType, KvPacking, Prompts, Sampling, Settings};
 pub use source::Source;
 pub use stop_set::{LONGEST_STOP_ANSWER, STOP_PROMPTS, STOP_SET, StopPrompt, stop_samplings};
 
@@ -46,6 +48,8 @@ pub struct PlannedModel {
     pub size_gb: Option<f32>,
     /// How it is loaded and run.
     pub settings: Settings,
+    /// What throughput prompts are cut from, where it is not what is shipped.
+    pub passages: Option<Passages>,
     /// What is measured, in order; never empty.
     pub cells: Vec<Cell>,
 }
@@ -67,6 +71,7 @@ impl PlannedModel {
             tags: entry.tags.clone(),
             size_gb: entry.size_gb,
             settings: choices.settings(),
+            passages: choices.passages(),
             cells,
         })
     }

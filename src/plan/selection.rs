@@ -171,6 +171,9 @@ impl Selection {
             ("prompt-tokens", Scenario::Throughput, flags.prompt_tokens.is_some()),
             ("generation-tokens", Scenario::Throughput, flags.generation_tokens.is_some()),
             ("depth", Scenario::Throughput, flags.depth.is_some()),
+            ("prompt-file", Scenario::Throughput, flags.prompt_file.is_some()),
+            ("random-ids", Scenario::Throughput, flags.random_ids.is_some()),
+            ("nll-tokens", Scenario::Throughput, flags.nll_tokens.is_some_and(|tokens| tokens > 0)),
             ("prompt", Scenario::Chat, flags.prompt.is_some()),
             ("max-tokens", Scenario::Chat, flags.max_tokens.is_some()),
         ];

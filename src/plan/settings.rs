@@ -14,6 +14,47 @@ pub struct Settings {
     pub device: Device,
     /// How a token is chosen.
     pub sampling: Sampling,
+    /// What throughput prompts are made of.
+    #[serde(default, skip_serializing_if = "Prompts::is_shipped")]
+    pub prompts: Prompts,
+    /// Tokens of the shipped text that the model's likelihood is measured on; 0 for none.
+    #[serde(default = "usual_nll_tokens", skip_serializing_if = "is_usual_nll_tokens")]
+    pub nll_tokens: u32,
+}
+
+/// Tokens of the shipped text that a likelihood is of unless something else is wanted.
+const NLL_TOKENS: u32 = 512;
+
+const fn usual_nll_tokens() -> u32 {
+    NLL_TOKENS
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_usual_nll_tokens(tokens: &u32) -> bool {
+    *tokens == NLL_TOKENS
+}
+
+/// What throughput prompts are made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prompts {
+    /// The texts that are shipped.
+    #[default]
+    Shipped,
+    /// A file of the user, which may be private and is told by its hash.
+    File {
+        /// See [`super::Passages::sha256`].
+        sha256: String,
+    },
+    /// Ids drawn at random, as `mlx_lm.benchmark` and `llama-bench` use.
+    RandomIds,
+}
+
+impl Prompts {
+    /// Whether these are the texts that are shipped.
+    pub const fn is_shipped(&self) -> bool {
+        matches!(self, Self::Shipped)
+    }
 }
 
 /// How keys and values are packed: affine, as weights are.
@@ -39,7 +80,14 @@ impl KvPacking {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { dtype: None, dequantize: false, device: Device::Auto, sampling: Sampling::default() }
+        Self {
+            dtype: None,
+            dequantize: false,
+            device: Device::Auto,
+            sampling: Sampling::default(),
+            prompts: Prompts::Shipped,
+            nll_tokens: NLL_TOKENS,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt::Write};
 use sha2::{Digest, Sha256};
 
 use super::{assemble::ModelHint, redact};
-use crate::plan::{Cell, Conditions, Device, ElementType, Sampling, Settings, Work};
+use crate::plan::{Cell, Conditions, Device, ElementType, Prompts, Sampling, Settings, Work};
 
 /// Hexadecimal digits of a prompt's hash that tell two chat cells apart.
 const PROMPT_DIGITS: usize = 8;
@@ -117,7 +117,7 @@ fn unusual(conditions: &Conditions) -> String {
 }
 
 fn differences(settings: &Settings, defaults: &Settings) -> String {
-    let Settings { dtype, dequantize, device, sampling } = settings;
+    let Settings { dtype, dequantize, device, sampling, prompts, nll_tokens: _ } = settings;
     let mut parts = Vec::new();
     if *dtype != defaults.dtype {
         parts.push(dtype.map_or("as-stored", element_type).to_owned());
@@ -129,9 +129,20 @@ fn differences(settings: &Settings, defaults: &Settings) -> String {
     if *device != defaults.device {
         parts.push(device_name(*device).to_owned());
     }
+    if prompts != &defaults.prompts {
+        parts.push(prompts_name(prompts));
+    }
     parts.extend(sampling_differences(sampling, &defaults.sampling));
     parts.insert(0, String::new());
     parts.join("-")
+}
+
+fn prompts_name(prompts: &Prompts) -> String {
+    match prompts {
+        Prompts::Shipped => "shipped-texts".to_owned(),
+        Prompts::File { sha256 } => format!("text{}", sha256.get(..8).unwrap_or(sha256)),
+        Prompts::RandomIds => "random-ids".to_owned(),
+    }
 }
 
 fn sampling_differences(sampling: &Sampling, defaults: &Sampling) -> Vec<String> {
@@ -216,6 +227,8 @@ mod tests {
             dtype: Some(ElementType::Float16),
             dequantize: true,
             device: Device::Cpu,
+            prompts: Prompts::RandomIds,
+            nll_tokens: 7,
             sampling: Sampling {
                 temperature: 0.7,
                 repetition_penalty: Some(1.1),
@@ -227,7 +240,7 @@ mod tests {
             "tiny",
             &throughput(),
             &settings,
-            "mlxk-harness::throughput[tiny-p512-g128-float16-dequantized-cpu\
+            "mlxk-harness::throughput[tiny-p512-g128-float16-dequantized-cpu-random-ids\
              -temperature0.7-repetition_penalty1.1-seed3]",
         );
     }

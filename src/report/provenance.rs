@@ -8,6 +8,8 @@ use super::memory::MemoryDetail;
 use crate::{
     host::{Health, Power, fitness::Fitness},
     measure::{
+        engine::PromptKind,
+        findings::TextLikelihood,
         load::LoadPhase,
         outcome::{Failure, Skip},
         rates::{FORMULAS, Formula},
@@ -49,6 +51,15 @@ pub struct Provenance {
     pub settings: Settings,
     /// Whether prompts were ids drawn at random.
     pub random_ids: bool,
+    /// What its prompts were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompts: Option<PromptDetail>,
+    /// Whether every prompt that was repeated was answered with the same tokens each time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answers_agree: Option<bool>,
+    /// How well the model foretells the shipped text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub likelihood: Option<TextLikelihood>,
     /// Prompt tokens read a second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_tokens_per_sec: Option<f64>,
@@ -138,6 +149,21 @@ pub struct CellFacts {
     pub warmup: u32,
     /// Repetitions that are measured.
     pub repetitions: u32,
+}
+
+/// What the prompts of a cell were.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PromptDetail {
+    /// What they are made of.
+    pub made_of: PromptKind,
+    /// The id of the texts that throughput prompts are cut from: `file` for one of the user's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// SHA-256 of those texts, in lower-case hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text_sha256: Option<String>,
+    /// Different prompts among the measured repetitions.
+    pub distinct: usize,
 }
 
 /// Which definition each published figure follows.
@@ -337,6 +363,8 @@ pub struct HostDetail {
 /// One repetition. Stamps are whole microseconds since the request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Sample {
+    /// Which of the prompts that a cell goes through it was, from 0.
+    pub prompt: u32,
     /// Tokens of the prompt that were timed.
     pub prompt_tokens: u32,
     /// SHA-256 of the prompt's ids, each as four little-endian bytes, in lower-case hexadecimal.

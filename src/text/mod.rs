@@ -3,6 +3,7 @@
 mod chat;
 pub mod config;
 mod detokenize;
+mod exact;
 mod guard;
 mod prompt;
 #[cfg(test)]
@@ -14,7 +15,8 @@ mod tokenizer;
 
 pub use chat::{ChatOptions, Message};
 pub use detokenize::Detokenizer;
-pub use prompt::{check_ids, ids_of_length, is_usable, random_ids};
+pub use exact::{ExactPrompt, Wanted};
+pub use prompt::{check_ids, is_usable, random_ids};
 pub use stop::stop_ids;
 pub use tokenizer::{SpecialTokens, Tokenizer};
 
@@ -86,6 +88,20 @@ pub enum TextError {
     /// A prompt was asked of a tokenizer that makes nothing of English.
     #[error("the tokenizer makes no ids of English text")]
     NoIds,
+    /// The chat template alone takes more ids than a prompt was to have.
+    #[error("the chat template needs a prompt of {minimum} tokens or more, not {length}")]
+    TooShort {
+        /// The ids that were asked for.
+        length: usize,
+        /// The fewest that there can be.
+        minimum: usize,
+    },
+    /// No text was found that has as many ids as were asked for.
+    #[error("no prompt was found that has exactly {length} tokens")]
+    NoExactText {
+        /// The ids that were asked for.
+        length: usize,
+    },
     /// A chat was asked of a model that has no template for one.
     #[error("the model has no chat template")]
     NoChatTemplate,
@@ -121,6 +137,8 @@ impl TextError {
             Self::Encode { .. } => "encode",
             Self::Decode { .. } => "decode",
             Self::NoIds => "tokenizer_empty",
+            Self::TooShort { .. } => "prompt_too_short",
+            Self::NoExactText { .. } => "prompt_inexact",
             Self::NoChatTemplate | Self::NoDefaultTemplate { .. } => "chat_template_missing",
             Self::Template(error) => error.kind(),
             Self::BeyondVocabulary { .. } => "id_beyond_vocabulary",

@@ -1,66 +1,8 @@
-//! Prompts of an exact number of tokens.
+//! Prompts as ids: drawn at random, and checked against the vocabulary of a model.
 
 use std::num::NonZeroU32;
 
 use super::{TextError, Tokenizer};
-
-/// What prompts are made of, again and again.
-const TEXT: &str = "\
-The harbour wakes before the town does. Long after midnight the last of the fishing boats has come \
-in, and for two or three hours nothing moves but the water and the lamp at the end of the mole. Then \
-a door opens in the ice house, somebody coughs, and the day begins with the sound of crates being \
-dragged across wet stone. By five o'clock there are forty people on the quay, and each of them knows \
-what the other thirty-nine will do next.
-
-Most of the catch is sold standing up. A buyer walks along the row, looks into a crate, lifts one \
-fish by the gill, and either nods or goes on. Nobody writes anything down until the end, when a boy \
-with a pencil behind his ear asks everyone the same two questions: how many, and how much? He has \
-never been wrong. In 1987, so they say, he was out by a single crate of mackerel, and he paid for it \
-himself rather than admit that he had not been listening.
-
-Behind the market stands a low brick building that was once a rope works. It is three hundred metres \
-long, because a rope can only be as long as the room in which it is laid, and the ships of that time \
-wanted long ropes. Today the southern half belongs to a boat builder, the northern half to a school \
-of music; on summer evenings, with all the windows open, one hears scales from one end and planing \
-from the other. The builder maintains that his apprentices work faster to the sound of a cello. The \
-teachers, for their part, claim that nothing trains the ear like a circular saw.
-
-What keeps such a place alive is hard to say. Certainly it is not money, of which there was never \
-much; nor is it the scenery, which is mostly grey. Perhaps it is that everything here has to be done \
-at its own hour. The tide does not wait, the ice melts, bread must be taken from the oven when it is \
-done and not when it is convenient. People who live by such clocks learn early that there is a time \
-to hurry and a time to sit on a bollard and do nothing at all. A visitor who asks for the difference \
-is told to come back tomorrow, a little before five.
-
-";
-
-/// Ids that are asked for beyond those wanted, so that a closing special token is cut off.
-const SPARE: usize = 16;
-
-/// A prompt of exactly `length` ids: English, begun as the tokenizer begins a text.
-///
-/// The time it takes grows with `length` alone.
-///
-/// # Errors
-///
-/// When the tokenizer cannot encode the text or makes nothing of it.
-pub fn ids_of_length(tokenizer: &Tokenizer, length: usize) -> Result<Vec<u32>, TextError> {
-    let enough = length.saturating_add(SPARE);
-    let once = tokenizer.encode_prompt(TEXT)?.len();
-    if once == 0 {
-        return Err(TextError::NoIds);
-    }
-    let mut copies = enough.div_ceil(once);
-    loop {
-        let mut ids = tokenizer.encode_prompt(&TEXT.repeat(copies))?;
-        if ids.len() >= enough {
-            ids.truncate(length);
-            return Ok(ids);
-        }
-        // Where copies meet, a tokenizer may need fewer ids than `once` promised.
-        copies = copies.saturating_mul(2);
-    }
-}
 
 /// `length` ids drawn from `0..vocabulary`, the same for the same `seed`.
 ///
@@ -105,30 +47,6 @@ pub fn check_ids(ids: &[u32], vocabulary: u32) -> Result<(), TextError> {
 mod tests {
     use super::*;
     use crate::text::samples;
-
-    #[test]
-    fn a_prompt_has_exactly_the_length_asked_for() {
-        let tokenizer = samples::byte_level_wrapped();
-        for length in [0, 1, 2, 17, 2430, 2431, 5000] {
-            let ids = ids_of_length(&tokenizer, length).unwrap();
-            assert_eq!(ids.len(), length);
-            assert!(!ids.contains(&1), "a prompt of {length} ids ends as if it were over");
-            assert_eq!(ids.first().copied(), (length > 0).then_some(0));
-        }
-    }
-
-    #[test]
-    fn a_longer_prompt_goes_on_where_a_shorter_one_ends() {
-        let tokenizer = samples::byte_fallback();
-        let long = ids_of_length(&tokenizer, 4000).unwrap();
-        assert_eq!(ids_of_length(&tokenizer, 100).unwrap(), long[..100]);
-    }
-
-    #[test]
-    fn the_text_is_one_that_any_tokenizer_knows() {
-        assert!(TEXT.is_ascii());
-        assert!(TEXT.split_whitespace().count() > 350);
-    }
 
     #[test]
     fn draws_are_those_of_split_mix() {

@@ -28,6 +28,8 @@ mod keys_values;
 #[cfg(test)]
 mod layouts;
 #[cfg(test)]
+mod likelihood;
+#[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod memory_rows;

@@ -31,7 +31,7 @@ fn rows() -> Vec<Row> {
 }
 
 /// The model, or none where the file was not fetched; CI fetches it, and fails without.
-fn model() -> Option<Opened> {
+pub(crate) fn model() -> Option<Opened> {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join(".models/SmolLM2-135M-Instruct.Q4_1.gguf");
     if !path.exists() && std::env::var_os("CI").is_none() {
@@ -56,7 +56,7 @@ fn answer(opened: &Opened, prompt: &[u32], stop: &BTreeSet<u32>) -> (Vec<u32>, V
     };
     let (mut ids, mut log_probabilities) = (Vec::new(), Vec::new());
     let end = generate(opened.model.as_ref(), &request, &mut |step| {
-        if let Step::Token { id, log_probability } = step {
+        if let Step::Token { id, log_probability, .. } = step {
             ids.push(id);
             log_probabilities.push(log_probability.unwrap());
         }

@@ -15,7 +15,7 @@ use mlx_rs::{
 use mlxk_harness::{
     measure::{
         clock::SystemClock,
-        engine::{Answer, Engine, EngineError, Event, Prepared, PromptKind},
+        engine::{Answer, Ask, Engine, EngineError, Event, Prepared, PromptKind},
         mlx::{self, Opened},
         recorder::record,
         roofline::{Doubt, Roofline, doubt},
@@ -52,8 +52,9 @@ fn opened(name: &str) -> (Opened, Roofline) {
 /// Three repetitions, after one to get warm.
 fn trials(engine: &mut dyn Engine) -> Vec<Trial> {
     let clock = SystemClock::new();
-    let mut trial =
-        || record(engine, &cell(), &Sampling::default(), &clock, &mut |_| {}).expect("it runs");
+    let cell = cell();
+    let ask = Ask { cell: &cell, prompt: 0, sampling: &Sampling::default() };
+    let mut trial = || record(engine, ask, &clock, &mut |_| {}).expect("it runs");
     trial();
     (0..3).map(|_| trial()).collect()
 }
@@ -93,17 +94,16 @@ impl Engine for Lazy {
         Ok(Prepared { prompt: PromptKind::RandomIds, packed: None, warnings: Vec::new() })
     }
 
-    fn fill(&mut self, _: &Cell, _: &mut dyn FnMut(u32)) -> Result<(), EngineError> {
+    fn fill(&mut self, _: Ask<'_>, _: &mut dyn FnMut(u32)) -> Result<(), EngineError> {
         Ok(())
     }
 
     fn generate(
         &mut self,
-        cell: &Cell,
-        _: &Sampling,
+        ask: Ask<'_>,
         seen: &mut dyn FnMut(Event),
     ) -> Result<Answer, EngineError> {
-        let Work::Throughput { prompt_tokens, generation_tokens } = cell.work else {
+        let Work::Throughput { prompt_tokens, generation_tokens } = ask.cell.work else {
             panic!("only throughput is asked for");
         };
         let prompt_ids: Vec<u32> = (0..prompt_tokens).collect();
@@ -136,7 +136,7 @@ fn a_loop_that_evaluates_every_twenty_tokens_is_refused() {
 fn the_real_loop_is_never_refused() {
     for name in ["llama", "mixtral", "deepseek_v3", "gemma3", "gemma3n", "mamba2", "qwen3_next"] {
         let (opened, roofline) = opened(name);
-        let mut engine = mlx::engine(opened);
+        let mut engine = mlx::engine(opened, &Settings::default());
         assert_eq!(doubt(&roofline, &trials(engine.as_mut())), None, "{name}");
     }
 }

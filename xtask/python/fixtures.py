@@ -23,6 +23,7 @@ from mlx_lm.models.cache import make_prompt_cache
 from mlx_lm.models.switch_layers import SwitchLinear
 from mlx_lm.utils import _get_classes, load_model
 
+import likelihood
 from generator import prompt, save, weights
 from layouts import HUGGING_FACE, compact
 from packed import FOREIGN
@@ -237,6 +238,8 @@ def tiny(folder, names):
             model, tensors = build(config, *how)
             for key, value in answers(model, config).items():
                 expected[f"{variant}.{key}"] = value.astype(stored(variant, key))
+            if variant == "float32" and target.name in likelihood.FIXTURES:
+                likelihood.tiny(folder / "likelihood.json", target.name, model, config["vocab_size"])
         mx.save_safetensors(
             str(target / "expected.safetensors"), expected, {"mlx_lm": mlx_lm.__version__}
         )
@@ -360,6 +363,10 @@ def smollm2(source, folder):
             dict(question=question, prompt_ids=list(prompt), ids=ids, log_probabilities=logprobs)
         )
         print(question, "->", tokenizer.decode(ids)[:60])
+    root = pathlib.Path(__file__).parents[2]
+    passages = [root / f"src/plan/passages/{name}.txt" for name in ("harbour", "sundial")]
+    text = "\n\n".join(passage.read_text().rstrip() for passage in passages)
+    likelihood.of_text(folder / "likelihood.json", "smollm2", model, tokenizer, text)
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     (folder / "smollm2.json").write_text(f"[\n{lines}\n]\n")
 

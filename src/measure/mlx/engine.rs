@@ -1,6 +1,10 @@
 //! Answers requests with a loaded model.
 
-use std::{collections::BTreeSet, num::NonZeroU32, ops::ControlFlow};
+use std::{
+    collections::BTreeSet,
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
 
 use jiff::ZonedDateTime;
 use mlx_rs::memory::{clear_cache, reset_peak_memory};
@@ -10,26 +14,32 @@ use super::{
     canary::Canary,
     demand::packed,
     opened::{Opened, check_packing, memory},
+    prompts::Throughput,
 };
 use crate::{
     checkpoint::sentence,
-    generate::{Context, End, GenerateError, Phase, Request, Scores, Step, generate_after},
+    generate::{
+        Context, End, GenerateError, Likelihood, Phase, Request, Scores, Step, generate_after,
+        likelihood,
+    },
     host::process,
     measure::{
-        engine::{Answer, Engine, EngineError, Event, Prepared, PromptKind, StopQuestion},
+        engine::{Answer, Ask, Engine, EngineError, Event, Prepared, PromptKind, StopQuestion},
+        findings::TextLikelihood,
         outcome::Stage,
+        recorder::sha256_of_ids,
         trial::{Finish, Memory},
     },
-    plan::{Cell, Conditions, Sampling, Work},
+    plan::{Cell, Conditions, KvPacking, Passages, SHIPPED, Work},
     stops::{Rules, Terms, Transcript},
     text::{
-        self, ChatOptions, Message, TextError, Tokenizer,
+        ChatOptions, Message, TextError, Tokenizer,
         stops::{first_of_answer, terms},
     },
 };
 
-/// The seed of prompts made of random ids: the same for every model and run.
-const PROMPT_SEED: u64 = 0;
+/// The time after which a likelihood is of what was read until then: a slow model is not kept at it for long.
+const READING: Duration = Duration::from_secs(20);
 
 /// A loaded model that answers requests.
 pub(super) struct MlxEngine {
@@ -38,17 +48,25 @@ pub(super) struct MlxEngine {
     context: Context,
     /// The prompt that comes after that, where it holds something.
     prompt: Option<Vec<u32>>,
+    prompts: Throughput,
+    nll_tokens: usize,
+    /// What was found of the shipped text under each packing, which cells of the model share.
+    likelihoods: Vec<(Option<KvPacking>, TextLikelihood)>,
     /// Whether MLX refused something, after which its state is not to be trusted.
     is_broken: bool,
     canary: Canary,
 }
 
 impl MlxEngine {
-    pub(super) fn new(opened: Opened) -> Self {
+    /// With the likelihood of so many tokens of the shipped text.
+    pub(super) fn new(opened: Opened, prompts: Throughput, nll_tokens: u32) -> Self {
         Self {
             opened,
             context: Context::default(),
             prompt: None,
+            prompts,
+            nll_tokens: nll_tokens as usize,
+            likelihoods: Vec::new(),
             is_broken: false,
             canary: Canary::default(),
         }
@@ -66,19 +84,11 @@ impl MlxEngine {
     }
 
     /// All tokens of a request, those that are in the cache before it first.
-    fn prompt_ids(&self, cell: &Cell) -> Result<Vec<u32>, EngineError> {
+    fn prompt_ids(&self, cell: &Cell, index: u32) -> Result<Vec<u32>, EngineError> {
         match &cell.work {
             Work::Throughput { prompt_tokens, .. } => {
-                let length = *prompt_tokens as usize + cell.conditions.depth as usize;
-                match (&self.opened.tokenizer, NonZeroU32::new(self.opened.model.vocabulary())) {
-                    (Some(tokenizer), _) => {
-                        text::ids_of_length(tokenizer, length).map_err(|error| unwritten(&error))
-                    }
-                    (None, Some(vocabulary)) => {
-                        Ok(text::random_ids(vocabulary, length, PROMPT_SEED))
-                    }
-                    (None, None) => Ok(Vec::new()),
-                }
+                let length = cell.conditions.depth.saturating_add(*prompt_tokens);
+                self.prompts.ids(&self.opened, length, index).map_err(|error| unwritten(&error))
             }
             Work::Chat { prompt, .. } => {
                 let options =
@@ -99,6 +109,11 @@ impl MlxEngine {
     }
 }
 
+/// A length that no prompt of this model can have.
+fn refused_length(error: &TextError) -> EngineError {
+    EngineError::Refused { kind: error.kind(), reason: sentence(error) }
+}
+
 /// A prompt that could not be written.
 fn unwritten(error: &TextError) -> EngineError {
     EngineError::Failed { stage: Stage::Prompt, kind: "prompt", message: sentence(error) }
@@ -108,10 +123,14 @@ impl Engine for MlxEngine {
     fn prepare(&mut self, cell: &Cell) -> Result<Prepared, EngineError> {
         let prompt = match cell.work {
             Work::Chat { .. } | Work::Stop { .. } => {
-                self.chat_tokenizer().map(|_| PromptKind::Text)?
+                self.chat_tokenizer().map(|_| PromptKind::ChatTurn)?
             }
-            Work::Throughput { .. } if self.opened.tokenizer.is_some() => PromptKind::Text,
-            Work::Throughput { .. } => PromptKind::RandomIds,
+            Work::Throughput { prompt_tokens, .. } => {
+                let length = cell.conditions.depth.saturating_add(prompt_tokens);
+                self.prompts
+                    .find(self.opened.tokenizer.as_ref(), length)
+                    .map_err(|error| refused_length(&error))?
+            }
         };
         check_packing(self.opened.model.as_ref(), cell.conditions.kv)
             .map_err(|failure| EngineError::Hinted(Box::new(failure)))?;
@@ -119,12 +138,13 @@ impl Engine for MlxEngine {
         Ok(Prepared { prompt, packed, warnings: never_packed(cell).into_iter().collect() })
     }
 
-    fn fill(&mut self, cell: &Cell, read: &mut dyn FnMut(u32)) -> Result<(), EngineError> {
+    fn fill(&mut self, ask: Ask<'_>, read: &mut dyn FnMut(u32)) -> Result<(), EngineError> {
+        let Ask { cell, prompt, .. } = ask;
         let depth = cell.conditions.depth as usize;
         let mut context = Vec::new();
         self.prompt = None;
         if depth > 0 {
-            context = self.prompt_ids(cell)?;
+            context = self.prompt_ids(cell, prompt)?;
             self.prompt = Some(context.split_off(depth.min(context.len())));
         }
         let model = self.opened.model.as_ref();
@@ -134,14 +154,14 @@ impl Engine for MlxEngine {
 
     fn generate(
         &mut self,
-        cell: &Cell,
-        sampling: &Sampling,
+        ask: Ask<'_>,
         seen: &mut dyn FnMut(Event),
     ) -> Result<Answer, EngineError> {
+        let Ask { cell, prompt, sampling } = ask;
         let work = &cell.work;
         let prompt_ids = match self.prompt.take() {
             Some(ids) => ids,
-            None => self.prompt_ids(cell)?,
+            None => self.prompt_ids(cell, prompt)?,
         };
         seen(Event::PromptReady { tokens: u32::try_from(prompt_ids.len()).unwrap_or(u32::MAX) });
         let nothing = BTreeSet::new();
@@ -184,6 +204,19 @@ impl Engine for MlxEngine {
             End::Length | End::Broken => Finish::Length,
         };
         Ok(Answer { prompt_ids, ids, answer_from, finish, text })
+    }
+
+    fn likelihood(
+        &mut self,
+        conditions: &Conditions,
+    ) -> Result<Option<TextLikelihood>, EngineError> {
+        let known = self.likelihoods.iter().find(|(kv, _)| *kv == conditions.kv);
+        if let Some((_, likelihood)) = known {
+            return Ok(Some(likelihood.clone()));
+        }
+        let found = self.foretell(conditions.kv)?;
+        self.likelihoods.extend(found.clone().map(|likelihood| (conditions.kv, likelihood)));
+        Ok(found)
     }
 
     fn canary(&mut self) -> Result<(), EngineError> {
@@ -234,6 +267,31 @@ impl Engine for MlxEngine {
 }
 
 impl MlxEngine {
+    /// How well the model foretells as much of the shipped text as is wanted, and as there is time for.
+    fn foretell(&mut self, kv: Option<KvPacking>) -> Result<Option<TextLikelihood>, EngineError> {
+        let Some(tokenizer) = &self.opened.tokenizer else {
+            return Ok(None);
+        };
+        let text = Passages::shipped().stretch(0, self.nll_tokens.saturating_mul(8));
+        let ids = tokenizer.encode_prompt(&text).map_err(|error| unwritten(&error))?;
+        let ids = ids.get(..self.nll_tokens).unwrap_or(&ids);
+        let began = Instant::now();
+        let found = likelihood(self.opened.model.as_ref(), ids, kv, &mut |_| {
+            if began.elapsed() > READING {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        let found = found.map_err(|error| self.failed(&error))?;
+        Ok(found.map(|Likelihood { mean, tokens }| TextLikelihood {
+            mean_nll: mean,
+            tokens,
+            text: SHIPPED.to_owned(),
+            ids_sha256: sha256_of_ids(ids.get(..tokens as usize).unwrap_or(ids)),
+        }))
+    }
+
     /// What a user sees of `ids`, of which the token that ended the answer is not part, and with which of them the answer
     /// begins, where the model may think before.
     fn visible(&self, prompt: &[u32], ids: &[u32], end: End) -> (Option<String>, Option<u32>) {

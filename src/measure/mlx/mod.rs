@@ -6,6 +6,7 @@ mod ceilings;
 mod demand;
 mod engine;
 mod opened;
+mod prompts;
 mod roofline;
 
 pub use ceilings::{BEYOND_CACHES, Plan as CeilingsPlan, ceilings};
@@ -17,7 +18,7 @@ use std::{env, io};
 
 use mlx_rs::memory::clear_cache;
 
-use self::engine::MlxEngine;
+use self::{engine::MlxEngine, prompts::Throughput};
 use super::{
     clock::SystemClock,
     engine::Engine,
@@ -68,9 +69,10 @@ pub fn work(model: &str) -> io::Result<()> {
     worker::work(&mut MlxLoader::new(model), &clock)
 }
 
-/// An engine that runs `opened` as `settings` want it.
-pub fn engine(opened: Opened) -> Box<dyn Engine> {
-    Box::new(MlxEngine::new(opened))
+/// An engine that runs `opened` as `settings` want it, with prompts that are not of a file.
+pub fn engine(opened: Opened, settings: &Settings) -> Box<dyn Engine> {
+    let (prompts, _) = Throughput::new(&opened, &settings.prompts, None);
+    Box::new(MlxEngine::new(opened, prompts, settings.nll_tokens))
 }
 
 /// Tells on standard output which MLX this process runs on.
@@ -165,7 +167,11 @@ impl Loader for MlxLoader {
             }
         }
         let loaded = opened.loaded.clone();
-        Ok(Loading { engine: engine(opened), loaded, warnings })
+        let source = &job.settings.prompts;
+        let (prompts, lacking) = Throughput::new(&opened, source, job.passages.clone());
+        warnings.extend(lacking);
+        let engine = Box::new(MlxEngine::new(opened, prompts, job.settings.nll_tokens));
+        Ok(Loading { engine, loaded, warnings })
     }
 
     fn release(&mut self, engine: Box<dyn Engine>) {

@@ -11,10 +11,9 @@ use sha2::{Digest, Sha256};
 
 use super::{
     clock::Clock,
-    engine::{Answer, Engine, EngineError, Event},
+    engine::{Answer, Ask, Engine, EngineError, Event},
     trial::{Memory, Trial},
 };
-use crate::plan::{Cell, Sampling, Work};
 use impossible::{Impossible, budget, check_answer};
 
 /// Time between two pieces of news from inside a request, in microseconds.
@@ -34,7 +33,7 @@ pub enum News {
     Decoded(u32),
 }
 
-/// Measures one repetition of `cell`, for which `engine` was filled.
+/// Measures one repetition: the answer to `ask`, for which `engine` was filled.
 ///
 /// `tell` is called inside the timed region, after the stamp it speaks of: for the first token, so that a death is put
 /// down to the right stage, and otherwise only when half a second has passed without news. To write a line takes some
@@ -46,21 +45,20 @@ pub enum News {
 /// The engine's own, and `events` where it reported what cannot have happened.
 pub fn record(
     engine: &mut dyn Engine,
-    cell: &Cell,
-    sampling: &Sampling,
+    ask: Ask<'_>,
     clock: &dyn Clock,
     tell: &mut dyn FnMut(News),
 ) -> Result<Trial, EngineError> {
-    let work = &cell.work;
+    let work = &ask.cell.work;
     engine.reset_peak_memory();
     let mut recorder = Recorder::start(clock, budget(work));
-    let answer = engine.generate(cell, sampling, &mut |event| {
+    let answer = engine.generate(ask, &mut |event| {
         if let Some(news) = recorder.see(event) {
             tell(news);
         }
     })?;
     let ended_us = recorder.elapsed_us();
-    recorder.finish(work, answer, ended_us, engine.memory()).map_err(|error| EngineError::Failed {
+    recorder.finish(ask, answer, ended_us, engine.memory()).map_err(|error| EngineError::Failed {
         stage: error.stage(),
         kind: "events",
         message: error.to_string(),
@@ -158,7 +156,7 @@ impl<'a> Recorder<'a> {
 
     fn finish(
         mut self,
-        work: &Work,
+        ask: Ask<'_>,
         answer: Answer,
         ended_us: u64,
         memory: Memory,
@@ -167,13 +165,14 @@ impl<'a> Recorder<'a> {
             return Err(impossible);
         }
         let prompt = self.prompt.ok_or(Impossible::NoPrompt)?;
-        check_answer(work, &answer, prompt.tokens, &self.ids)?;
+        check_answer(&ask.cell.work, &answer, prompt.tokens, &self.ids)?;
         let ahead = self.submitted_us.len() - self.visible_us.len();
         if ahead > 1 {
             return Err(Impossible::Ahead { ahead });
         }
         self.submitted_us.truncate(self.visible_us.len());
         Ok(Trial {
+            prompt: ask.prompt,
             prompt_tokens: prompt.tokens,
             prompt_sha256: sha256_of_ids(&answer.prompt_ids),
             ids_sha256: sha256_of_ids(&answer.ids),
@@ -192,7 +191,7 @@ impl<'a> Recorder<'a> {
 }
 
 /// Lower-case hexadecimal SHA-256 of `ids`, each as four little-endian bytes.
-fn sha256_of_ids(ids: &[u32]) -> String {
+pub(super) fn sha256_of_ids(ids: &[u32]) -> String {
     let mut hasher = Sha256::new();
     for id in ids {
         hasher.update(id.to_le_bytes());

@@ -10,6 +10,7 @@ use crate::measure::{
     scripted::{STOP_ID, Script},
     trial::Finish,
 };
+use crate::plan::{Cell, Sampling, Work};
 
 fn throughput(prompt_tokens: u32, generation_tokens: u32) -> Cell {
     Cell::throughput([prompt_tokens, generation_tokens], 0, 1)
@@ -18,7 +19,8 @@ fn throughput(prompt_tokens: u32, generation_tokens: u32) -> Cell {
 fn recorded(script: &Script, cell: &Cell) -> (Trial, Vec<News>) {
     let (mut script, clock) = (script.clone(), script.clock());
     let mut told = Vec::new();
-    let trial = record(&mut script, cell, &Sampling::default(), &clock, &mut |news| {
+    let ask = Ask { cell, prompt: 0, sampling: &Sampling::default() };
+    let trial = record(&mut script, ask, &clock, &mut |news| {
         told.push(news);
     });
     (trial.expect("nothing goes wrong"), told)
@@ -34,6 +36,7 @@ fn a_request_is_stamped_from_its_beginning() {
     let (trial, _) = recorded(&script, &throughput(4, 3));
     insta::assert_json_snapshot!(trial, @r#"
     {
+      "prompt": 0,
       "prompt_tokens": 4,
       "prompt_sha256": "baed642339816affb3fe8719792d0e4ce82f12db72b7373d244eaa65445800fe",
       "ids_sha256": "47d507f5e13b16fe0cfd4e58a0291b58a26cbc345d4a2ded84ead27e86f022f4",
@@ -122,16 +125,11 @@ impl Engine for Liar {
         Ok(Prepared { prompt: PromptKind::RandomIds, packed: None, warnings: Vec::new() })
     }
 
-    fn fill(&mut self, _: &Cell, _: &mut dyn FnMut(u32)) -> Result<(), EngineError> {
+    fn fill(&mut self, _: Ask<'_>, _: &mut dyn FnMut(u32)) -> Result<(), EngineError> {
         Ok(())
     }
 
-    fn generate(
-        &mut self,
-        _: &Cell,
-        _: &Sampling,
-        seen: &mut dyn FnMut(Event),
-    ) -> Result<Answer, EngineError> {
+    fn generate(&mut self, _: Ask<'_>, seen: &mut dyn FnMut(Event)) -> Result<Answer, EngineError> {
         for event in &self.events {
             seen(*event);
         }
@@ -169,8 +167,9 @@ fn the_first_token_of_the_answer_is_taken_over_from_the_engine() {
     let mut engine = honest();
     engine.answer.answer_from = Some(0);
     let clock = ManualClock::default();
-    let work = throughput(2, 1);
-    let trial = record(&mut engine, &work, &Sampling::default(), &clock, &mut |_| {});
+    let cell = throughput(2, 1);
+    let ask = Ask { cell: &cell, prompt: 0, sampling: &Sampling::default() };
+    let trial = record(&mut engine, ask, &clock, &mut |_| {});
     assert_eq!(trial.expect("nothing goes wrong").answer_from, Some(0));
 }
 
@@ -178,7 +177,8 @@ fn the_first_token_of_the_answer_is_taken_over_from_the_engine() {
 fn case(mut engine: Liar, expected: &str) {
     let clock = ManualClock::default();
     let cell = throughput(2, 1);
-    let result = record(&mut engine, &cell, &Sampling::default(), &clock, &mut |_| {});
+    let ask = Ask { cell: &cell, prompt: 0, sampling: &Sampling::default() };
+    let result = record(&mut engine, ask, &clock, &mut |_| {});
     match result {
         Err(EngineError::Failed { kind: "events", message, .. }) => assert_eq!(message, expected),
         other => panic!("{other:?}"),

@@ -7,6 +7,9 @@ mod incident;
 mod pace;
 mod streams;
 
+#[cfg(test)]
+mod tests;
+
 use std::{io, time::Duration};
 
 use pace::{Heat, Pace};
@@ -16,7 +19,8 @@ pub use streams::Stream;
 
 use super::{
     clock::{Clock, ManualClock},
-    engine::{Answer, Engine, EngineError, Event, Prepared, PromptKind, StopQuestion},
+    engine::{Answer, Ask, Engine, EngineError, Event, Prepared, PromptKind, StopQuestion},
+    findings::TextLikelihood,
     load::{LoadPhase, LoadStep},
     message::{Job, Loaded, ModelFacts, Runtime},
     outcome::{Failure, Stage},
@@ -25,7 +29,7 @@ use super::{
     worker::{self, Loader, Loading},
 };
 use crate::{
-    plan::{CacheKind, Cell, DecodeMode, Keeps, Need, Sampling, Settings, Work},
+    plan::{CacheKind, Cell, Conditions, DecodeMode, Keeps, Need, Settings, Work},
     stops::{Rules, Terms, Transcript},
 };
 
@@ -153,13 +157,13 @@ impl Engine for Script {
         self.happen(Stage::Resolve, Some(sizes(&cell.work).1))?;
         let prompt = match cell.work {
             Work::Throughput { .. } => PromptKind::RandomIds,
-            Work::Chat { .. } | Work::Stop { .. } => PromptKind::Text,
+            Work::Chat { .. } | Work::Stop { .. } => PromptKind::ChatTurn,
         };
         Ok(Prepared { prompt, packed: None, warnings: Vec::new() })
     }
 
-    fn fill(&mut self, cell: &Cell, read: &mut dyn FnMut(u32)) -> Result<(), EngineError> {
-        let depth = cell.conditions.depth;
+    fn fill(&mut self, ask: Ask<'_>, read: &mut dyn FnMut(u32)) -> Result<(), EngineError> {
+        let depth = ask.cell.conditions.depth;
         if depth > 0 {
             self.clock.advance(self.prefill);
             read(depth);
@@ -169,10 +173,10 @@ impl Engine for Script {
 
     fn generate(
         &mut self,
-        cell: &Cell,
-        _: &Sampling,
+        ask: Ask<'_>,
         seen: &mut dyn FnMut(Event),
     ) -> Result<Answer, EngineError> {
+        let Ask { cell, prompt, .. } = ask;
         let work = &cell.work;
         let (prompt_tokens, budget) = sizes(work);
         let stop_after =
@@ -207,12 +211,21 @@ impl Engine for Script {
         self.pace.worked(self.clock.now_us());
         self.peak_bytes = ACTIVE_BYTES + u64::from(prompt_tokens + length);
         Ok(Answer {
-            prompt_ids: (0..prompt_tokens).collect(),
+            prompt_ids: (prompt..prompt + prompt_tokens).collect(),
             ids,
             answer_from: None,
             finish: stop_after.map_or(Finish::Length, |_| Finish::Stop { id: STOP_ID }),
             text: matches!(work, Work::Chat { .. }).then(|| "as scripted".to_owned()),
         })
+    }
+
+    fn likelihood(&mut self, _: &Conditions) -> Result<Option<TextLikelihood>, EngineError> {
+        Ok(Some(TextLikelihood {
+            mean_nll: 2.5,
+            tokens: 512,
+            text: "scripted".to_owned(),
+            ids_sha256: "00".repeat(32),
+        }))
     }
 
     fn canary(&mut self) -> Result<(), EngineError> {
@@ -381,59 +394,5 @@ fn loaded(stream: Stream) -> Loaded {
             ..Memory::default()
         },
         roofline: None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_scripted_model_is_known_by_its_name() {
-        assert_eq!(behaviour("scripted:measured"), Some("measured"));
-        assert_eq!(behaviour("./scripted:kill@decode"), Some("kill@decode"));
-        assert_eq!(behaviour("org/scripted"), None);
-        assert_eq!(behaviour("/a/scripted:measured"), None);
-    }
-
-    #[test]
-    fn a_script_submits_one_step_ahead() {
-        let mut events = Vec::new();
-        let cell = Cell::throughput([3, 2], 0, 1);
-        let answer = Script::new()
-            .generate(&cell, &Sampling::default(), &mut |event| events.push(event))
-            .expect("nothing goes wrong");
-        assert_eq!(
-            events,
-            [
-                Event::PromptReady { tokens: 3 },
-                Event::Prefilled { tokens: 2 },
-                Event::Submitted,
-                Event::Submitted,
-                Event::Visible(101),
-                Event::Visible(102),
-            ]
-        );
-        assert_eq!((answer.prompt_ids, answer.ids), (vec![0, 1, 2], vec![101, 102]));
-    }
-
-    #[test]
-    fn a_synchronous_script_waits_for_each_token() {
-        let mut cell = Cell::throughput([1, 2], 0, 1);
-        cell.conditions.decode = DecodeMode::Synchronous;
-        let mut events = Vec::new();
-        Script::new()
-            .generate(&cell, &Sampling::default(), &mut |event| events.push(event))
-            .expect("nothing goes wrong");
-        assert_eq!(
-            events,
-            [
-                Event::PromptReady { tokens: 1 },
-                Event::Submitted,
-                Event::Visible(101),
-                Event::Submitted,
-                Event::Visible(102),
-            ]
-        );
     }
 }

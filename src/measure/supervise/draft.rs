@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::{
     measure::{
+        findings::Findings,
         message::{Loaded, Runtime},
         outcome::{Outcome, Verdict},
         schedule::{Measured, Task},
@@ -26,6 +27,7 @@ pub(super) struct Draft {
     /// The model as it was loaded last.
     pub(super) loaded: Option<Loaded>,
     pub(super) random_ids: bool,
+    pub(super) findings: Findings,
     pub(super) warmups: Vec<Trial>,
     pub(super) trials: Vec<Trial>,
     pub(super) answers: Vec<StopAnswer>,
@@ -60,6 +62,7 @@ impl Draft {
             trials: self.trials,
             answers: self.answers,
             random_ids: self.random_ids,
+            findings: self.findings,
             cleanup_us: None,
             warnings: self.warnings,
         }

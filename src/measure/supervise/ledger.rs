@@ -201,6 +201,7 @@ impl Ledger {
                 Message::Trial { cell, warmup, .. } => {
                     is_running(cell) && self.running == Some(warmup)
                 }
+                Message::Found { cell, .. } => is(cell, State::Prepared) && self.running.is_none(),
                 Message::Throttled { cell } => is_running(cell) && self.running != Some(true),
                 Message::Answered { cell, .. } => is_running(cell) && self.running == Some(false),
                 Message::CellDone { cell } => {
@@ -242,6 +243,11 @@ impl Ledger {
             Message::Warning { cell, text } => self.warn(cell, text),
             Message::CellStarted { cell, random_ids, packed } => {
                 self.begin(cell, random_ids, packed);
+            }
+            Message::Found { cell, finding } => {
+                if let Some(Entry { draft, .. }) = self.entries.get_mut(cell) {
+                    draft.findings.add(finding);
+                }
             }
             Message::TrialStarted { cell, warmup, .. } => {
                 self.hand = Some(cell);

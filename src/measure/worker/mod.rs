@@ -126,6 +126,7 @@ mod tests {
     use super::*;
     use crate::{
         measure::{
+            findings::Finding,
             schedule::Task,
             scripted::{At, Script},
         },
@@ -138,6 +139,7 @@ mod tests {
             cold: false,
             settings: Settings::default(),
             aim: None,
+            passages: None,
             cells: (1..=cells)
                 .map(|budget| Task::new(Cell::throughput([4, budget], 1, 2)))
                 .collect(),
@@ -165,6 +167,11 @@ mod tests {
             format!(": {}{number}", if warmup { "warm-up " } else { "" })
         } else if let Message::Trial { trial, .. } = &message {
             format!(" at {}", trial.order.expect("it has its turn").place)
+        } else if let Message::Found { finding, .. } = &message {
+            match finding {
+                Finding::Prompts(_) => ": prompts".to_owned(),
+                Finding::Likelihood(_) => ": likelihood".to_owned(),
+            }
         } else if let Message::CellFailed { failure, .. } | Message::LoadFailed { failure } =
             &message
         {
@@ -185,7 +192,9 @@ mod tests {
         warning
         loaded
         cell_started 0
+        found 0: prompts
         cell_started 1
+        found 1: prompts
         trial_started 0: warm-up 1
         decoded 0
         trial 0 at 0
@@ -201,10 +210,12 @@ mod tests {
         trial_started 0: 2
         decoded 0
         trial 0 at 4
+        found 0: likelihood
         cell_done 0
         trial_started 1: 2
         decoded 1
         trial 1 at 5
+        found 1: likelihood
         cell_done 1
         done: 5000 us
         ");
@@ -218,7 +229,9 @@ mod tests {
         warning
         loaded
         cell_started 0
+        found 0: prompts
         cell_started 1
+        found 1: prompts
         trial_started 0: warm-up 1
         decoded 0
         cell_failed 0: scripted in Decode
@@ -231,6 +244,7 @@ mod tests {
         trial_started 1: 2
         decoded 1
         trial 1 at 3
+        found 1: likelihood
         cell_done 1
         done: 5000 us
         ");
@@ -244,7 +258,9 @@ mod tests {
         warning
         loaded
         cell_started 0
+        found 0: prompts
         cell_started 1
+        found 1: prompts
         trial_started 0: warm-up 1
         decoded 0
         cell_failed 0: scripted in Decode

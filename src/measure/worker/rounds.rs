@@ -10,7 +10,8 @@ use super::{parent::Parent, pulse, stops::Questions, throttle::MOST_AGAIN};
 use crate::{
     measure::{
         clock::Clock,
-        engine::{Engine, EngineError, Prepared, PromptKind},
+        engine::{Ask, Engine, EngineError, Prepared, PromptKind},
+        findings::Finding,
         message::{Job, Message},
         outcome::{Failure, Skip, Stage},
         recorder::{News, record},
@@ -80,7 +81,10 @@ impl<'a, 'out> Rounds<'a, 'out> {
             }
             // Where a budget is spent, cells end that have no turn of their own.
             for cell in 0..self.job.cells.len() {
-                self.conclude(cell)?;
+                self.conclude(cell, engine)?;
+                if !engine.is_usable() {
+                    return Ok(());
+                }
             }
         }
         self.ask(engine)
@@ -116,7 +120,9 @@ impl<'a, 'out> Rounds<'a, 'out> {
                 for text in warnings {
                     self.parent.tell(&Message::Warning { cell: Some(index), text })?;
                 }
-                self.conclude(index)
+                let finding = Finding::Prompts(prompt);
+                self.parent.tell(&Message::Found { cell: index, finding })?;
+                self.conclude(index, engine)
             }
             Err(error) => self.give_up(index, error),
         }
@@ -169,6 +175,7 @@ impl<'a, 'out> Rounds<'a, 'out> {
         pulse::enter(Stage::Prompt);
         self.parent.tell(&Message::TrialStarted { cell, warmup, number })?;
         let sampling = &self.job.settings.sampling;
+        let ask = Ask { cell: &task.cell, prompt: task.cell.prompt_of(number), sampling };
         let mut told = Ok(());
         let mut tell = |news| {
             let Some(message) = progress(cell, news) else { return };
@@ -176,17 +183,16 @@ impl<'a, 'out> Rounds<'a, 'out> {
                 told = Err(error);
             }
         };
-        let filled = engine.fill(&task.cell, &mut |tokens| tell(News::Prefilled(tokens)));
-        let trial =
-            filled.and_then(|()| record(engine, &task.cell, sampling, self.clock, &mut tell));
+        let filled = engine.fill(ask, &mut |tokens| tell(News::Prefilled(tokens)));
+        let trial = filled.and_then(|()| record(engine, ask, self.clock, &mut tell));
         told?;
         let order = self.order;
         self.order.place += 1;
         Ok(trial.map(|trial| Trial { order: Some(order), ..trial }))
     }
 
-    /// What is said of a timed cell after its last repetition, once.
-    fn conclude(&mut self, cell: usize) -> io::Result<()> {
+    /// What is found and said of a timed cell after its last repetition, once.
+    fn conclude(&mut self, cell: usize, engine: &mut dyn Engine) -> io::Result<()> {
         let is_timed = self
             .job
             .cells
@@ -199,11 +205,32 @@ impl<'a, 'out> Rounds<'a, 'out> {
             return Ok(());
         };
         *ended = true;
+        self.foretell(cell, engine)?;
         let answers = self.answers.get(cell).map(Vec::as_slice).unwrap_or_default();
         if let Some(text) = different_answers(answers) {
             self.parent.tell(&Message::Warning { cell: Some(cell), text })?;
         }
         self.parent.tell(&Message::CellDone { cell })
+    }
+
+    /// Tells how well the model foretells a text, of throughput alone; what was measured stands without it.
+    fn foretell(&mut self, cell: usize, engine: &mut dyn Engine) -> io::Result<()> {
+        let is_throughput = |cell: &&Cell| matches!(cell.work, Work::Throughput { .. });
+        let asked = self.job.cells.get(cell).map(|task| &task.cell).filter(is_throughput);
+        let Some(Cell { conditions, .. }) = asked else {
+            return Ok(());
+        };
+        match engine.likelihood(conditions) {
+            Ok(None) => Ok(()),
+            Ok(Some(likelihood)) => {
+                let finding = Finding::Likelihood(likelihood);
+                self.parent.tell(&Message::Found { cell, finding })
+            }
+            Err(error) => {
+                let text = format!("the model could not read the shipped text: {error}");
+                self.parent.tell(&Message::Warning { cell: Some(cell), text })
+            }
+        }
     }
 
     /// Ends a cell that cannot be measured, or not any more.
@@ -264,15 +291,15 @@ fn progress(cell: usize, news: News) -> Option<Message> {
 
 /// Repetitions draw with the same seed, so one prompt has one answer.
 fn different_answers(answers: &[(String, String)]) -> Option<String> {
-    let (prompt, ids) = answers.first()?;
-    let others = answers
-        .iter()
-        .filter(|(other_prompt, other_ids)| other_prompt == prompt && other_ids != ids)
-        .count();
+    let first = |prompt: &str| answers.iter().find(|(other, _)| other == prompt);
+    let differs = |(prompt, ids): &&(String, String)| {
+        first(prompt).is_some_and(|(_, first_ids)| first_ids != ids)
+    };
+    let others = answers.iter().filter(differs).count();
     (others > 0).then(|| {
+        let all = answers.len();
         format!(
-            "{others} of {} repetitions answered the same prompt with other tokens than the first",
-            answers.len()
+            "{others} of {all} repetitions answered a prompt with other tokens than the first of it"
         )
     })
 }
@@ -292,7 +319,9 @@ mod tests {
         assert_eq!(answers(&[("p", "a"), ("p", "a"), ("q", "b")]), None);
         assert_eq!(
             answers(&[("p", "a"), ("p", "b"), ("p", "a")]).as_deref(),
-            Some("1 of 3 repetitions answered the same prompt with other tokens than the first")
+            Some("1 of 3 repetitions answered a prompt with other tokens than the first of it")
         );
+        // Not only of the first prompt.
+        assert!(answers(&[("p", "a"), ("q", "b"), ("p", "a"), ("q", "c")]).is_some());
     }
 }

@@ -80,6 +80,7 @@ mod tests {
             revision: None,
             cold: false,
             settings: Settings::default(),
+            passages: None,
             cells: vec![Task::new(cell)],
         };
         let clock = script.clock();

@@ -142,6 +142,8 @@ mod tests {
         top_k = 40
         repetition_penalty = 1.1
         seed = 18446744073709551615
+        random_ids = true
+        nll_tokens = 64
         dtype = "float32"
         dequantize = true
         device = "cpu"
@@ -183,6 +185,9 @@ mod tests {
                 top_k: Some(40),
                 repetition_penalty: Some(1.1),
                 seed: Some(u64::MAX),
+                prompt_file: None,
+                random_ids: Some(true),
+                nll_tokens: Some(64),
                 dtype: Some(ElementType::Float32),
                 dequantize: Some(true),
                 device: Some(Device::Cpu),
@@ -316,6 +321,21 @@ mod tests {
             Some("an id reads `organization/name`; a file or folder goes under `path`"),
         );
         refused("", "1:1: there is no `[[model]]`", None);
+    }
+
+    #[test]
+    fn a_file_of_prompts_is_read_beside_the_manifest() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("words.txt"), "one two three four").unwrap();
+        let read = |file: &str| {
+            let text = format!("[[model]]\nid = 'a/b'\nprompt_file = '{file}'");
+            Manifest::parse(&folder.path().join("models.toml"), &text)
+        };
+        let manifest = read("words.txt").unwrap();
+        let expected = crate::plan::Passages::of_text("one two three four");
+        assert_eq!(manifest.models[0].choices.prompt_file, expected);
+        let error = read("none.txt").unwrap_err().to_string();
+        assert!(error.contains("models.toml:3:15: cannot use `"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The tables of a manifest, key by key.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     hub::Reference,
-    plan::{Choices, OutOfRange, Source},
+    plan::{Choices, OutOfRange, Passages, Source},
 };
 
 /// Reads `text`, which stands in the file at `path`.
@@ -47,6 +47,10 @@ fn read_defaults(field: &Field<'_>, text: &str, manifest: &mut Manifest) -> Resu
             "mlx_knife_version" => {
                 manifest.mlx_knife_version = Some(field.written(field.text()?, text));
             }
+            "prompt_file" => {
+                let file = read_prompt_file(&field, &folder_of(manifest))?;
+                manifest.defaults.prompt_file = Some(file);
+            }
             _ => read_choice(&field, Table::Defaults, &mut manifest.defaults)?,
         }
     }
@@ -54,7 +58,7 @@ fn read_defaults(field: &Field<'_>, text: &str, manifest: &mut Manifest) -> Resu
 }
 
 fn read_models(field: &Field<'_>, manifest: &mut Manifest) -> Result<(), Wrong> {
-    let folder = manifest.path.parent().unwrap_or(Path::new("")).to_owned();
+    let folder = folder_of(manifest);
     for (offset, entry) in
         field.list(|element| Ok((element.offset(), read_model(element, &folder)?)))?
     {
@@ -65,6 +69,19 @@ fn read_models(field: &Field<'_>, manifest: &mut Manifest) -> Result<(), Wrong> 
         manifest.models.push(entry);
     }
     Ok(())
+}
+
+/// What relative paths are relative to.
+fn folder_of(manifest: &Manifest) -> PathBuf {
+    manifest.path.parent().unwrap_or(Path::new("")).to_owned()
+}
+
+fn read_prompt_file(field: &Field<'_>, folder: &Path) -> Result<Passages, Wrong> {
+    let path = folder.join(field.text()?);
+    Passages::of_file(&path).map_err(|error| {
+        let reason = format!("cannot use `{}`: {error}", path.display());
+        field.wrong(Problem::Other(reason))
+    })
 }
 
 fn read_model(field: &Field<'_>, folder: &Path) -> Result<Entry, Wrong> {
@@ -78,6 +95,7 @@ fn read_model(field: &Field<'_>, folder: &Path) -> Result<Entry, Wrong> {
             "revision" => revision = Some((field.offset(), field.text()?)),
             "tags" => tags = field.list(Field::text)?,
             "size_gb" => size_gb = Some(read_size(&field)?),
+            "prompt_file" => choices.prompt_file = Some(read_prompt_file(&field, folder)?),
             _ => read_choice(&field, Table::Model, &mut choices)?,
         }
     }
@@ -133,6 +151,8 @@ const CHOICES: &[Choice] = &[
     ("top_k", |field, to| put(&mut to.top_k, field.count())),
     ("repetition_penalty", |field, to| put(&mut to.repetition_penalty, field.number())),
     ("seed", |field, to| put(&mut to.seed, field.count())),
+    ("random_ids", |field, to| put(&mut to.random_ids, field.switch())),
+    ("nll_tokens", |field, to| put(&mut to.nll_tokens, field.count())),
     ("dtype", |field, to| put(&mut to.dtype, field.name())),
     ("dequantize", |field, to| put(&mut to.dequantize, field.switch())),
     ("device", |field, to| put(&mut to.device, field.name())),
@@ -185,7 +205,7 @@ impl Table {
     }
 
     fn keys(self) -> Vec<&'static str> {
-        let choices = CHOICES.iter().map(|(name, _)| *name);
+        let choices = CHOICES.iter().map(|(name, _)| *name).chain(["prompt_file"]);
         match self {
             Self::Top => vec!["defaults", "model"],
             Self::Defaults => choices.chain(["schema", "mlx_knife_version"]).collect(),

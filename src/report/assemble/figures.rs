@@ -90,6 +90,7 @@ mod tests {
 
     fn trial(visible_us: &[u64], finish: Finish, text: Option<&str>) -> Trial {
         Trial {
+            prompt: 0,
             prompt_tokens: 10,
             prompt_sha256: String::new(),
             ids_sha256: String::new(),

@@ -3,6 +3,7 @@
 mod figures;
 mod machine;
 mod origin;
+mod prompts;
 mod roofline;
 mod stop_tokens;
 

@@ -1,6 +1,6 @@
 //! The block `metadata.mlxk_harness`.
 
-use super::{Context, figures::counted, roofline};
+use super::{Context, figures::counted, prompts, roofline};
 use crate::{
     host::Health,
     measure::{
@@ -55,6 +55,9 @@ pub(super) fn provenance(
         cell: cell_facts(cell),
         settings: settings.clone(),
         random_ids: outcome.random_ids,
+        prompts: prompts::detail(cell, settings, outcome),
+        answers_agree: prompts::agree(&outcome.trials),
+        likelihood: outcome.findings.likelihood.clone(),
         prompt_tokens_per_sec: rates::PROMPT_RATE.over(counted(outcome)),
         first_request_time_to_first_token_s: first_request(outcome),
         statistics: Statistics::of(counted(outcome)),
@@ -207,6 +210,7 @@ fn skip(verdict: &Verdict) -> Option<Skip> {
 
 fn sample(trial: &Trial) -> Sample {
     Sample {
+        prompt: trial.prompt,
         prompt_tokens: trial.prompt_tokens,
         prompt_sha256: trial.prompt_sha256.clone(),
         ids_sha256: trial.ids_sha256.clone(),

@@ -104,6 +104,19 @@ fn a_measured_cell() {
             }
           },
           "random_ids": false,
+          "prompts": {
+            "made_of": "chat_turn",
+            "text": "mlxk-harness-passages-1",
+            "text_sha256": "3b5ab9c8160b365e358cbc89e8f48576dbf22491983c38ecc173e262a44a04cd",
+            "distinct": 1
+          },
+          "answers_agree": true,
+          "likelihood": {
+            "mean_nll": 3.25,
+            "tokens": 512,
+            "text": "mlxk-harness-passages-1",
+            "ids_sha256": "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
+          },
           "prompt_tokens_per_sec": 3072.0,
           "first_request_time_to_first_token_s": 0.75,
           "statistics": {
@@ -252,6 +265,7 @@ fn a_measured_cell() {
           ],
           "warmups": [
             {
+              "prompt": 0,
               "prompt_tokens": 320,
               "prompt_sha256": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
               "ids_sha256": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
@@ -278,6 +292,7 @@ fn a_measured_cell() {
           ],
           "samples": [
             {
+              "prompt": 0,
               "prompt_tokens": 320,
               "prompt_sha256": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
               "ids_sha256": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
@@ -304,6 +319,7 @@ fn a_measured_cell() {
               }
             },
             {
+              "prompt": 0,
               "prompt_tokens": 320,
               "prompt_sha256": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
               "ids_sha256": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",

@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 use mlxk_harness::{
     host::{Health, Host},
     measure::{
+        engine::PromptKind,
+        findings::{Findings, TextLikelihood},
         load::{LoadPhase, LoadStep},
         message::{Loaded, ModelFacts, Runtime},
         outcome::{Failure, Outcome, Skip, Stage, Verdict},
@@ -123,6 +125,7 @@ pub(super) fn loaded() -> Loaded {
 /// Tokens that are visible at these microseconds, each submitted 500 before.
 fn trial(visible_us: &[u64], peak_bytes: u64, finish: Finish) -> Trial {
     Trial {
+        prompt: 0,
         prompt_tokens: 320,
         prompt_sha256: "aa".repeat(32),
         ids_sha256: "bb".repeat(32),
@@ -179,6 +182,7 @@ fn outcome(verdict: Verdict) -> Outcome {
         trials: Vec::new(),
         answers: Vec::new(),
         random_ids: false,
+        findings: Findings::default(),
         cleanup_us: Some(40_000),
         warnings: Vec::new(),
     }
@@ -186,6 +190,15 @@ fn outcome(verdict: Verdict) -> Outcome {
 
 pub(super) fn measured() -> Outcome {
     Outcome {
+        findings: Findings {
+            prompts: Some(PromptKind::ChatTurn),
+            likelihood: Some(TextLikelihood {
+                mean_nll: 3.25,
+                tokens: 512,
+                text: "mlxk-harness-passages-1".to_owned(),
+                ids_sha256: "cc".repeat(32),
+            }),
+        },
         warmups: vec![trial(&[750_000, 781_250, 812_500], GIB, Finish::Length)],
         trials: vec![
             trial(&[125_000, 156_250, 187_500], GIB, Finish::Length),

@@ -23,6 +23,7 @@ fn job(cells: usize) -> Job {
         cold: false,
         settings: Settings::default(),
         aim: None,
+        passages: None,
         cells: vec![Task::new(cell); cells],
     }
 }
