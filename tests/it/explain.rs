@@ -205,7 +205,7 @@ fn a_line_that_says_too_little_is_not_explained() {
         Err(Unexplained::Lacks { what, .. }) => what,
         other => panic!("{pointer}: {other:?}"),
     };
-    for missing in ["/samples", "/load", "/cleanup_us"] {
+    for missing in ["/samples", "/load", "/cleanup/released_us"] {
         let missing = format!("/metadata/mlxk_harness{missing}");
         assert_eq!(lacks(&missing), missing);
     }

@@ -8,6 +8,8 @@ use std::{
 
 use serde_json::Value;
 
+use crate::weights::{self, FLOAT32, Tweak};
+
 /// A run in `folder` of a model that follows a script.
 fn run(folder: &Path, behaviour: &str, more: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_mlxk-harness"))
@@ -185,7 +187,10 @@ fn a_dry_run_tells_the_plan_and_measures_nothing() {
 #[test]
 fn a_dry_run_tells_memory_from_the_headers_and_time_from_an_earlier_report() {
     let folder = tempfile::tempdir().unwrap();
-    let model = format!("{}/tests/fixtures/parity/llama", env!("CARGO_MANIFEST_DIR"));
+    let llama = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity/llama");
+    fs::create_dir(folder.path().join("llama")).unwrap();
+    weights::write(&llama, FLOAT32, &folder.path().join("llama"), Tweak::default());
+    let model = "./llama";
     // Of a failed line, or another cell's, nothing is told.
     let line = |name: &str, outcome: &str, seconds: f64| {
         let performance = serde_json::json!({"duration_s": seconds});
@@ -201,7 +206,7 @@ fn a_dry_run_tells_memory_from_the_headers_and_time_from_an_earlier_report() {
     fs::write(folder.path().join("report.jsonl"), &earlier).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_mlxk-harness"))
         .current_dir(folder.path())
-        .args(["run", &model, "--scenario", "throughput", "--report-output", "report.jsonl"])
+        .args(["run", model, "--scenario", "throughput", "--report-output", "report.jsonl"])
         .args(["--prompt-tokens", "4,8", "--generation-tokens", "3", "--repetitions", "4"])
         .arg("--dry-run")
         .output()

@@ -200,7 +200,7 @@ mod tests {
         );
         let schema = manifest.schema.unwrap();
         assert_eq!(schema.value, "0.2.2");
-        assert_eq!((schema.place.line, schema.place.column), (25, 18));
+        assert_eq!((schema.place.line, schema.place.column), (27, 18));
         assert_eq!(manifest.mlx_knife_version.unwrap().value, "2.0.8");
     }
 

@@ -72,7 +72,7 @@ impl<'a> Evidence<'a> {
             warmups: self::trials(line, "warmups")?,
             trials,
             load: part(line, "load")?,
-            cleanup_us: part(line, "cleanup_us")?,
+            cleanup_us: part(line, "cleanup/released_us")?,
         })
     }
 

@@ -286,7 +286,9 @@ fn a_measured_cell() {
               },
               "memory": {
                 "active_bytes": 536870912,
-                "peak_bytes": 1073741824
+                "peak_bytes": 1073741824,
+                "cache_bytes": 268435456,
+                "process_bytes": 1073741824
               }
             }
           ],
