@@ -20,7 +20,7 @@ use mlxk_harness::{
         clock::SystemClock, engine::Ask, message::Message, recorder::record, scripted::Script,
         statistics::median, trial::Trial,
     },
-    plan::{Sampling, Work},
+    plan::{Cell, Conditions, Sampling, Work},
 };
 
 /// A token of a fast model, in nanoseconds.
@@ -80,7 +80,8 @@ fn each_ns<T>(
 /// Measures one request of a script in which nothing takes time: all that is left is the harness.
 fn request() -> Result<Trial, Box<dyn Error>> {
     let work = Work::Throughput { prompt_tokens: 2, generation_tokens: TOKENS };
-    let ask = Ask { work: &work, prompt: 0, sampling: &Sampling::default() };
+    let cell = Cell { work, conditions: Conditions::default(), warmup: 0, repetitions: 1 };
+    let ask = Ask { cell: &cell, prompt: 0, sampling: &Sampling::default() };
     Ok(record(&mut Script::new(), ask, &SystemClock::new(), &mut |_| {})?)
 }
 

@@ -30,6 +30,7 @@ use crate::{
         outcome::Verdict,
         patience::Patience,
         sampled::Sampled,
+        schedule::Aim,
         stop_answers::MISBEHAVED,
         supervise::{self, Isolation, Request},
         trial::Trial,
@@ -71,6 +72,8 @@ pub(super) struct Care {
     pub(super) cooldown: Duration,
     /// What the model in one may need.
     pub(super) budget: MemoryBudget,
+    /// How well figures are to be known.
+    pub(super) aim: Option<Aim>,
 }
 
 /// What a run begins with.
@@ -141,6 +144,7 @@ impl<'a> Campaign<'a> {
             sampler,
             stop,
         } = setup;
+        let unfinished = if care.aim.is_some() { unfinished.keep_all() } else { unfinished };
         Self {
             printer,
             host,
@@ -184,10 +188,8 @@ impl<'a> Campaign<'a> {
     }
 
     fn measure_model(&mut self, heading: String, model: &PlannedModel, found: Found) {
-        let (provided, error) = match found {
-            Ok(provided) => (provided, None),
-            Err(error) => (None, Some(error)),
-        };
+        let (provided, error) =
+            found.map_or_else(|error| (None, Some(error)), |provided| (provided, None));
         let hint = hint(model, provided.as_ref());
         let (pending, published) = self.unfinished.pending(model, &hint);
         for line in &published {
@@ -244,6 +246,7 @@ impl<'a> Campaign<'a> {
             revision: hint.revision.clone(),
             cold: self.care.cold,
             settings: model.settings.clone(),
+            aim: self.care.aim,
             passages: model.passages.clone(),
             greedy: self.references.are_wanted(),
             cells: pending.iter().map(Pending::task).collect(),

@@ -20,7 +20,7 @@ use crate::{
         mlx::{self, Opened},
         outcome::Failure,
     },
-    plan::{OutOfRange, Settings},
+    plan::{Choices, Conditions, DecodeMode, KvPacking, OutOfRange, Settings},
     text::{ChatOptions, Detokenizer, Message, TextError, Tokenizer},
 };
 
@@ -47,6 +47,9 @@ pub(super) struct Arguments {
     /// Prints one JSON object instead of text
     #[arg(long)]
     json: bool,
+    /// Packs keys and values in so many bits: 2, 3, 4, 5, 6 or 8
+    #[arg(long, value_name = "N")]
+    kv_bits: Option<u32>,
     #[command(flatten)]
     shared: Shared,
 }
@@ -78,7 +81,8 @@ struct Timings {
 
 /// Loads the model, answers, and says how fast that was.
 pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) -> Exit {
-    let choices = arguments.shared.choices();
+    let kv_bits = arguments.kv_bits.map(|bits| vec![bits]);
+    let choices = Choices { kv_bits, ..arguments.shared.choices() };
     if let Err(OutOfRange { name, rule }) = choices.check() {
         printer.error(format!("`--{}` must be {rule}", name.replace('_', "-")), None);
         return Exit::Usage;
@@ -89,7 +93,8 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
         Ok(here) => here,
         Err(exit) => return exit,
     };
-    let opened = match open(&here, &settings, printer) {
+    let kv = choices.packings().first().copied().flatten();
+    let opened = match open(&here, &settings, kv, printer) {
         Ok(opened) => opened,
         Err(failure) => {
             printer.error(&failure.message, failure.hint.as_deref());
@@ -108,7 +113,7 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
         }
     };
     let max_tokens = choices.max_tokens.unwrap_or(MAX_TOKENS);
-    let request = Ask { arguments, opened: &opened, settings: &settings, max_tokens, began };
+    let request = Ask { arguments, opened: &opened, settings: &settings, kv, max_tokens, began };
     match request.answer(&prompt_ids, printer) {
         Ok(()) => Exit::Ok,
         Err(error) => {
@@ -118,13 +123,20 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
     }
 }
 
-fn open(here: &Here, settings: &Settings, printer: &Printer) -> Result<Opened, Failure> {
+fn open(
+    here: &Here,
+    settings: &Settings,
+    kv: Option<KvPacking>,
+    printer: &Printer,
+) -> Result<Opened, Failure> {
     mlx::use_device(settings.device)?;
     printer.begin(1);
     printer.flicker(format!("loading {}", here.argument));
     let opened = mlx::open(&here.argument, here.revision.as_deref(), settings);
     printer.end();
-    Ok(opened?)
+    let opened = opened?;
+    mlx::check_packing(opened.model.as_ref(), kv)?;
+    Ok(opened)
 }
 
 /// The prompt's ids, or what is wrong and what can be done about it.
@@ -154,6 +166,7 @@ struct Ask<'a> {
     arguments: &'a Arguments,
     opened: &'a Opened,
     settings: &'a Settings,
+    kv: Option<KvPacking>,
     max_tokens: u32,
     began: Instant,
 }
@@ -166,8 +179,9 @@ impl Ask<'_> {
             max_tokens: self.max_tokens,
             stop: if self.arguments.ignore_eos { &nothing } else { &self.opened.stop },
             sampling: &self.settings.sampling,
-            prefill_chunk: self.settings.prefill_chunk,
-            kv: self.settings.kv,
+            prefill_chunk: Conditions::default().prefill_chunk,
+            kv: self.kv,
+            decode: DecodeMode::Pipelined,
             scores: if self.arguments.json { Scores::OfChosen } else { Scores::Unwanted },
         };
         let mut heard = Heard::new(self, printer);

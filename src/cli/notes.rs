@@ -3,7 +3,12 @@
 use super::{references, table::Row};
 use crate::{
     host::fitness::Fitness,
-    measure::outcome::{Failure, Outcome, Stage, Verdict},
+    measure::{
+        outcome::{Failure, Outcome, Stage, Verdict},
+        rates,
+        statistics::median,
+    },
+    plan::{Cell, Conditions, DecodeMode},
 };
 
 /// Lines of a child's standard error that are shown.
@@ -17,13 +22,13 @@ struct Note<'a> {
     text: String,
     /// More lines, each with what it is.
     details: Vec<(&'static str, &'a str)>,
-    scenarios: Vec<&'static str>,
+    cells: Vec<String>,
 }
 
 /// All notes, the same about several cells of a model in one, and an empty line after them.
 pub(super) fn notes(rows: &[Row]) -> String {
     let mut notes: Vec<Note<'_>> = Vec::new();
-    for note in rows.iter().flat_map(about) {
+    for note in rows.iter().flat_map(|row| about(row, rows)) {
         let same = |known: &&mut Note<'_>| {
             known.kind == note.kind
                 && known.label == note.label
@@ -31,7 +36,7 @@ pub(super) fn notes(rows: &[Row]) -> String {
                 && known.details == note.details
         };
         match notes.iter_mut().find(same) {
-            Some(known) => known.scenarios.extend(note.scenarios),
+            Some(known) => known.cells.extend(note.cells),
             None => notes.push(note),
         }
     }
@@ -62,21 +67,21 @@ pub(super) fn verdict(outcome: &Outcome) -> String {
 impl Note<'_> {
     fn to_text(&self) -> String {
         let (kind, label) = (self.kind, self.label);
-        let scenarios = self.scenarios.join(", ");
-        let head = format!("{kind:<8} {label} ({scenarios}) {}\n", self.text);
+        let cells = self.cells.join(", ");
+        let head = format!("{kind:<8} {label} ({cells}) {}\n", self.text);
         let details = self.details.iter();
         let details = details.map(|(name, line)| format!("         {name}: {line}\n"));
         std::iter::once(head).chain(details).collect()
     }
 }
 
-fn about(row: &Row) -> Vec<Note<'_>> {
+fn about<'a>(row: &'a Row, rows: &'a [Row]) -> Vec<Note<'a>> {
     let note = |kind, text| Note {
         kind,
         label: &row.label,
         text,
         details: Vec::new(),
-        scenarios: vec![row.cell.work.scenario().name()],
+        cells: vec![row.cell.name_among(row.siblings(rows))],
     };
     let mut notes = Vec::new();
     match &row.outcome.verdict {
@@ -92,8 +97,26 @@ fn about(row: &Row) -> Vec<Note<'_>> {
     if let Some(compared) = &row.outcome.findings.compared {
         notes.push(note("note", references::words(compared)));
     }
+    notes.extend(gain(row, rows).map(|text| note("note", text)));
     notes.extend(row.outcome.warnings.iter().map(|text| note("note", text.clone())));
     notes
+}
+
+/// What being one step ahead gains, where the same cell was measured without.
+fn gain(row: &Row, rows: &[Row]) -> Option<String> {
+    let rate = |row: &Row| {
+        let trials = row.outcome.trials.iter();
+        let rates: Vec<_> = trials.filter_map(rates::decode_rate).collect();
+        median(&rates).filter(|_| row.outcome.verdict == Verdict::Measured)
+    };
+    let decode = DecodeMode::Synchronous;
+    let conditions = Conditions { decode, ..row.cell.conditions.clone() };
+    let waiting = Cell { conditions, ..row.cell.clone() };
+    let is_pipelined = row.cell.conditions.decode == DecodeMode::Pipelined;
+    let other = rows.iter().find(|other| other.label == row.label && other.cell == waiting)?;
+    let gain = rate(row)? / rate(other)?;
+    (is_pipelined && gain.is_finite())
+        .then(|| format!("decodes {gain:.2} times as fast as waiting for each token"))
 }
 
 fn place(failure: &Failure) -> String {
@@ -124,6 +147,7 @@ mod tests {
     use crate::{
         cli::table::tests::{failed, row},
         host::fitness::{Grade, Reason},
+        measure::trial::Trial,
         plan::Scenario,
     };
 
@@ -186,6 +210,28 @@ note     the machine was of grade C
         assert_eq!(grade(&fitness(Grade::C, vec![reason])), expected);
         let expected = "note     the machine was of grade A\n\n";
         assert_eq!(grade(&fitness(Grade::A, Vec::new())), expected);
+    }
+
+    #[test]
+    fn the_gain_of_one_step_ahead_is_told_where_both_were_measured() {
+        let measured = |decode, gap_us| {
+            let mut row = row("org/a", Scenario::Throughput, Verdict::Measured);
+            row.cell.conditions.decode = decode;
+            row.outcome.trials = vec![Trial::with_stamps(vec![0, gap_us, 2 * gap_us])];
+            row
+        };
+        // 50 and 40 tokens a second.
+        let ahead = measured(DecodeMode::Pipelined, 20_000);
+        let waiting = measured(DecodeMode::Synchronous, 25_000);
+        assert_eq!(
+            notes(&[ahead.clone(), waiting.clone()]),
+            "note     org/a (throughput[pipelined]) decodes 1.25 times as fast as waiting for each \
+             token\n\n"
+        );
+        assert_eq!(notes(std::slice::from_ref(&ahead)), "");
+        let mut other = waiting;
+        other.cell.conditions.depth = 1;
+        assert_eq!(notes(&[ahead, other]), "");
     }
 
     #[test]

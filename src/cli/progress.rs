@@ -79,7 +79,7 @@ impl<'a> Progress<'a> {
 
     /// Tells how a cell ended.
     pub(super) fn finished(&mut self, cell: usize, outcome: &Outcome) {
-        let name = self.cells.get(cell).map_or("", |cell| cell.work.scenario().name());
+        let name = self.name(cell);
         self.step(&format!("{name} {}", notes::verdict(outcome)));
         self.advance(cell, u64::MAX);
     }
@@ -102,14 +102,19 @@ impl<'a> Progress<'a> {
         self.printer.flicker(format!("{}: {what}", self.heading));
     }
 
+    fn name(&self, index: usize) -> String {
+        self.cells.get(index).map_or_else(String::new, |cell| cell.name_among(self.cells.iter()))
+    }
+
     /// The cell, with its sizes.
     fn cell(&self, index: usize) -> String {
+        let name = self.name(index);
         match self.cells.get(index).map(|cell| &cell.work) {
             Some(Work::Throughput { prompt_tokens, generation_tokens }) => {
-                format!("throughput, {prompt_tokens} tokens in, {generation_tokens} out")
+                format!("{name}, {prompt_tokens} tokens in, {generation_tokens} out")
             }
             Some(Work::Chat { max_tokens, .. }) => {
-                format!("chat, at most {max_tokens} tokens out")
+                format!("{name}, at most {max_tokens} tokens out")
             }
             Some(Work::Stop { max_tokens, .. }) => {
                 format!("stop, at most {max_tokens} tokens out")
@@ -123,7 +128,7 @@ impl<'a> Progress<'a> {
         let Some(cell) = self.cells.get(index) else {
             return String::new();
         };
-        let name = cell.work.scenario().name();
+        let name = self.name(index);
         match self.turn {
             (_, number) if is_untimed(cell) => {
                 format!("{name}, prompt {number} of {}", repetitions(cell))
@@ -156,11 +161,7 @@ mod tests {
 
     #[test]
     fn repetitions_are_named_as_the_child_counts_them() {
-        let cells = [Cell {
-            work: Work::Throughput { prompt_tokens: 64, generation_tokens: 32 },
-            warmup: 1,
-            repetitions: 2,
-        }];
+        let cells = [Cell::throughput([64, 32], 1, 2)];
         let printer = Printer::new(Quiet::Yes);
         let mut progress = Progress::new(&printer, "[1/1] tiny".to_owned(), &cells);
         assert_eq!(progress.cell(0), "throughput, 64 tokens in, 32 out");

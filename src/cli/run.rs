@@ -11,12 +11,14 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::{
     Exit,
     campaign::{Campaign, Care, Format, Setup, View},
+    dry_run,
     fetching::Order,
     fit, interrupt,
     printer::Printer,
     references,
     sampling::Sampling,
     shared::Shared,
+    sweep::Sweep,
     unfinished::Unfinished,
 };
 use crate::{
@@ -24,8 +26,8 @@ use crate::{
     hub::Network,
     measure::{patience::Patience, supervise::Isolation},
     plan::{
-        Choices, Manifest, ManifestError, MemoryBudget, NotABudget, Passages, Scenario, Selection,
-        Written,
+        Choices, Manifest, ManifestError, MemoryBudget, NotABudget, Passages, Plan, Scenario,
+        Selection, Written,
     },
     report::{self, Journal, MlxKnifeVersion, NotAVersion, SchemaVersion},
 };
@@ -48,6 +50,9 @@ pub(super) struct Arguments {
     comparison: references::Comparison,
     #[command(flatten)]
     children: Children,
+    /// Prints the plan, with memory and time as far as they are known beforehand, and measures nothing
+    #[arg(long)]
+    dry_run: bool,
     /// Downloads a model while the one before it is measured; by default nothing else runs then
     #[arg(long)]
     overlap_download: bool,
@@ -77,12 +82,6 @@ struct Choice {
     /// Repetitions that are run before and not counted
     #[arg(long, value_name = "N")]
     warmup: Option<u32>,
-    /// Exact length of a throughput prompt
-    #[arg(long, value_name = "N")]
-    prompt_tokens: Option<u32>,
-    /// Exact number of tokens that throughput generates
-    #[arg(long, value_name = "N")]
-    generation_tokens: Option<u32>,
     /// Cuts throughput prompts from this text instead of the shipped ones
     #[arg(long, value_name = "FILE", value_parser = passages, conflicts_with = "random_ids")]
     prompt_file: Option<Passages>,
@@ -95,6 +94,8 @@ struct Choice {
     /// Measures no likelihood
     #[arg(long)]
     no_nll: bool,
+    #[command(flatten)]
+    sweep: Sweep,
 }
 
 fn passages(path: &str) -> Result<Passages, String> {
@@ -159,6 +160,7 @@ impl Children {
             cooldown: Duration::from_secs(self.cooldown.into()),
             budget: self.memory_budget,
             cold: self.cold,
+            aim: None,
             isolation: match self.isolate {
                 Isolate::Model => Isolation::Model,
                 Isolate::Cell => Isolation::Cell,
@@ -173,6 +175,27 @@ impl Arguments {
         if self.overlap_download { Order::Beside } else { Order::Before }
     }
 
+    /// What will be measured, and what its lines look like; says why it cannot be.
+    fn plan(&self, printer: &Printer) -> Result<(Plan, Format), Exit> {
+        if let Err(reason) = self.choice.sweep.check() {
+            printer.error(reason, None);
+            return Err(Exit::Usage);
+        }
+        let plan = self.selection().plan().map_err(|error| {
+            printer.failure(&error, error.hint().as_deref());
+            Exit::Usage
+        })?;
+        self.choice.sweep.check_aim(&plan).map_err(|reason| {
+            printer.error(reason, None);
+            Exit::Usage
+        })?;
+        let format = self.report.format(plan.manifest.as_ref()).map_err(|error| {
+            printer.failure(&error, error.hint().as_deref());
+            Exit::Usage
+        })?;
+        Ok((plan, format))
+    }
+
     fn selection(&self) -> Selection {
         let Choice { tags, only, scenarios, .. } = self.choice.clone();
         Selection {
@@ -183,12 +206,10 @@ impl Arguments {
             flags: Choices {
                 repetitions: self.choice.repetitions,
                 warmup: self.choice.warmup,
-                prompt_tokens: self.choice.prompt_tokens,
-                generation_tokens: self.choice.generation_tokens,
                 prompt_file: self.choice.prompt_file.clone(),
                 random_ids: self.choice.random_ids,
                 nll_tokens: if self.choice.no_nll { Some(0) } else { self.choice.nll_tokens },
-                ..self.shared.choices()
+                ..self.choice.sweep.over(&self.shared.choices())
             },
         }
     }
@@ -196,20 +217,14 @@ impl Arguments {
 
 /// Measures what the arguments name.
 pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) -> Exit {
-    let plan = match arguments.selection().plan() {
-        Ok(plan) => plan,
-        Err(error) => {
-            printer.failure(&error, error.hint().as_deref());
-            return Exit::Usage;
-        }
+    let (plan, format) = match arguments.plan(printer) {
+        Ok(planned) => planned,
+        Err(exit) => return exit,
     };
-    let format = match arguments.report.format(plan.manifest.as_ref()) {
-        Ok(format) => format,
-        Err(error) => {
-            printer.failure(&error, error.hint().as_deref());
-            return Exit::Usage;
-        }
-    };
+    if arguments.dry_run {
+        dry_run::show(&plan, &arguments.report.path(&format.mlx_knife_version), printer);
+        return Exit::Ok;
+    }
     let stop = match interrupt::listen() {
         Ok(stop) => stop,
         Err(error) => {
@@ -242,7 +257,7 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
         journal,
         format,
         unfinished,
-        care: arguments.children.care(),
+        care: Care { aim: arguments.choice.sweep.aim(), ..arguments.children.care() },
         references,
         is_strict: arguments.strict_stop,
         sampler: samples.as_ref().map(|samples| &samples.sampler),
@@ -259,13 +274,17 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
 }
 
 impl Report {
-    /// Opens the report.
-    fn open(&self, version: &MlxKnifeVersion, printer: &Printer) -> Result<Journal, Exit> {
-        let path = self.path.clone().unwrap_or_else(|| {
+    /// The file to append to.
+    fn path(&self, version: &MlxKnifeVersion) -> PathBuf {
+        self.path.clone().unwrap_or_else(|| {
             let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
             report::default_path(Path::new("reports"), today, version)
-        });
-        let opened = Journal::open(path).and_then(|mut journal| {
+        })
+    }
+
+    /// Opens the report.
+    fn open(&self, version: &MlxKnifeVersion, printer: &Printer) -> Result<Journal, Exit> {
+        let opened = Journal::open(self.path(version)).and_then(|mut journal| {
             if self.resume && journal.path().is_file() {
                 journal.cut_torn_line()?;
             }

@@ -41,9 +41,6 @@ pub(super) struct Shared {
     /// The processor that runs the model
     #[arg(long)]
     pub(super) device: Option<Device>,
-    /// Packs keys and values in so many bits: 2, 3, 4, 5, 6 or 8
-    #[arg(long, value_name = "N")]
-    pub(super) kv_bits: Option<u32>,
     /// Elements of keys and values that share one scale: 32, 64 or 128 [default: 64]
     #[arg(long, value_name = "N", requires = "kv_bits")]
     pub(super) kv_group_size: Option<u32>,
@@ -67,7 +64,6 @@ impl Shared {
             dtype: self.dtype,
             dequantize: self.dequantize,
             device: self.device,
-            kv_bits: self.kv_bits,
             kv_group_size: self.kv_group_size,
             kv_start: self.kv_start,
             ..Choices::default()

@@ -52,6 +52,7 @@ struct Shown {
 /// Shows what the headers of a model tell.
 pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) -> Exit {
     let Arguments { kv_bits, kv_group_size, .. } = *arguments;
+    let kv_bits = kv_bits.map(|bits| vec![bits]);
     let choices = Choices { kv_bits, kv_group_size, ..Choices::default() };
     if let Err(OutOfRange { name, rule }) = choices.check() {
         printer.error(format!("`--{}` must be {rule}", name.replace('_', "-")), None);
@@ -69,7 +70,8 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
     if arguments.stop_tokens {
         return stops::show(location, arguments.json, printer);
     }
-    let shown = match read(location, arguments.context, choices.settings().kv) {
+    let kv = choices.packings().first().copied().flatten();
+    let shown = match read(location, arguments.context, kv) {
         Ok(shown) => shown,
         Err(error) => {
             printer.failure(&error, error.hint().as_deref());

@@ -40,7 +40,7 @@ type Line = [String; COLUMNS];
 /// The whole text, every line of it ended.
 pub(super) fn table(rows: &[Row]) -> String {
     let header = HEADER.map(|line| line.map(str::to_owned));
-    let body: Vec<[Line; 2]> = rows.iter().map(|row| [columns(row), bounds(row)]).collect();
+    let body: Vec<[Line; 2]> = rows.iter().map(|row| [columns(row, rows), bounds(row)]).collect();
     let mut widths = [0; COLUMNS];
     for line in header.iter().chain(body.as_flattened()) {
         for (width, text) in widths.iter_mut().zip(line) {
@@ -60,13 +60,13 @@ pub(super) fn table(rows: &[Row]) -> String {
     format!("{table}\n{}{}{}", legend(rows), notes(rows), totals(rows))
 }
 
-fn columns(row: &Row) -> Line {
+fn columns(row: &Row, rows: &[Row]) -> Line {
     let outcome = &row.outcome;
     let load = outcome.loaded.as_ref().map(|loaded| loaded.load_us() as f64 / 1e6);
     let (tokens_in, tokens_out) = tokens(row);
     let [first, prompt, decode] = figures(outcome).map(|samples| figure(median(&samples)));
     [
-        format!("{INDENT}{}", row.cell.work.scenario().name()),
+        format!("{INDENT}{}", name(row, rows)),
         count(tokens_in),
         count(tokens_out),
         number(load, 2),
@@ -77,6 +77,20 @@ fn columns(row: &Row) -> Line {
         number(peak(outcome), 2),
         short_verdict(outcome).to_owned(),
     ]
+}
+
+/// The scenario, and what was swept beside the sizes, which have columns of their own.
+fn name(row: &Row, rows: &[Row]) -> String {
+    let mut words = vec![row.cell.work.scenario().name().to_owned()];
+    words.extend(row.cell.distinctions(row.siblings(rows)));
+    words.join(" ")
+}
+
+impl Row {
+    /// The cells of its model among `rows`.
+    pub(super) fn siblings<'a>(&self, rows: &'a [Self]) -> impl Iterator<Item = &'a Cell> + Clone {
+        rows.iter().filter(|row| row.label == self.label).map(|row| &row.cell)
+    }
 }
 
 /// What stands below the figures of a row: the interval of each median, and what speaks against it.
@@ -226,7 +240,7 @@ pub(super) mod tests {
         };
         Row {
             label: label.to_owned(),
-            cell: Cell { work, warmup: 0, repetitions: 2 },
+            cell: Cell { work, ..Cell::throughput([64, 3], 0, 2) },
             outcome: Outcome::unbegun(verdict, SystemTime::UNIX_EPOCH),
         }
     }
@@ -278,6 +292,18 @@ failed   mlx-community/large (throughput) while loading: `x` is missing
 1 passed, 1 failed, 1 skipped
 ";
         assert_eq!(table(&rows), expected);
+    }
+
+    #[test]
+    fn what_is_swept_beside_the_sizes_stands_behind_the_scenario() {
+        let mut rows = vec![row("org/tiny", Scenario::Throughput, Verdict::Measured); 3];
+        rows[1].cell.conditions.depth = 1024;
+        rows.push(row("org/tiny", Scenario::Chat, Verdict::Measured));
+        // Another model is no reason.
+        rows[2].label = "org/other".to_owned();
+        rows[2].cell.conditions.depth = 7;
+        let names: Vec<_> = rows.iter().map(|row| name(row, &rows)).collect();
+        assert_eq!(names, ["throughput d0", "throughput d1024", "throughput", "chat"]);
     }
 
     #[test]

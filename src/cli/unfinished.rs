@@ -18,6 +18,8 @@ pub(super) struct Unfinished {
     /// None where the report is no file that could be gone on with.
     partial: Option<Partial>,
     left: Left,
+    /// Whether a cell may have more repetitions than were planned.
+    keeps_all: bool,
     /// How often each configuration came until now.
     uses: HashMap<String, usize>,
 }
@@ -34,7 +36,7 @@ pub(super) struct Pending {
 impl Unfinished {
     /// Begins to keep what a run measures for `report`; goes on with an unfinished one where `is_resumed` asks for it.
     pub(super) fn begin(report: &Path, is_resumed: bool, printer: &Printer) -> io::Result<Self> {
-        let new = |partial, left| Self { partial, left, uses: HashMap::new() };
+        let new = |partial, left| Self { partial, left, keeps_all: false, uses: HashMap::new() };
         if report.exists() && !report.is_file() {
             return Ok(new(None, Left::default()));
         }
@@ -50,6 +52,11 @@ impl Unfinished {
             ));
         }
         Ok(new(Some(Partial::begin(report)?), Left::default()))
+    }
+
+    /// Lets cells have more repetitions than were planned.
+    pub(super) fn keep_all(self) -> Self {
+        Self { keeps_all: true, ..self }
     }
 
     /// The cells of `model` that are to be measured, and what was published of the others.
@@ -74,7 +81,9 @@ impl Unfinished {
 
     fn begun(&mut self, planned: Cell, configuration: String) -> Pending {
         let mut known = self.left.trials.remove(&configuration).unwrap_or_default();
-        known.truncate(planned.repetitions as usize);
+        if !self.keeps_all {
+            known.truncate(planned.repetitions as usize);
+        }
         Pending { planned, configuration, known }
     }
 
@@ -113,7 +122,7 @@ impl Pending {
             whole.warnings.push(format!(
                 "{} of {} repetitions were measured before the run was interrupted",
                 self.known.len(),
-                self.planned.repetitions
+                whole.trials.len().max(self.planned.repetitions as usize)
             ));
         }
         whole.believed()

@@ -1,13 +1,15 @@
-//! The token loop: prefill in chunks, then one step ahead of what the host has read.
+//! The token loop: prefill in chunks, then one step ahead of what the host has read, or step by step.
 //!
 //! Reference: `mlx_lm.generate.generate_step`. The last prompt token is left for the first step, so that its
 //! scores are the ones sampled; scores of the prefill are never computed.
 
 mod best;
+mod context;
 mod likelihood;
 mod sample;
 
 pub use best::Best;
+pub use context::Context;
 pub use likelihood::{Likelihood, likelihood};
 
 use std::{collections::BTreeSet, ops::ControlFlow};
@@ -24,7 +26,7 @@ use crate::{
     ffi,
     models::{Cache, Model},
     nn::MlxError,
-    plan::{KvPacking, Sampling},
+    plan::{DecodeMode, KvPacking, Sampling},
 };
 use best::PendingBest;
 use sample::Sampler;
@@ -47,6 +49,8 @@ pub struct Request<'a> {
     pub prefill_chunk: u32,
     /// How keys and values are packed, after the chunk or step that reaches the start.
     pub kv: Option<KvPacking>,
+    /// When a step is handed to the device.
+    pub decode: DecodeMode,
     /// Whether the log-probability of each token is wanted too.
     pub scores: Scores,
 }
@@ -134,11 +138,26 @@ pub fn generate(
     request: &Request<'_>,
     seen: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>,
 ) -> Result<End, GenerateError> {
+    generate_after(&mut Context::default(), model, request, seen)
+}
+
+/// The same after what `context` holds, which the tokens are added to.
+///
+/// # Errors
+///
+/// As [`generate`].
+pub fn generate_after(
+    context: &mut Context,
+    model: &dyn Model,
+    request: &Request<'_>,
+    seen: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>,
+) -> Result<End, GenerateError> {
     check(model, request.prompt)?;
     let wired = WiredLimit::raise();
     let mut phase = Phase::Prefill;
-    let end = Loop::new(model, request).and_then(|run| run.run(&mut phase, seen));
+    let end = Loop::new(context, model, request).and_then(|run| run.run(&mut phase, seen));
     let idle = ffi::synchronize().map_err(MlxError::from);
+    context.rest();
     drop(wired);
     let failed = |source| GenerateError::Mlx { phase, source };
     let end = end.map_err(failed)?;
@@ -168,14 +187,19 @@ struct Pending {
 struct Loop<'a> {
     model: &'a dyn Model,
     request: &'a Request<'a>,
-    cache: Cache,
+    cache: &'a mut Cache,
     sampler: Sampler<'a>,
 }
 
 impl<'a> Loop<'a> {
-    fn new(model: &'a dyn Model, request: &'a Request<'a>) -> Result<Self, MlxError> {
-        let sampler = Sampler::new(request.sampling)?;
-        Ok(Self { model, request, cache: model.new_cache(), sampler })
+    fn new(
+        context: &'a mut Context,
+        model: &'a dyn Model,
+        request: &'a Request<'a>,
+    ) -> Result<Self, MlxError> {
+        let mut sampler = Sampler::new(request.sampling)?;
+        sampler.read(context.ids());
+        Ok(Self { model, request, cache: context.cache(model), sampler })
     }
 
     fn run(
@@ -191,10 +215,11 @@ impl<'a> Loop<'a> {
         if seen(Step::Submitted).is_break() {
             return Ok(End::Broken);
         }
+        let is_ahead = self.request.decode == DecodeMode::Pipelined;
         for n in 0..self.request.max_tokens {
             // As the reference, one step more than is needed is handed over before the last token is read.
-            let next = self.submit(&pending.id)?;
-            let flow = seen(Step::Submitted);
+            let mut next = if is_ahead { Some(self.submit(&pending.id)?) } else { None };
+            let flow = if is_ahead { seen(Step::Submitted) } else { ControlFlow::Continue(()) };
             let id = pending.id.try_item_exact::<u32>().map_err(conversion)?;
             let log_probability = match &pending.log_probability {
                 Some(value) => Some(value.try_item_cast::<f32>().map_err(conversion)?),
@@ -212,6 +237,13 @@ impl<'a> Loop<'a> {
             if n % RELEASE_EVERY == 0 {
                 clear_cache()?;
             }
+            if next.is_none() && n + 1 < self.request.max_tokens {
+                next = Some(self.submit(&pending.id)?);
+                if seen(Step::Submitted).is_break() {
+                    return Ok(End::Broken);
+                }
+            }
+            let Some(next) = next else { break };
             pending = next;
         }
         Ok(End::Length)
@@ -226,13 +258,8 @@ impl<'a> Loop<'a> {
         let (prefix, last) = prompt.split_at(prompt.len().saturating_sub(1));
         let mut read = 0u32;
         for chunk in prefix.chunks(self.request.prefill_chunk.max(1) as usize) {
-            let length = i32::try_from(chunk.len()).unwrap_or(i32::MAX);
-            let tokens = Array::from_slice(chunk, &[1, length]);
-            self.model.forward(&tokens, &mut self.cache)?;
+            read_chunk(self.model, self.cache, chunk, self.request.kv)?;
             self.sampler.read(chunk);
-            self.pack()?;
-            eval(self.cache.arrays())?;
-            clear_cache()?;
             read += u32::try_from(chunk.len()).unwrap_or(u32::MAX);
             if seen(Step::Prefilled(read)).is_break() {
                 return Ok(None);
@@ -241,21 +268,12 @@ impl<'a> Loop<'a> {
         Ok(Some(Array::from_slice(last, &[1])))
     }
 
-    /// Packs what is due.
-    fn pack(&mut self) -> Result<(), MlxError> {
-        if let Some(kv) = self.request.kv {
-            let start = i32::try_from(kv.start).unwrap_or(i32::MAX);
-            self.cache.pack(kv.into(), start)?;
-        }
-        Ok(())
-    }
-
     /// Hands the step after `token` (`[1]`) to the device.
     fn submit(&mut self, token: &Array) -> Result<Pending, MlxError> {
-        let scores = self.model.forward(&token.reshape(&[1, 1])?, &mut self.cache)?;
+        let scores = self.model.forward(&token.reshape(&[1, 1])?, self.cache)?;
         let scores = scores.try_index((.., -1, ..))?;
         let scores = self.sampler.penalize(token, scores)?;
-        self.pack()?;
+        pack(self.cache, self.request.kv)?;
         let log_probabilities = scores.subtract(scores.logsumexp(true)?)?;
         let id = self.sampler.choose(&log_probabilities)?;
         let log_probability = match self.request.scores {
@@ -271,6 +289,30 @@ impl<'a> Loop<'a> {
         async_eval(wanted.into_iter().flatten().chain(best_of_all))?;
         Ok(Pending { id, log_probability, best })
     }
+}
+
+/// Reads a chunk of a prompt into `cache`, and waits for it.
+fn read_chunk(
+    model: &dyn Model,
+    cache: &mut Cache,
+    chunk: &[u32],
+    kv: Option<KvPacking>,
+) -> Result<(), MlxError> {
+    let length = i32::try_from(chunk.len()).unwrap_or(i32::MAX);
+    let tokens = Array::from_slice(chunk, &[1, length]);
+    model.forward(&tokens, cache)?;
+    pack(cache, kv)?;
+    eval(cache.arrays())?;
+    Ok(clear_cache()?)
+}
+
+/// Packs what is due.
+fn pack(cache: &mut Cache, kv: Option<KvPacking>) -> Result<(), MlxError> {
+    if let Some(kv) = kv {
+        let start = i32::try_from(kv.start).unwrap_or(i32::MAX);
+        cache.pack(kv.into(), start)?;
+    }
+    Ok(())
 }
 
 fn conversion(error: impl std::fmt::Display) -> MlxError {

@@ -5,25 +5,34 @@ use thiserror::Error;
 
 use super::{
     findings::TextLikelihood,
-    outcome::Stage,
+    outcome::{Failure, Stage},
     reference::Greedy,
+    roofline::PackedRows,
     trial::{Finish, Memory},
 };
 use crate::{
-    plan::{Sampling, Work},
+    plan::{Cell, Conditions, Sampling},
     stops::{Rules, Terms, Transcript},
 };
 
 /// Something that answers requests and can be timed while it does.
 pub trait Engine {
-    /// Gets ready for `work` outside of any timing, and says what the prompt will be made of.
+    /// Gets ready for `cell` outside of any timing, and says what the prompt will be made of.
     ///
     /// # Errors
     ///
     /// [`EngineError::Refused`] where this model cannot do that work at all.
-    fn prepare(&mut self, work: &Work) -> Result<PromptKind, EngineError>;
+    fn prepare(&mut self, cell: &Cell) -> Result<Prepared, EngineError>;
 
-    /// Answers `ask`, reporting each step as soon as the host can see it; [`Event`] tells the order.
+    /// Gets ready for `ask` outside of any timing: where its cell has a depth, so many tokens are in the cache when this
+    /// returns, and nothing is left to do on the device. `read` hears how many were read.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read.
+    fn fill(&mut self, ask: Ask<'_>, read: &mut dyn FnMut(u32)) -> Result<(), EngineError>;
+
+    /// Answers `ask`, for which it was filled, reporting each step as soon as the host can see it; [`Event`] tells the order.
     ///
     /// The request begins when this is called: tokenization and template are part of it. It ends when this returns: no
     /// work may then be left on the device.
@@ -37,13 +46,17 @@ pub trait Engine {
         seen: &mut dyn FnMut(Event),
     ) -> Result<Answer, EngineError>;
 
-    /// How well the model foretells the first tokens of the shipped text; nothing where it has no tokenizer, or none is
-    /// wanted. No part of any request.
+    /// How well the model foretells the first tokens of the shipped text, with keys and values packed as `conditions`
+    /// say; nothing where it has no tokenizer, or none is wanted. No part of any request.
     ///
     /// # Errors
     ///
     /// When the model cannot read it.
-    fn likelihood(&mut self) -> Result<Option<TextLikelihood>, EngineError> {
+    fn likelihood(
+        &mut self,
+        conditions: &Conditions,
+    ) -> Result<Option<TextLikelihood>, EngineError> {
+        let _ = conditions;
         Ok(None)
     }
 
@@ -75,14 +88,14 @@ pub trait Engine {
         Err(EngineError::Refused { kind: "stop_unsupported", reason })
     }
 
-    /// Answers a prompt of `work`, which was prepared, greedily, with what else could have come in the place of each token;
+    /// Answers a prompt of `cell`, which was prepared, greedily, with what else could have come in the place of each token;
     /// nothing where the engine does not know. No part of any request.
     ///
     /// # Errors
     ///
     /// When the model cannot answer.
-    fn answer_greedily(&mut self, work: &Work, prompt: u32) -> Result<Option<Greedy>, EngineError> {
-        let _ = (work, prompt);
+    fn answer_greedily(&mut self, cell: &Cell, prompt: u32) -> Result<Option<Greedy>, EngineError> {
+        let _ = (cell, prompt);
         Ok(None)
     }
 
@@ -101,9 +114,9 @@ pub trait Engine {
 /// A request.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
-    /// What is asked; it was prepared before.
-    pub work: &'a Work,
-    /// Which of the prompts that throughput goes through.
+    /// What is asked, and under which conditions; it was prepared before.
+    pub cell: &'a Cell,
+    /// Which of the prompts that throughput goes through: see [`Cell::prompt_of`].
     pub prompt: u32,
     /// How tokens are chosen.
     pub sampling: &'a Sampling,
@@ -146,6 +159,17 @@ pub struct Answer {
     pub text: Option<String>,
 }
 
+/// What a cell will be like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// What its prompt will be made of.
+    pub prompt: PromptKind,
+    /// What a step reads of its keys and values once they are packed, where they will be.
+    pub packed: Option<PackedRows>,
+    /// What a reader of its figures must know, a sentence each.
+    pub warnings: Vec<String>,
+}
+
 /// A prompt of the scenario `stop`.
 #[derive(Clone, Copy, Debug)]
 pub struct StopQuestion<'a> {
@@ -155,6 +179,8 @@ pub struct StopQuestion<'a> {
     pub max_tokens: u32,
     /// How tokens are chosen.
     pub sampling: &'a Sampling,
+    /// What it is answered under.
+    pub conditions: &'a Conditions,
 }
 
 /// What a prompt is made of.
@@ -180,6 +206,9 @@ pub enum EngineError {
         /// Why, for people.
         reason: String,
     },
+    /// A stage failed, and what can be done about it is known.
+    #[error("{}", .0.message)]
+    Hinted(Box<Failure>),
     /// A stage failed.
     #[error("{message}")]
     Failed {

@@ -8,8 +8,8 @@ use super::{
     findings::Finding,
     load::{LoadPhase, union_us},
     outcome::{Failure, Skip, Stage},
-    roofline::Roofline,
-    schedule::Task,
+    roofline::{PackedRows, Roofline},
+    schedule::{Aim, Task},
     stop_answers::StopAnswer,
     trial::{Memory, Trial},
 };
@@ -29,6 +29,9 @@ pub struct Job {
     pub cold: bool,
     /// How the model is loaded and run.
     pub settings: Settings,
+    /// How well figures are to be known, where that decides how often cells are repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aim: Option<Aim>,
     /// What throughput prompts are cut from, where it is not what is shipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passages: Option<Passages>,
@@ -66,6 +69,9 @@ pub enum Message {
         cell: usize,
         /// Whether prompts are ids drawn at random.
         random_ids: bool,
+        /// What a step reads of its keys and values once they are packed, where they will be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        packed: Option<PackedRows>,
     },
     /// Something was found of a cell that no repetition tells.
     Found {
@@ -83,7 +89,7 @@ pub enum Message {
         /// Which of the cell's warm-ups of this child, or of all its repetitions, counted from 1.
         number: u32,
     },
-    /// Prompt tokens were read; sent twice a second at most.
+    /// Tokens of the prompt, or of the context before it, were read; of the prompt this is sent twice a second at most.
     Prefilled {
         /// The cell.
         cell: usize,

@@ -185,18 +185,14 @@ impl<'a> Phases<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        measure::{
-            message::Runtime,
-            outcome::{Failure, Stage},
-            trial::Trial,
-        },
-        plan::Work,
+    use crate::measure::{
+        message::Runtime,
+        outcome::{Failure, Stage},
+        trial::Trial,
     };
 
     fn cells() -> Vec<Cell> {
-        let work = Work::Throughput { prompt_tokens: 8, generation_tokens: 4 };
-        vec![Cell { work, warmup: 1, repetitions: 1 }; 2]
+        vec![Cell::throughput([8, 4], 1, 1); 2]
     }
 
     fn started() -> Message {
@@ -236,8 +232,8 @@ mod tests {
         let mut phases = Phases::new("m", &cells);
         let messages = [
             started(),
-            Message::CellStarted { cell: 0, random_ids: true },
-            Message::CellStarted { cell: 1, random_ids: true },
+            Message::CellStarted { cell: 0, random_ids: true, packed: None },
+            Message::CellStarted { cell: 1, random_ids: true, packed: None },
             turn(0, true),
             Message::Prefilled { cell: 0, tokens: 7 },
             Message::Decoded { cell: 0, tokens: 1 },
@@ -281,7 +277,7 @@ mod tests {
     fn a_cell_whose_child_died_ends_with_its_outcome() {
         let cells = cells();
         let mut phases = Phases::new("m", &cells);
-        phases.message(&Message::CellStarted { cell: 1, random_ids: true });
+        phases.message(&Message::CellStarted { cell: 1, random_ids: true, packed: None });
         let failure = Failure::new(Stage::Decode, "sigkill", "it was killed");
         let verdict = Verdict::Failed(failure);
         assert!(phases.finished(0, &verdict).is_empty(), "it never began");

@@ -5,7 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{rates, trial::Trial};
+use super::{
+    rates,
+    statistics::{relative_half_width, repetitions_for},
+    trial::Trial,
+};
 use crate::plan::Cell;
 
 /// Two warm-ups agree when neither takes this much longer than the other, as a part of it.
@@ -13,6 +17,34 @@ const AGREEMENT: f64 = 0.03;
 
 /// Warm-ups that a cell has at the most for want of two that agree.
 const MOST_WARMUPS: u32 = 5;
+
+/// Repetitions that a cell has at the most, however far it is from its target.
+const MOST_REPETITIONS: usize = 1_000;
+
+/// How well a figure is to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Aim {
+    /// Half the width of the interval of its median, as a part of that: 0.01 for ±1 %.
+    pub target: f64,
+    /// Seconds of requests after which the cells of a model have no more than their first repetitions.
+    pub budget_s: u32,
+}
+
+impl Aim {
+    /// What is said of a cell whose rate is not known so well.
+    pub fn missed(self, trials: &[Trial]) -> Option<String> {
+        let rates: Option<Vec<_>> = trials.iter().map(|trial| Measured::of(trial).rate).collect();
+        let width = relative_half_width(&rates?)?;
+        (width > self.target).then(|| {
+            format!(
+                "its rate is known to ±{:.1} % after {} repetitions, and ±{:.1} % was wanted",
+                width * 100.0,
+                trials.len(),
+                self.target * 100.0
+            )
+        })
+    }
+}
 
 /// A repetition that is to be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +97,7 @@ impl Task {
 #[derive(Clone, Debug)]
 pub struct Schedule {
     courses: Vec<Course>,
+    aim: Option<Aim>,
 }
 
 /// A cell on its way.
@@ -82,7 +115,10 @@ struct Course {
 
 impl Schedule {
     /// A schedule of which nothing is done but what is known.
-    pub fn new(tasks: &[Task]) -> Self {
+    ///
+    /// With an aim, the first repetitions of a cell tell how many it needs, and the cells that need more go on in turns
+    /// until they have them or the budget is spent.
+    pub fn new(tasks: &[Task], aim: Option<Aim>) -> Self {
         let course = |task: &Task| Course {
             warmup: task.cell.warmup as usize,
             repetitions: task.cell.repetitions as usize,
@@ -90,12 +126,12 @@ impl Schedule {
             measured: task.known.clone(),
             is_closed: false,
         };
-        Self { courses: tasks.iter().map(course).collect() }
+        Self { courses: tasks.iter().map(course).collect(), aim }
     }
 
     /// The repetition that is to be run now; none where all is done.
     pub fn next(&self) -> Option<Turn> {
-        let open = || self.courses.iter().enumerate().filter(|(_, course)| !course.is_through());
+        let open = || self.courses.iter().enumerate().filter(|(_, course)| !self.has_all(course));
         if let Some((cell, course)) = open().find(|(_, course)| !course.is_warm()) {
             return Some(Turn { cell, warmup: true, number: next_number(&course.warmups) });
         }
@@ -120,15 +156,33 @@ impl Schedule {
 
     /// Whether nothing more of `cell` is planned.
     pub fn is_through(&self, cell: usize) -> bool {
-        self.courses.get(cell).is_none_or(Course::is_through)
+        self.courses.get(cell).is_none_or(|course| self.has_all(course))
+    }
+
+    fn has_all(&self, course: &Course) -> bool {
+        course.is_closed || course.measured.len() >= self.wanted(course)
+    }
+
+    /// Repetitions that are wanted of a cell, by what is known of it now.
+    fn wanted(&self, course: &Course) -> usize {
+        let first = course.repetitions;
+        let wanted = || {
+            let aim = self.aim.filter(|aim| !self.has_spent(aim.budget_s))?;
+            let measured = course.measured.get(..first)?.iter();
+            let rates: Option<Vec<_>> = measured.map(|measured| measured.rate).collect();
+            repetitions_for(&rates?, aim.target)
+        };
+        wanted().map_or(first, |wanted| wanted.clamp(first, MOST_REPETITIONS.max(first)))
+    }
+
+    fn has_spent(&self, budget_s: u32) -> bool {
+        let measured = self.courses.iter().flat_map(|course| &course.measured);
+        let spent_us: u64 = measured.map(|measured| measured.ended_us).sum();
+        spent_us >= u64::from(budget_s) * 1_000_000
     }
 }
 
 impl Course {
-    fn is_through(&self) -> bool {
-        self.is_closed || self.measured.len() >= self.repetitions
-    }
-
     /// Whoever wants fewer than two warm-ups wants none compared.
     fn is_warm(&self) -> bool {
         let done = self.warmups.len();
@@ -154,11 +208,10 @@ fn agree(warmups: &[Measured]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Work;
 
     fn task(warmup: u32, repetitions: u32, known: usize) -> Task {
-        let work = Work::Throughput { prompt_tokens: 8, generation_tokens: 4 };
-        Task { known: vec![took(100); known], cell: Cell { work, warmup, repetitions } }
+        let cell = Cell::throughput([8, 4], warmup, repetitions);
+        Task { known: vec![took(100); known], cell }
     }
 
     fn took(ended_us: u64) -> Measured {
@@ -180,7 +233,7 @@ mod tests {
     }
 
     fn all(tasks: &[Task]) -> String {
-        turns(Schedule::new(tasks), &[])
+        turns(Schedule::new(tasks, None), &[])
     }
 
     #[test]
@@ -199,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_closed_cell_has_no_turn_and_the_others_go_on() {
-        let mut schedule = Schedule::new(&[task(1, 2, 0), task(1, 2, 0)]);
+        let mut schedule = Schedule::new(&[task(1, 2, 0), task(1, 2, 0)], None);
         assert!(!schedule.is_through(0));
         schedule.close(0);
         assert!(schedule.is_through(0));
@@ -208,7 +261,8 @@ mod tests {
 
     #[test]
     fn warm_ups_go_on_until_two_in_a_row_agree_or_there_are_five() {
-        let of = |least: u32, times: &[u64]| turns(Schedule::new(&[task(least, 1, 0)]), times);
+        let of =
+            |least: u32, times: &[u64]| turns(Schedule::new(&[task(least, 1, 0)], None), times);
         assert_eq!(of(2, &[1000, 1030]), "aw1 aw2 a1");
         assert_eq!(of(2, &[1030, 1000]), "aw1 aw2 a1");
         assert_eq!(of(2, &[1000, 1031, 1031]), "aw1 aw2 aw3 a1");
@@ -218,6 +272,47 @@ mod tests {
         // One that is asked for cannot be compared, and none is none.
         assert_eq!(of(1, &[1000]), "aw1 a1");
         assert_eq!(of(0, &[]), "a1");
+    }
+
+    /// Rates whose median is known to ±3.81 % (scipy, see the tests of the interval), and some that never change.
+    const SPREAD: [f64; 8] = [19.2, 18.7, 20.1, 19.9, 18.1, 19.4, 19.0, 20.6];
+
+    /// How many repetitions two cells get, one of rates that spread and one of the same ones, each of a second.
+    fn spent(target: f64, budget_s: u32) -> [usize; 2] {
+        let aim = Aim { target, budget_s };
+        let mut schedule = Schedule::new(&[task(0, 8, 0), task(0, 8, 0)], Some(aim));
+        while let Some(turn) = schedule.next() {
+            let at = turn.number as usize - 1;
+            let rate = if turn.cell == 0 { SPREAD[at % 8] } else { 50.0 };
+            schedule.note(turn, Measured { ended_us: 1_000_000, rate: Some(rate) });
+        }
+        [0, 1].map(|cell| schedule.courses[cell].measured.len())
+    }
+
+    #[test]
+    fn repetitions_are_spent_where_they_are_needed_and_as_far_as_the_budget_goes() {
+        assert_eq!(spent(0.04, 600), [8, 8]);
+        // 8 (0.038103 × 1.25 / 0.019)² is 50.3.
+        assert_eq!(spent(0.019, 600), [51, 8]);
+        // 16 seconds for the first ones, 14 more.
+        assert_eq!(spent(0.019, 30), [22, 8]);
+        assert_eq!(spent(0.019, 1), [8, 8], "the first ones are always measured");
+        assert_eq!(spent(1e-9, 100_000), [1_000, 8]);
+    }
+
+    #[test]
+    fn a_cell_that_did_not_make_it_is_told() {
+        // Two tokens, so that the rate is one over the gap.
+        let trial = |rate: f64| {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
+            Trial::with_stamps(vec![0, (1e6 / rate).round() as u64])
+        };
+        let trials = SPREAD.map(trial);
+        let aim = |target| Aim { target, budget_s: 1 };
+        let expected = "its rate is known to ±3.8 % after 8 repetitions, and ±1.0 % was wanted";
+        assert_eq!(aim(0.01).missed(&trials).as_deref(), Some(expected));
+        assert_eq!(aim(0.04).missed(&trials), None);
+        assert_eq!(aim(0.01).missed(&trials[..5]), None, "five have no interval");
     }
 
     #[test]

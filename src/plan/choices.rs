@@ -2,30 +2,29 @@
 
 use thiserror::Error;
 
-use super::{
-    Cell, Device, ElementType, KvPacking, LONGEST_STOP_ANSWER, Passages, Prompts, STOP_SET,
-    Sampling, Scenario, Settings, Work,
-};
+use super::{DecodeMode, Device, ElementType, Passages, Prompts, Sampling, Scenario, Settings};
 
 /// The scenarios of a model of which nothing else is said.
-const USUAL: [Scenario; 2] = [Scenario::Throughput, Scenario::Chat];
+pub(super) const USUAL: [Scenario; 2] = [Scenario::Throughput, Scenario::Chat];
 
 /// What was said about a run at one place; what was left open is absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Choices {
     /// What is asked of the model; throughput and chat where absent.
     pub scenarios: Option<Vec<Scenario>>,
-    /// See [`Work::Throughput`]; 512 where absent.
-    pub prompt_tokens: Option<u32>,
-    /// See [`Work::Throughput`]; 128 where absent.
-    pub generation_tokens: Option<u32>,
-    /// See [`Work::Chat`]; a request for one sentence where absent.
+    /// See [`Work::Throughput`](super::Work::Throughput); 512 where absent.
+    pub prompt_tokens: Option<Vec<u32>>,
+    /// See [`Work::Throughput`](super::Work::Throughput); 128 where absent.
+    pub generation_tokens: Option<Vec<u32>>,
+    /// See [`Conditions::depth`](super::Conditions::depth); 0 where absent.
+    pub depth: Option<Vec<u32>>,
+    /// See [`Work::Chat`](super::Work::Chat); a request for one sentence where absent.
     pub prompt: Option<String>,
-    /// See [`Work::Chat`]; 128 where absent.
+    /// See [`Work::Chat`](super::Work::Chat); 128 where absent.
     pub max_tokens: Option<u32>,
-    /// See [`Cell::repetitions`]; 8 where absent.
+    /// See [`Cell::repetitions`](super::Cell::repetitions); 8 where absent.
     pub repetitions: Option<u32>,
-    /// See [`Cell::warmup`]; 2 where absent.
+    /// See [`Cell::warmup`](super::Cell::warmup); 2 where absent.
     pub warmup: Option<u32>,
     /// See [`Sampling::temperature`].
     pub temperature: Option<f32>,
@@ -51,14 +50,16 @@ pub struct Choices {
     pub dequantize: Option<bool>,
     /// See [`Settings::device`].
     pub device: Option<Device>,
-    /// See [`Settings::prefill_chunk`].
-    pub prefill_chunk: Option<u32>,
-    /// See [`KvPacking::bits`]; keys and values stay dense where absent.
-    pub kv_bits: Option<u32>,
-    /// See [`KvPacking::group_size`]; 64 where absent.
+    /// See [`Conditions::prefill_chunk`](super::Conditions::prefill_chunk); 2048 where absent.
+    pub prefill_chunk: Option<Vec<u32>>,
+    /// See [`KvPacking::bits`](super::KvPacking::bits); keys and values stay dense where absent or 0.
+    pub kv_bits: Option<Vec<u32>>,
+    /// See [`KvPacking::group_size`](super::KvPacking::group_size); 64 where absent.
     pub kv_group_size: Option<u32>,
-    /// See [`KvPacking::start`]; 0 where absent.
+    /// See [`KvPacking::start`](super::KvPacking::start); 0 where absent.
     pub kv_start: Option<u32>,
+    /// When steps are handed to the device; one ahead where absent.
+    pub decode: Option<Vec<DecodeMode>>,
 }
 
 /// A value that has the right type and makes no sense.
@@ -71,14 +72,24 @@ pub struct OutOfRange {
     pub rule: &'static str,
 }
 
+/// What sizes must be.
+const EACH_POSITIVE: &str = "1 or more, each once";
+
+/// Whether `list` holds something, and nothing twice.
+fn is_set<T: PartialEq>(list: &[T]) -> bool {
+    let repeated = |(at, item): (usize, &T)| list.iter().take(at).any(|other| other == item);
+    !list.is_empty() && !list.iter().enumerate().any(repeated)
+}
+
 impl Choices {
     /// These choices, and where they leave something open, those of `under`.
     #[must_use]
     pub fn over(self, under: &Self) -> Self {
         Self {
             scenarios: self.scenarios.or_else(|| under.scenarios.clone()),
-            prompt_tokens: self.prompt_tokens.or(under.prompt_tokens),
-            generation_tokens: self.generation_tokens.or(under.generation_tokens),
+            prompt_tokens: self.prompt_tokens.or_else(|| under.prompt_tokens.clone()),
+            generation_tokens: self.generation_tokens.or_else(|| under.generation_tokens.clone()),
+            depth: self.depth.or_else(|| under.depth.clone()),
             prompt: self.prompt.or_else(|| under.prompt.clone()),
             max_tokens: self.max_tokens.or(under.max_tokens),
             repetitions: self.repetitions.or(under.repetitions),
@@ -100,10 +111,11 @@ impl Choices {
             dtype: self.dtype.or(under.dtype),
             dequantize: self.dequantize.or(under.dequantize),
             device: self.device.or(under.device),
-            prefill_chunk: self.prefill_chunk.or(under.prefill_chunk),
-            kv_bits: self.kv_bits.or(under.kv_bits),
+            prefill_chunk: self.prefill_chunk.or_else(|| under.prefill_chunk.clone()),
+            kv_bits: self.kv_bits.or_else(|| under.kv_bits.clone()),
             kv_group_size: self.kv_group_size.or(under.kv_group_size),
             kv_start: self.kv_start.or(under.kv_start),
+            decode: self.decode.or_else(|| under.decode.clone()),
         }
     }
 
@@ -118,13 +130,22 @@ impl Choices {
     /// Refuses the first value that makes no sense.
     pub fn check(&self) -> Result<(), OutOfRange> {
         let positive = |count: Option<u32>| count.is_none_or(|count| count > 0);
+        let all = |counts: &Option<Vec<u32>>, fits: fn(u32) -> bool| {
+            let fit = |counts: &Vec<u32>| is_set(counts) && counts.iter().all(|count| fits(*count));
+            counts.as_ref().is_none_or(fit)
+        };
         let within = |number: Option<f32>, fits: fn(f32) -> bool| number.is_none_or(fits);
         let among =
             |count: Option<u32>, known: &[u32]| count.is_none_or(|count| known.contains(&count));
         let rules = [
-            ("scenarios", "a list that names each scenario once", self.scenarios_fit()),
-            ("prompt_tokens", "1 or more", positive(self.prompt_tokens)),
-            ("generation_tokens", "1 or more", positive(self.generation_tokens)),
+            (
+                "scenarios",
+                "a list that names each scenario once",
+                self.scenarios.as_ref().is_none_or(|scenarios| is_set(scenarios)),
+            ),
+            ("prompt_tokens", EACH_POSITIVE, all(&self.prompt_tokens, |count| count > 0)),
+            ("generation_tokens", EACH_POSITIVE, all(&self.generation_tokens, |count| count > 0)),
+            ("depth", "0 or more, each once", all(&self.depth, |_| true)),
             ("prompt", "some text", self.prompt.as_ref().is_none_or(|text| !text.is_empty())),
             ("max_tokens", "1 or more", positive(self.max_tokens)),
             ("repetitions", "1 or more", positive(self.repetitions)),
@@ -141,22 +162,23 @@ impl Choices {
                 "false where `prompt_file` says what prompts are made of",
                 self.random_ids != Some(true) || self.prompt_file.is_none(),
             ),
-            ("prefill_chunk", "1 or more", positive(self.prefill_chunk)),
-            ("kv_bits", "2, 3, 4, 5, 6 or 8", among(self.kv_bits, &[2, 3, 4, 5, 6, 8])),
+            ("prefill_chunk", EACH_POSITIVE, all(&self.prefill_chunk, |count| count > 0)),
+            (
+                "kv_bits",
+                "2, 3, 4, 5, 6, 8, or 0 for dense, each once",
+                all(&self.kv_bits, |bits| [0, 2, 3, 4, 5, 6, 8].contains(&bits)),
+            ),
+            (
+                "decode",
+                "a list that names each mode once",
+                self.decode.as_ref().is_none_or(|modes| is_set(modes)),
+            ),
             ("kv_group_size", "32, 64 or 128", among(self.kv_group_size, &[32, 64, 128])),
         ];
         match rules.into_iter().find(|(_, _, fits)| !fits) {
             Some((name, rule, _)) => Err(OutOfRange { name, rule }),
             None => Ok(()),
         }
-    }
-
-    fn scenarios_fit(&self) -> bool {
-        self.scenarios.as_ref().is_none_or(|scenarios| {
-            let repeated =
-                |(at, scenario)| scenarios.iter().take(at).any(|other| other == scenario);
-            !scenarios.is_empty() && !scenarios.iter().enumerate().any(repeated)
-        })
     }
 
     /// How the model is loaded and run.
@@ -175,14 +197,8 @@ impl Choices {
                 repetition_penalty: self.repetition_penalty.or(greedy.repetition_penalty),
                 seed: self.seed.unwrap_or(greedy.seed),
             },
-            prefill_chunk: self.prefill_chunk.unwrap_or(usual.prefill_chunk),
             prompts: self.prompts(),
             nll_tokens: self.nll_tokens.unwrap_or(usual.nll_tokens),
-            kv: self.kv_bits.map(|bits| KvPacking {
-                bits,
-                group_size: self.kv_group_size.unwrap_or(64),
-                start: self.kv_start.unwrap_or(0),
-            }),
         }
     }
 
@@ -196,38 +212,6 @@ impl Choices {
             (Some(true), _) => Prompts::RandomIds,
             (_, Some(passages)) => Prompts::File { sha256: passages.sha256() },
             (_, None) => Prompts::Shipped,
-        }
-    }
-
-    /// What is measured, in order.
-    pub fn cells(&self) -> Vec<Cell> {
-        self.scenarios
-            .as_deref()
-            .unwrap_or(&USUAL)
-            .iter()
-            .map(|scenario| match scenario {
-                // Its prompts are asked once, in an order of their own.
-                Scenario::Stop => Cell { work: self.work(*scenario), warmup: 0, repetitions: 0 },
-                Scenario::Throughput | Scenario::Chat => Cell {
-                    work: self.work(*scenario),
-                    warmup: self.warmup.unwrap_or(2),
-                    repetitions: self.repetitions.unwrap_or(8),
-                },
-            })
-            .collect()
-    }
-
-    fn work(&self, scenario: Scenario) -> Work {
-        match scenario {
-            Scenario::Throughput => Work::Throughput {
-                prompt_tokens: self.prompt_tokens.unwrap_or(512),
-                generation_tokens: self.generation_tokens.unwrap_or(128),
-            },
-            Scenario::Chat => Work::Chat { prompt: self.prompt(), max_tokens: self.max_tokens() },
-            Scenario::Stop => Work::Stop {
-                set: STOP_SET,
-                max_tokens: self.max_tokens.unwrap_or(LONGEST_STOP_ANSWER),
-            },
         }
     }
 
@@ -256,12 +240,16 @@ mod tests {
 
     #[test]
     fn values_that_make_no_sense_are_refused_by_name() {
-        refused("prompt_tokens", |to| to.prompt_tokens = Some(0));
-        refused("generation_tokens", |to| to.generation_tokens = Some(0));
+        refused("prompt_tokens", |to| to.prompt_tokens = Some(vec![0]));
+        refused("generation_tokens", |to| to.generation_tokens = Some(vec![0]));
         refused("max_tokens", |to| to.max_tokens = Some(0));
         refused("repetitions", |to| to.repetitions = Some(0));
-        refused("prefill_chunk", |to| to.prefill_chunk = Some(0));
-        refused("kv_bits", |to| to.kv_bits = Some(7));
+        refused("prefill_chunk", |to| to.prefill_chunk = Some(vec![0]));
+        refused("kv_bits", |to| to.kv_bits = Some(vec![7]));
+        refused("kv_bits", |to| to.kv_bits = Some(vec![4, 8, 4]));
+        refused("prompt_tokens", |to| to.prompt_tokens = Some(vec![]));
+        refused("depth", |to| to.depth = Some(vec![0, 0]));
+        refused("decode", |to| to.decode = Some(vec![DecodeMode::Pipelined; 2]));
         refused("kv_group_size", |to| to.kv_group_size = Some(16));
         refused("temperature", |to| to.temperature = Some(-0.1));
         refused("temperature", |to| to.temperature = Some(f32::NAN));
@@ -284,31 +272,12 @@ mod tests {
             top_p: Some(1.0),
             min_p: Some(0.0),
             top_k: Some(0),
-            prefill_chunk: Some(1),
+            prefill_chunk: Some(vec![1]),
+            depth: Some(vec![0]),
+            kv_bits: Some(vec![0, 8]),
             ..Choices::default()
         };
         assert_eq!(edges.check(), Ok(()));
-    }
-
-    #[test]
-    fn an_upper_layer_wins_and_a_lower_one_fills_the_gaps() {
-        let flags = Choices { repetitions: Some(9), ..Choices::default() };
-        let defaults = Choices {
-            repetitions: Some(2),
-            scenarios: Some(vec![Scenario::Chat]),
-            max_tokens: Some(7),
-            prompt: Some("Hi".to_owned()),
-            warmup: Some(0),
-            ..Choices::default()
-        };
-        assert_eq!(
-            flags.over(&defaults).cells(),
-            [Cell {
-                work: Work::Chat { prompt: "Hi".to_owned(), max_tokens: 7 },
-                warmup: 0,
-                repetitions: 9,
-            }]
-        );
     }
 
     #[test]
@@ -325,29 +294,5 @@ mod tests {
         assert_eq!(random.check(), Ok(()));
         let both = Choices { random_ids: Some(true), ..named };
         assert_eq!(both.check().unwrap_err().name, "random_ids");
-    }
-
-    #[test]
-    fn where_a_model_stops_is_asked_once_and_only_on_request() {
-        let mut choices = Choices { max_tokens: Some(9), ..Choices::default() };
-        choices.ask_where_it_stops();
-        choices.ask_where_it_stops();
-        let cells = choices.cells();
-        let stop = Work::Stop { set: STOP_SET, max_tokens: 9 };
-        assert_eq!(cells.len(), 3);
-        assert_eq!(cells[2], Cell { work: stop, warmup: 0, repetitions: 0 });
-    }
-
-    #[test]
-    fn what_is_left_open_becomes_both_scenarios_with_greedy_sampling() {
-        let open = Choices::default();
-        assert_eq!(
-            open.cells().iter().map(|cell| cell.work.clone()).collect::<Vec<_>>(),
-            [
-                Work::Throughput { prompt_tokens: 512, generation_tokens: 128 },
-                Work::Chat { prompt: "Write one sentence about cats.".to_owned(), max_tokens: 128 },
-            ]
-        );
-        assert_eq!(open.settings(), Settings::default());
     }
 }

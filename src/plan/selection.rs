@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::{
     Choices, Entry, Manifest, ManifestError, OutOfRange, Plan, PlannedModel, Scenario, Source,
+    product::MOST_CELLS,
 };
 
 /// What a command line asks to have measured.
@@ -62,6 +63,9 @@ pub enum PlanError {
         /// All labels there are.
         known: Vec<String>,
     },
+    /// A sweep that nobody will see the end of.
+    #[error("`{0}` would have more than {MOST_CELLS} cells")]
+    TooManyCells(String),
     /// Every model was left out by one filter or another.
     #[error("no model passes all filters together")]
     NothingLeft,
@@ -78,6 +82,7 @@ impl PlanError {
             }
             Self::UnknownTag { known, .. } => Some(format!("known tags: {}", known.join(", "))),
             Self::UnknownModel { known, .. } => Some(format!("known models: {}", known.join(", "))),
+            Self::TooManyCells(_) => Some("sweep fewer sizes at once".to_owned()),
             Self::OutOfRange(_) | Self::Unused { .. } | Self::Repeated(_) | Self::NothingLeft => {
                 None
             }
@@ -97,6 +102,9 @@ impl Selection {
             .collect();
         if models.is_empty() {
             return Err(PlanError::NothingLeft);
+        }
+        if let Some(model) = models.iter().find(|model| model.cells.len() > MOST_CELLS) {
+            return Err(PlanError::TooManyCells(model.label.clone()));
         }
         self.check_use(&models)?;
         Ok(Plan { models, manifest })
@@ -162,6 +170,7 @@ impl Selection {
         let sized = [
             ("prompt-tokens", Scenario::Throughput, flags.prompt_tokens.is_some()),
             ("generation-tokens", Scenario::Throughput, flags.generation_tokens.is_some()),
+            ("depth", Scenario::Throughput, flags.depth.is_some()),
             ("prompt-file", Scenario::Throughput, flags.prompt_file.is_some()),
             ("random-ids", Scenario::Throughput, flags.random_ids.is_some()),
             ("nll-tokens", Scenario::Throughput, flags.nll_tokens.is_some_and(|tokens| tokens > 0)),
@@ -193,7 +202,7 @@ fn is_called(entry: &Entry, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Cell, Work};
+    use crate::plan::{Cell, Conditions, Work};
 
     const MANIFEST: &str = r#"
         [defaults]
@@ -236,6 +245,7 @@ mod tests {
                     prompt: "Write one sentence about cats.".to_owned(),
                     max_tokens: 5,
                 },
+                conditions: Conditions::default(),
                 warmup: 0,
                 repetitions: 9,
             }]
@@ -295,11 +305,20 @@ mod tests {
     fn a_flag_that_no_cell_reads_is_refused() {
         let (_folder, mut selection) = selection();
         selection.scenarios = vec![Scenario::Chat];
-        selection.flags.prompt_tokens = Some(4);
+        selection.flags.prompt_tokens = Some(vec![4]);
         assert_eq!(
             selection.plan().unwrap_err().to_string(),
             "`--prompt-tokens` is of no use without the throughput scenario"
         );
+    }
+
+    #[test]
+    fn a_sweep_without_end_is_refused() {
+        let (_folder, mut selection) = selection();
+        selection.flags.prompt_tokens = Some((1..=1_000).collect());
+        selection.flags.depth = Some(vec![0, 1]);
+        let error = selection.plan().unwrap_err();
+        assert_eq!(error.to_string(), "`org/Small-4bit` would have more than 1000 cells");
     }
 
     #[test]

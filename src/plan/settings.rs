@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How a model is loaded and run; every repetition of a cell uses the same.
+/// How a model is loaded, and how its tokens are chosen; the same for all of its cells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Element type that weights and quantization scales are cast to; as stored where absent.
@@ -14,11 +14,6 @@ pub struct Settings {
     pub device: Device,
     /// How a token is chosen.
     pub sampling: Sampling,
-    /// Prompt tokens that one prefill step reads.
-    pub prefill_chunk: u32,
-    /// How keys and values are packed; they stay dense where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kv: Option<KvPacking>,
     /// What throughput prompts are made of.
     #[serde(default, skip_serializing_if = "Prompts::is_shipped")]
     pub prompts: Prompts,
@@ -73,6 +68,16 @@ pub struct KvPacking {
     pub start: u32,
 }
 
+impl KvPacking {
+    /// Bits, then group and start where they are not the usual ones.
+    pub fn short(self) -> String {
+        let Self { bits, group_size, start } = self;
+        let group = if group_size == 64 { String::new() } else { format!("-group{group_size}") };
+        let start = if start == 0 { String::new() } else { format!("-from{start}") };
+        format!("{bits}{group}{start}")
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -80,8 +85,6 @@ impl Default for Settings {
             dequantize: false,
             device: Device::Auto,
             sampling: Sampling::default(),
-            prefill_chunk: 2048,
-            kv: None,
             prompts: Prompts::Shipped,
             nll_tokens: NLL_TOKENS,
         }

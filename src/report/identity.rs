@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt::Write};
 use sha2::{Digest, Sha256};
 
 use super::{assemble::ModelHint, redact};
-use crate::plan::{Cell, Device, ElementType, KvPacking, Prompts, Sampling, Settings, Work};
+use crate::plan::{Cell, Conditions, Device, ElementType, Prompts, Sampling, Settings, Work};
 
 /// Hexadecimal digits of a prompt's hash that tell two chat cells apart.
 const PROMPT_DIGITS: usize = 8;
@@ -14,11 +14,13 @@ const PROMPT_DIGITS: usize = 8;
 ///
 /// Readers group by the scenario, since they cut a name at its bracket. Sizes are `p<prompt tokens>`
 /// and `g<generated tokens>`; a chat has `c<start of its prompt's SHA-256>` and `g<most tokens>`,
-/// because how long a templated prompt is shows only once the model is loaded. Only settings that
-/// differ from `defaults` appear. The scenario `stop` has `s<version of its prompts>`.
+/// because how long a templated prompt is shows only once the model is loaded. Then come conditions that
+/// are not the usual ones, `d<depth>`, `chunk<tokens>`, `kv<bits>` and `sync`, and settings that differ
+/// from `defaults`. The scenario `stop` has `s<version of its prompts>`.
 ///
 /// The same cell twice in a run has the same name twice: see [`TestNames`].
-pub fn test_name(model: &str, work: &Work, settings: &Settings, defaults: &Settings) -> String {
+pub fn test_name(model: &str, cell: &Cell, settings: &Settings, defaults: &Settings) -> String {
+    let Cell { work, conditions, .. } = cell;
     let sizes = match work {
         Work::Throughput { prompt_tokens, generation_tokens } => {
             format!("p{prompt_tokens}-g{generation_tokens}")
@@ -32,8 +34,9 @@ pub fn test_name(model: &str, work: &Work, settings: &Settings, defaults: &Setti
     };
     let scenario = work.scenario().name();
     let model = slug(redact::model_id(model));
+    let conditions = unusual(conditions);
     let settings = differences(settings, defaults);
-    format!("mlxk-harness::{scenario}[{model}-{sizes}{settings}]")
+    format!("mlxk-harness::{scenario}[{model}-{sizes}{conditions}{settings}]")
 }
 
 /// Gives each test of a run a name of its own.
@@ -70,7 +73,7 @@ pub fn configuration(model: &ModelHint, settings: &Settings, cell: &Cell, before
     let all = serde_json::json!({
         "harness": env!("CARGO_PKG_VERSION"),
         "model": id, "revision": revision, "size_bytes": size_bytes,
-        "settings": settings, "work": cell.work, "warmup": cell.warmup, "before": before,
+        "settings": settings, "work": cell.work, "conditions": cell.conditions, "warmup": cell.warmup, "before": before,
     });
     sha256(all.to_string().as_bytes())
 }
@@ -92,9 +95,29 @@ fn slug(model: &str) -> String {
     model.chars().map(plain).collect()
 }
 
+/// Conditions that are not the usual ones.
+fn unusual(conditions: &Conditions) -> String {
+    let Conditions { depth, prefill_chunk, kv, decode } = conditions;
+    let usual = Conditions::default();
+    let mut parts = String::new();
+    let mut push = |part: String| parts.extend(["-", &part]);
+    if *depth != usual.depth {
+        push(format!("d{depth}"));
+    }
+    if *prefill_chunk != usual.prefill_chunk {
+        push(format!("chunk{prefill_chunk}"));
+    }
+    if let Some(kv) = kv {
+        push(format!("kv{}", kv.short()));
+    }
+    if *decode != usual.decode {
+        push(decode.short().to_owned());
+    }
+    parts
+}
+
 fn differences(settings: &Settings, defaults: &Settings) -> String {
-    let Settings { dtype, dequantize, device, sampling, prefill_chunk, kv, prompts, nll_tokens: _ } =
-        settings;
+    let Settings { dtype, dequantize, device, sampling, prompts, nll_tokens: _ } = settings;
     let mut parts = Vec::new();
     if *dtype != defaults.dtype {
         parts.push(dtype.map_or("as-stored", element_type).to_owned());
@@ -105,12 +128,6 @@ fn differences(settings: &Settings, defaults: &Settings) -> String {
     }
     if *device != defaults.device {
         parts.push(device_name(*device).to_owned());
-    }
-    if *prefill_chunk != defaults.prefill_chunk {
-        parts.push(format!("chunk{prefill_chunk}"));
-    }
-    if *kv != defaults.kv {
-        parts.push(kv.map_or_else(|| "kv-dense".to_owned(), kv_packing));
     }
     if prompts != &defaults.prompts {
         parts.push(prompts_name(prompts));
@@ -159,13 +176,6 @@ fn element_type(dtype: ElementType) -> &'static str {
     }
 }
 
-/// `kv<bits>`, then group and start where they are not the usual ones.
-fn kv_packing(KvPacking { bits, group_size, start }: KvPacking) -> String {
-    let group = if group_size == 64 { String::new() } else { format!("-group{group_size}") };
-    let start = if start == 0 { String::new() } else { format!("-from{start}") };
-    format!("kv{bits}{group}{start}")
-}
-
 fn device_name(device: Device) -> &'static str {
     match device {
         Device::Auto => "auto",
@@ -177,14 +187,15 @@ fn device_name(device: Device) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::{DecodeMode, KvPacking};
 
-    fn throughput() -> Work {
-        Work::Throughput { prompt_tokens: 512, generation_tokens: 128 }
+    fn throughput() -> Cell {
+        Cell::throughput([512, 128], 1, 8)
     }
 
     #[track_caller]
-    fn case(model: &str, work: &Work, settings: &Settings, expected: &str) {
-        assert_eq!(test_name(model, work, settings, &Settings::default()), expected);
+    fn case(model: &str, cell: &Cell, settings: &Settings, expected: &str) {
+        assert_eq!(test_name(model, cell, settings, &Settings::default()), expected);
     }
 
     #[test]
@@ -202,7 +213,12 @@ mod tests {
         // printf %s 'Write one sentence about cats.' | sha256sum
         let work =
             Work::Chat { prompt: "Write one sentence about cats.".to_owned(), max_tokens: 50 };
-        case("tiny", &work, &Settings::default(), "mlxk-harness::chat[tiny-c60b12032-g50]");
+        case(
+            "tiny",
+            &Cell { work, ..throughput() },
+            &Settings::default(),
+            "mlxk-harness::chat[tiny-c60b12032-g50]",
+        );
     }
 
     #[test]
@@ -211,8 +227,6 @@ mod tests {
             dtype: Some(ElementType::Float16),
             dequantize: true,
             device: Device::Cpu,
-            prefill_chunk: 512,
-            kv: None,
             prompts: Prompts::RandomIds,
             nll_tokens: 7,
             sampling: Sampling {
@@ -226,23 +240,31 @@ mod tests {
             "tiny",
             &throughput(),
             &settings,
-            "mlxk-harness::throughput[tiny-p512-g128-float16-dequantized-cpu-chunk512-random-ids\
+            "mlxk-harness::throughput[tiny-p512-g128-float16-dequantized-cpu-random-ids\
              -temperature0.7-repetition_penalty1.1-seed3]",
         );
     }
 
     #[test]
-    fn packed_keys_and_values_make_another_cell() {
-        let packed = |bits, group_size, start| Settings {
-            kv: Some(KvPacking { bits, group_size, start }),
-            ..Settings::default()
+    fn unusual_conditions_make_another_cell() {
+        let case = |conditions, expected: &str| {
+            let expected = format!("mlxk-harness::throughput[tiny-p512-g128{expected}]");
+            let cell = Cell { conditions, ..throughput() };
+            case("tiny", &cell, &Settings::default(), &expected);
+            let hint = ModelHint::default();
+            let hash = |cell| configuration(&hint, &Settings::default(), cell, 0);
+            assert_ne!(hash(&cell), hash(&throughput()));
         };
-        let start = "mlxk-harness::throughput[tiny-p512-g128";
-        case("tiny", &throughput(), &packed(8, 64, 0), &format!("{start}-kv8]"));
-        let name = format!("{start}-kv4-group32-from5000]");
-        case("tiny", &throughput(), &packed(4, 32, 5000), &name);
-        let dense = test_name("tiny", &throughput(), &Settings::default(), &packed(8, 64, 0));
-        assert_eq!(dense, format!("{start}-kv-dense]"));
+        let usual = Conditions::default;
+        let packed = |bits, group_size, start| Conditions {
+            kv: Some(KvPacking { bits, group_size, start }),
+            ..usual()
+        };
+        case(packed(8, 64, 0), "-kv8");
+        case(packed(4, 32, 5000), "-kv4-group32-from5000");
+        case(Conditions { depth: 1024, ..usual() }, "-d1024");
+        case(Conditions { decode: DecodeMode::Synchronous, ..usual() }, "-sync");
+        case(Conditions { prefill_chunk: 512, depth: 1, ..packed(8, 64, 0) }, "-d1-chunk512-kv8");
     }
 
     #[test]

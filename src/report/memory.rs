@@ -120,7 +120,8 @@ impl MemoryDetail {
 fn tokens(cell: &Cell, trials: &[Trial]) -> Option<u64> {
     match &cell.work {
         Work::Throughput { prompt_tokens, generation_tokens } => {
-            Some(u64::from(*prompt_tokens) + u64::from(*generation_tokens))
+            let depth = u64::from(cell.conditions.depth);
+            Some(depth + u64::from(*prompt_tokens) + u64::from(*generation_tokens))
         }
         Work::Chat { .. } | Work::Stop { .. } => {
             let of = |trial: &Trial| u64::from(trial.prompt_tokens) + trial.visible_us.len() as u64;

@@ -19,7 +19,7 @@ use crate::{
         stop_answers::StopAnswer,
         trial::{Finish, Memory, Order, Trial},
     },
-    plan::{Scenario, Settings},
+    plan::{Conditions, Scenario, Settings},
     report::statistics::Statistics,
 };
 
@@ -146,6 +146,9 @@ pub struct CellFacts {
     /// Tokens after which the answer is cut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,
+    /// What it was measured under.
+    #[serde(flatten)]
+    pub conditions: Conditions,
     /// Repetitions that are run and not counted.
     pub warmup: u32,
     /// Repetitions that are measured.

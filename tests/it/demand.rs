@@ -129,6 +129,7 @@ fn a_dense_model_in_four_bits() {
         // Two times 8 heads of 128 numbers of two bytes, in 32 layers.
         rows: everywhere(131_072),
         packed: None,
+        depth: 0,
         token_flops: 2 * matrices,
         // Two for each of 128 numbers of a key and of a value, for 32 heads in 32 layers.
         row_flops: everywhere(524_288),
@@ -156,6 +157,7 @@ fn grouped_queries_and_a_tied_head() {
         rows: everywhere(2 * 8 * 64 * 2 * 16),
         // A head's 64 numbers are one group: 64 bytes, and two each for scale and bias.
         packed: Some(PackedRows { start: 100, rows: everywhere(2 * 8 * 68 * 16) }),
+        depth: 0,
         token_flops: 2 * 973_078_528,
         row_flops: everywhere(2 * 32 * 128 * 16),
         head_flops: 2 * 262_668_288,
@@ -196,6 +198,7 @@ fn only_chosen_experts_are_read() {
         state_bytes: 0,
         rows: everywhere(98_304),
         packed: None,
+        depth: 0,
         token_flops: 2 * matrices,
         row_flops: everywhere(2 * 32 * 256 * 48),
         head_flops: 2 * head,
@@ -252,6 +255,7 @@ fn latent_attention_reads_its_short_vectors() {
         state_bytes: 0,
         rows: everywhere(576 * 2 * 27),
         packed: None,
+        depth: 0,
         token_flops: 2 * matrices,
         // 16 heads: 64 rotated and 128 plain numbers of a key, 128 of a value.
         row_flops: everywhere(2 * 16 * 320 * 27),

@@ -36,12 +36,12 @@ fn worker(behaviour: &str) -> (Child, ChildStdin) {
             "dequantize": false,
             "device": "auto",
             "sampling": {"temperature": 0.0, "top_p": 1.0, "min_p": 0.0, "top_k": 0, "seed": 0},
-            "prefill_chunk": 2048,
         },
         "cells": [{
             "scenario": "throughput",
             "prompt_tokens": 8,
             "generation_tokens": 4,
+            "prefill_chunk": 2048,
             "warmup": 1,
             "repetitions": 1,
         }],

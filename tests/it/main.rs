@@ -8,6 +8,8 @@ mod convert;
 #[cfg(test)]
 mod demand;
 #[cfg(test)]
+mod depths;
+#[cfg(test)]
 mod explain;
 #[cfg(test)]
 mod failures;
@@ -57,6 +59,8 @@ mod schema;
 mod stamps;
 #[cfg(test)]
 mod stop_tokens;
+#[cfg(test)]
+mod sweeps;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]

@@ -12,7 +12,7 @@ use mlxk_harness::{
     checkpoint::{Checkpoint, Description, LoadError, LoadOptions, Location},
     generate::{Request, Scores, Step, generate},
     models::{self, Cache, FAMILIES, Model},
-    plan::{KvPacking, Sampling},
+    plan::{DecodeMode, KvPacking, Sampling},
 };
 
 use serde_json::Value;
@@ -139,6 +139,7 @@ pub(crate) fn greedy(
         sampling: &sampling,
         prefill_chunk: CHUNK,
         kv,
+        decode: DecodeMode::Pipelined,
         scores: Scores::Unwanted,
     };
     let mut ids = Vec::new();

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fs, ops::ControlFlow, path::Path};
 use mlxk_harness::{
     generate::{End, Request, Scores, Step, generate},
     measure::mlx::{Opened, open},
-    plan::{ElementType, Sampling, Settings},
+    plan::{DecodeMode, ElementType, Sampling, Settings},
     text::{ChatOptions, Message},
 };
 use serde::Deserialize;
@@ -51,6 +51,7 @@ fn answer(opened: &Opened, prompt: &[u32], stop: &BTreeSet<u32>) -> (Vec<u32>, V
         sampling: &Sampling::default(),
         prefill_chunk: 2048,
         kv: None,
+        decode: DecodeMode::Pipelined,
         scores: Scores::OfChosen,
     };
     let (mut ids, mut log_probabilities) = (Vec::new(), Vec::new());

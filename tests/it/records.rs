@@ -12,7 +12,7 @@ use mlxk_harness::{
         fitness::{Fitness, Grade, Reason},
     },
     measure::outcome::Outcome,
-    plan::{Cell, Device, KvPacking, Sampling, Settings},
+    plan::{Cell, Conditions, Device, KvPacking, Sampling, Settings},
     report::{Context, Journal, Record, SchemaVersion, check_line, encode, record},
 };
 use serde_json::{Value, json};
@@ -119,15 +119,20 @@ fn settings_that_differ_from_the_default_are_in_the_name_and_in_the_metadata() {
     let settings = Settings {
         device: Device::Cpu,
         sampling: Sampling { temperature: 0.7, ..Sampling::default() },
-        kv: Some(KvPacking { bits: 4, group_size: 64, start: 0 }),
         ..Settings::default()
     };
-    let record = record(&context(), &throughput(), &settings, &measured());
-    assert!(record.test.ends_with("-p320-g3-cpu-kv4-temperature0.7]"), "{}", record.test);
+    let kv = Some(KvPacking { bits: 4, group_size: 64, start: 0 });
+    let conditions = Conditions { depth: 16, kv, ..Conditions::default() };
+    let cell = Cell { conditions, ..throughput() };
+    let record = record(&context(), &cell, &settings, &measured());
+    assert!(record.test.ends_with("-p320-g3-d16-kv4-cpu-temperature0.7]"), "{}", record.test);
     let line = as_json(&record);
-    assert_eq!(line["metadata"]["mlxk_harness"]["settings"]["device"], "cpu");
-    let packing = json!({"bits": 4, "group_size": 64, "start": 0});
-    assert_eq!(line["metadata"]["mlxk_harness"]["settings"]["kv"], packing);
+    let ours = &line["metadata"]["mlxk_harness"];
+    assert_eq!(ours["settings"]["device"], "cpu");
+    assert_eq!(ours["cell"]["kv"], json!({"bits": 4, "group_size": 64, "start": 0}));
+    assert_eq!(ours["cell"]["depth"], 16);
+    assert_eq!(ours["cell"]["prefill_chunk"], 2048);
+    assert_eq!(ours["cell"]["decode"], "pipelined");
 }
 
 #[test]

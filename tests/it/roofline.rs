@@ -15,13 +15,13 @@ use mlx_rs::{
 use mlxk_harness::{
     measure::{
         clock::SystemClock,
-        engine::{Answer, Ask, Engine, EngineError, Event, PromptKind},
+        engine::{Answer, Ask, Engine, EngineError, Event, Prepared, PromptKind},
         mlx::{self, Opened},
         recorder::record,
         roofline::{Doubt, Roofline, doubt},
         trial::{Finish, Memory, Trial},
     },
-    plan::{Device, Sampling, Settings, Work},
+    plan::{Cell, Conditions, Device, Sampling, Settings, Work},
 };
 use serde_json::Value;
 
@@ -30,7 +30,10 @@ use crate::weights::{self, FLOAT32, Tweak};
 /// Tokens that the lazy loop makes before it evaluates any.
 const LATE: u32 = 20;
 
-const WORK: Work = Work::Throughput { prompt_tokens: 8, generation_tokens: 70 };
+fn cell() -> Cell {
+    let work = Work::Throughput { prompt_tokens: 8, generation_tokens: 70 };
+    Cell { work, conditions: Conditions::default(), warmup: 1, repetitions: 3 }
+}
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity").join(name)
@@ -49,7 +52,8 @@ fn opened(name: &str) -> (Opened, Roofline) {
 /// Three repetitions, after one to get warm.
 fn trials(engine: &mut dyn Engine) -> Vec<Trial> {
     let clock = SystemClock::new();
-    let ask = Ask { work: &WORK, prompt: 0, sampling: &Sampling::default() };
+    let cell = cell();
+    let ask = Ask { cell: &cell, prompt: 0, sampling: &Sampling::default() };
     let mut trial = || record(engine, ask, &clock, &mut |_| {}).expect("it runs");
     trial();
     (0..3).map(|_| trial()).collect()
@@ -86,8 +90,12 @@ impl Lazy {
 }
 
 impl Engine for Lazy {
-    fn prepare(&mut self, _: &Work) -> Result<PromptKind, EngineError> {
-        Ok(PromptKind::RandomIds)
+    fn prepare(&mut self, _: &Cell) -> Result<Prepared, EngineError> {
+        Ok(Prepared { prompt: PromptKind::RandomIds, packed: None, warnings: Vec::new() })
+    }
+
+    fn fill(&mut self, _: Ask<'_>, _: &mut dyn FnMut(u32)) -> Result<(), EngineError> {
+        Ok(())
     }
 
     fn generate(
@@ -95,7 +103,7 @@ impl Engine for Lazy {
         ask: Ask<'_>,
         seen: &mut dyn FnMut(Event),
     ) -> Result<Answer, EngineError> {
-        let &Work::Throughput { prompt_tokens, generation_tokens } = ask.work else {
+        let Work::Throughput { prompt_tokens, generation_tokens } = ask.cell.work else {
             panic!("only throughput is asked for");
         };
         let prompt_ids: Vec<u32> = (0..prompt_tokens).collect();

@@ -123,6 +123,10 @@ impl Observer for Watch<'_, '_> {
         outcome.warnings.extend(self.lacking.clone());
         let printer = self.campaign.printer;
         self.campaign.references.look(&self.model.label, &mut outcome, printer);
+        if outcome.verdict == Verdict::Measured {
+            let aim = self.campaign.care.aim;
+            outcome.warnings.extend(aim.and_then(|aim| aim.missed(&outcome.trials)));
+        }
         let context = self.context(pending, &outcome);
         let mut line = report::record(&context, &pending.planned, &self.model.settings, &outcome);
         line.test = self.campaign.names.take(line.test);

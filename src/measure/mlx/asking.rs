@@ -8,7 +8,7 @@ use crate::{
     generate::{GenerateError, Request, Scores, Step, generate},
     measure::engine::StopQuestion,
     models::Model,
-    plan::KvPacking,
+    plan::{DecodeMode, KvPacking},
     stops::{Rules, Transcript, Watch},
     text::{ChatOptions, Message, SpecialTokens, TextError, Tokenizer},
 };
@@ -58,6 +58,7 @@ impl Asking<'_> {
             sampling: question.sampling,
             prefill_chunk: self.prefill_chunk,
             kv: self.kv,
+            decode: DecodeMode::Pipelined,
             scores: Scores::Unwanted,
         };
         generate(self.model, &request, &mut |step| {

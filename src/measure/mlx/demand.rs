@@ -32,21 +32,33 @@ pub fn asked(
     kv: Option<KvPacking>,
 ) -> Result<Asked, Unpackable> {
     let passes = models::passes(model, kv.map(Into::into))?;
-    let rows = |ledger: &Ledger| by_limit(&ledger.rows, |rows| rows.bytes);
-    let packed = kv.zip(passes.packed.as_ref());
+    let rows = bytes_of_rows;
     Ok(Asked {
         demand: Demand {
             weight_bytes: passes.token.weight_bytes(parameters.bytes()),
             state_bytes: passes.state_bytes,
             rows: rows(&passes.token),
-            packed: packed
-                .map(|(kv, ledger)| PackedRows { start: u64::from(kv.start), rows: rows(ledger) }),
+            packed: kv.and_then(|kv| packed_rows(kv, passes.packed.as_ref())),
+            depth: 0,
             token_flops: passes.prompt.flops / u64::from(PROMPT),
             row_flops: by_limit(&passes.prompt.rows, |rows| rows.flops),
             head_flops: passes.token.head_flops,
         },
         format: passes.token.format(),
     })
+}
+
+/// What a step of `model` reads of keys and values once they are packed as `kv` says; none where that is not known.
+pub(super) fn packed(model: &dyn Model, kv: KvPacking) -> Option<PackedRows> {
+    packed_rows(kv, models::passes(model, Some(kv.into())).ok()?.packed.as_ref())
+}
+
+fn packed_rows(kv: KvPacking, ledger: Option<&Ledger>) -> Option<PackedRows> {
+    ledger.map(|ledger| PackedRows { start: u64::from(kv.start), rows: bytes_of_rows(ledger) })
+}
+
+fn bytes_of_rows(ledger: &Ledger) -> Vec<PerRow> {
+    by_limit(&ledger.rows, |rows| rows.bytes)
 }
 
 /// Layers with the same bound as one.

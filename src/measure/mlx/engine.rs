@@ -12,25 +12,27 @@ use mlx_rs::memory::{clear_cache, reset_peak_memory};
 use super::{
     asking::{Asking, Unanswered},
     canary::Canary,
+    demand::packed,
     greedy::{Question, answer_greedily},
-    opened::{Opened, memory},
+    opened::{Opened, check_packing, memory},
     prompts::Throughput,
 };
 use crate::{
     checkpoint::sentence,
     generate::{
-        End, GenerateError, Likelihood, Phase, Request, Scores, Step, generate, likelihood,
+        Context, End, GenerateError, Likelihood, Phase, Request, Scores, Step, generate_after,
+        likelihood,
     },
     host::process,
     measure::{
-        engine::{Answer, Ask, Engine, EngineError, Event, PromptKind, StopQuestion},
+        engine::{Answer, Ask, Engine, EngineError, Event, Prepared, PromptKind, StopQuestion},
         findings::TextLikelihood,
         outcome::Stage,
         recorder::sha256_of_ids,
         reference::Greedy,
         trial::{Finish, Memory},
     },
-    plan::{KvPacking, Passages, SHIPPED, Settings, Work},
+    plan::{Cell, Conditions, KvPacking, Passages, SHIPPED, Work},
     stops::{Rules, Terms, Transcript},
     text::{
         ChatOptions, Message, TextError, Tokenizer,
@@ -47,27 +49,29 @@ const READING: Duration = Duration::from_secs(20);
 /// A loaded model that answers requests.
 pub(super) struct MlxEngine {
     opened: Opened,
-    prefill_chunk: u32,
-    kv: Option<KvPacking>,
+    /// What the cache of the next request holds already.
+    context: Context,
+    /// The prompt that comes after that, where it holds something.
+    prompt: Option<Vec<u32>>,
     prompts: Throughput,
     nll_tokens: usize,
-    /// What was found of the shipped text, which every cell of the model shares.
-    likelihood: Option<TextLikelihood>,
+    /// What was found of the shipped text under each packing, which cells of the model share.
+    likelihoods: Vec<(Option<KvPacking>, TextLikelihood)>,
     /// Whether MLX refused something, after which its state is not to be trusted.
     is_broken: bool,
     canary: Canary,
 }
 
 impl MlxEngine {
-    pub(super) fn new(opened: Opened, prompts: Throughput, settings: &Settings) -> Self {
-        let Settings { prefill_chunk, kv, nll_tokens, .. } = *settings;
+    /// With the likelihood of so many tokens of the shipped text.
+    pub(super) fn new(opened: Opened, prompts: Throughput, nll_tokens: u32) -> Self {
         Self {
             opened,
-            prefill_chunk,
-            kv,
+            context: Context::default(),
+            prompt: None,
             prompts,
             nll_tokens: nll_tokens as usize,
-            likelihood: None,
+            likelihoods: Vec::new(),
             is_broken: false,
             canary: Canary::default(),
         }
@@ -84,12 +88,13 @@ impl MlxEngine {
         }
     }
 
-    fn prompt_ids(&self, work: &Work, index: u32) -> Result<Vec<u32>, EngineError> {
-        match work {
-            Work::Throughput { prompt_tokens, .. } => self
-                .prompts
-                .ids(&self.opened, *prompt_tokens, index)
-                .map_err(|error| unwritten(&error)),
+    /// All tokens of a request, those that are in the cache before it first.
+    fn prompt_ids(&self, cell: &Cell, index: u32) -> Result<Vec<u32>, EngineError> {
+        match &cell.work {
+            Work::Throughput { prompt_tokens, .. } => {
+                let length = cell.conditions.depth.saturating_add(*prompt_tokens);
+                self.prompts.ids(&self.opened, length, index).map_err(|error| unwritten(&error))
+            }
             Work::Chat { prompt, .. } => {
                 let options =
                     ChatOptions { enable_thinking: None, now: ZonedDateTime::now().datetime() };
@@ -99,6 +104,22 @@ impl MlxEngine {
             }
             // Its prompts are asked one by one.
             Work::Stop { .. } => Ok(Vec::new()),
+        }
+    }
+
+    /// What becomes of an error of the token loop.
+    fn failed(&mut self, error: &GenerateError) -> EngineError {
+        self.is_broken = matches!(error, GenerateError::Mlx { .. });
+        failed(error)
+    }
+}
+
+/// Tokens after which an answer to `work` is cut, and ids that end it.
+fn ends<'a>(opened: &'a Opened, work: &Work) -> (u32, &'a BTreeSet<u32>) {
+    match work {
+        Work::Throughput { generation_tokens, .. } => (*generation_tokens, &NOTHING),
+        Work::Chat { max_tokens, .. } | Work::Stop { max_tokens, .. } => {
+            (*max_tokens, &opened.stop)
         }
     }
 }
@@ -114,16 +135,36 @@ fn unwritten(error: &TextError) -> EngineError {
 }
 
 impl Engine for MlxEngine {
-    fn prepare(&mut self, work: &Work) -> Result<PromptKind, EngineError> {
-        match work {
+    fn prepare(&mut self, cell: &Cell) -> Result<Prepared, EngineError> {
+        let prompt = match cell.work {
             Work::Chat { .. } | Work::Stop { .. } => {
-                self.chat_tokenizer().map(|_| PromptKind::ChatTurn)
+                self.chat_tokenizer().map(|_| PromptKind::ChatTurn)?
             }
-            Work::Throughput { prompt_tokens, .. } => self
-                .prompts
-                .find(self.opened.tokenizer.as_ref(), *prompt_tokens)
-                .map_err(|error| refused_length(&error)),
+            Work::Throughput { prompt_tokens, .. } => {
+                let length = cell.conditions.depth.saturating_add(prompt_tokens);
+                self.prompts
+                    .find(self.opened.tokenizer.as_ref(), length)
+                    .map_err(|error| refused_length(&error))?
+            }
+        };
+        check_packing(self.opened.model.as_ref(), cell.conditions.kv)
+            .map_err(|failure| EngineError::Hinted(Box::new(failure)))?;
+        let packed = cell.conditions.kv.and_then(|kv| packed(self.opened.model.as_ref(), kv));
+        Ok(Prepared { prompt, packed, warnings: never_packed(cell).into_iter().collect() })
+    }
+
+    fn fill(&mut self, ask: Ask<'_>, read: &mut dyn FnMut(u32)) -> Result<(), EngineError> {
+        let Ask { cell, prompt, .. } = ask;
+        let depth = cell.conditions.depth as usize;
+        let mut context = Vec::new();
+        self.prompt = None;
+        if depth > 0 {
+            context = self.prompt_ids(cell, prompt)?;
+            self.prompt = Some(context.split_off(depth.min(context.len())));
         }
+        let model = self.opened.model.as_ref();
+        let filled = self.context.fill(model, &context, &cell.conditions, read);
+        filled.map_err(|error| self.failed(&error))
     }
 
     fn generate(
@@ -131,21 +172,27 @@ impl Engine for MlxEngine {
         ask: Ask<'_>,
         seen: &mut dyn FnMut(Event),
     ) -> Result<Answer, EngineError> {
-        let Ask { work, prompt, sampling } = ask;
-        let prompt_ids = self.prompt_ids(work, prompt)?;
+        let Ask { cell, prompt, sampling } = ask;
+        let work = &cell.work;
+        let prompt_ids = match self.prompt.take() {
+            Some(ids) => ids,
+            None => self.prompt_ids(cell, prompt)?,
+        };
         seen(Event::PromptReady { tokens: u32::try_from(prompt_ids.len()).unwrap_or(u32::MAX) });
-        let (max_tokens, stop) = self.ends(work);
+        let (max_tokens, stop) = ends(&self.opened, work);
         let request = Request {
             prompt: &prompt_ids,
             max_tokens,
             stop,
             sampling,
-            prefill_chunk: self.prefill_chunk,
-            kv: self.kv,
+            prefill_chunk: cell.conditions.prefill_chunk,
+            kv: cell.conditions.kv,
+            decode: cell.conditions.decode,
             scores: Scores::Unwanted,
         };
         let mut ids = Vec::with_capacity(max_tokens as usize);
-        let end = generate(self.opened.model.as_ref(), &request, &mut |step| {
+        let model = self.opened.model.as_ref();
+        let end = generate_after(&mut self.context, model, &request, &mut |step| {
             seen(match step {
                 Step::Prefilled(tokens) => Event::Prefilled { tokens },
                 Step::Submitted => Event::Submitted,
@@ -156,10 +203,7 @@ impl Engine for MlxEngine {
             });
             ControlFlow::Continue(())
         });
-        let end = end.map_err(|error| {
-            self.is_broken = matches!(error, GenerateError::Mlx { .. });
-            failed(&error)
-        })?;
+        let end = end.map_err(|error| self.failed(&error))?;
         let (text, answer_from) = match work {
             Work::Throughput { .. } | Work::Stop { .. } => (None, None),
             Work::Chat { .. } => self.visible(&prompt_ids, &ids, end),
@@ -171,11 +215,17 @@ impl Engine for MlxEngine {
         Ok(Answer { prompt_ids, ids, answer_from, finish, text })
     }
 
-    fn likelihood(&mut self) -> Result<Option<TextLikelihood>, EngineError> {
-        if self.likelihood.is_none() {
-            self.likelihood = self.foretell()?;
+    fn likelihood(
+        &mut self,
+        conditions: &Conditions,
+    ) -> Result<Option<TextLikelihood>, EngineError> {
+        let known = self.likelihoods.iter().find(|(kv, _)| *kv == conditions.kv);
+        if let Some((_, likelihood)) = known {
+            return Ok(Some(likelihood.clone()));
         }
-        Ok(self.likelihood.clone())
+        let found = self.foretell(conditions.kv)?;
+        self.likelihoods.extend(found.clone().map(|likelihood| (conditions.kv, likelihood)));
+        Ok(found)
     }
 
     fn canary(&mut self) -> Result<(), EngineError> {
@@ -199,28 +249,22 @@ impl Engine for MlxEngine {
         let asking = Asking {
             tokenizer: self.chat_tokenizer()?,
             model: self.opened.model.as_ref(),
-            prefill_chunk: self.prefill_chunk,
-            kv: self.kv,
+            prefill_chunk: question.conditions.prefill_chunk,
+            kv: question.conditions.kv,
         };
         asking.answer(question, rules, seen).map_err(|error| match error {
-            Unanswered::Generate(error) => {
-                self.is_broken = matches!(error, GenerateError::Mlx { .. });
-                failed(&error)
-            }
+            Unanswered::Generate(error) => self.failed(&error),
             Unanswered::Text(error) => unwritten(&error),
         })
     }
 
-    fn answer_greedily(&mut self, work: &Work, prompt: u32) -> Result<Option<Greedy>, EngineError> {
-        let ids = self.prompt_ids(work, prompt)?;
-        let (max_tokens, stop) = self.ends(work);
-        let Self { prefill_chunk, kv, .. } = *self;
+    fn answer_greedily(&mut self, cell: &Cell, prompt: u32) -> Result<Option<Greedy>, EngineError> {
+        let ids = self.prompt_ids(cell, prompt)?;
+        let (max_tokens, stop) = ends(&self.opened, &cell.work);
+        let Conditions { prefill_chunk, kv, .. } = cell.conditions;
         let question = Question { prompt: &ids, max_tokens, stop, prefill_chunk, kv };
         let answer = answer_greedily(self.opened.model.as_ref(), question);
-        answer.map(Some).map_err(|error| {
-            self.is_broken = matches!(error, GenerateError::Mlx { .. });
-            failed(&error)
-        })
+        answer.map(Some).map_err(|error| self.failed(&error))
     }
 
     fn reset_peak_memory(&mut self) {
@@ -241,18 +285,8 @@ impl Engine for MlxEngine {
 }
 
 impl MlxEngine {
-    /// Tokens after which an answer to `work` is cut, and ids that end it.
-    fn ends(&self, work: &Work) -> (u32, &BTreeSet<u32>) {
-        match work {
-            Work::Throughput { generation_tokens, .. } => (*generation_tokens, &NOTHING),
-            Work::Chat { max_tokens, .. } | Work::Stop { max_tokens, .. } => {
-                (*max_tokens, &self.opened.stop)
-            }
-        }
-    }
-
     /// How well the model foretells as much of the shipped text as is wanted, and as there is time for.
-    fn foretell(&mut self) -> Result<Option<TextLikelihood>, EngineError> {
+    fn foretell(&mut self, kv: Option<KvPacking>) -> Result<Option<TextLikelihood>, EngineError> {
         let Some(tokenizer) = &self.opened.tokenizer else {
             return Ok(None);
         };
@@ -260,17 +294,14 @@ impl MlxEngine {
         let ids = tokenizer.encode_prompt(&text).map_err(|error| unwritten(&error))?;
         let ids = ids.get(..self.nll_tokens).unwrap_or(&ids);
         let began = Instant::now();
-        let found = likelihood(self.opened.model.as_ref(), ids, self.kv, &mut |_| {
+        let found = likelihood(self.opened.model.as_ref(), ids, kv, &mut |_| {
             if began.elapsed() > READING {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
             }
         });
-        let found = found.map_err(|error| {
-            self.is_broken = matches!(error, GenerateError::Mlx { .. });
-            failed(&error)
-        })?;
+        let found = found.map_err(|error| self.failed(&error))?;
         Ok(found.map(|Likelihood { mean, tokens }| TextLikelihood {
             mean_nll: mean,
             tokens,
@@ -292,6 +323,19 @@ impl MlxEngine {
         let answer_from = first_of_answer(tokenizer, prompt, shown).ok().flatten();
         (tokenizer.decode(shown).ok(), answer_from)
     }
+}
+
+/// What to say where an exact size ends before keys and values are packed.
+fn never_packed(cell: &Cell) -> Option<String> {
+    let Work::Throughput { prompt_tokens, generation_tokens } = cell.work else {
+        return None;
+    };
+    let Conditions { depth, kv, .. } = cell.conditions;
+    let start = kv?.start;
+    let tokens = depth.saturating_add(prompt_tokens).saturating_add(generation_tokens);
+    (tokens < start).then(|| {
+        format!("throughput packs no keys and values: {tokens} tokens, `kv_start` is {start}")
+    })
 }
 
 fn failed(error: &GenerateError) -> EngineError {

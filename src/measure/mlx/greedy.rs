@@ -9,7 +9,7 @@ use crate::{
         reference::{Greedy, Place},
     },
     models::Model,
-    plan::{KvPacking, Sampling},
+    plan::{DecodeMode, KvPacking, Sampling},
 };
 
 /// The likeliest tokens that are kept of each place.
@@ -47,6 +47,7 @@ pub fn answer_greedily(model: &dyn Model, question: Question<'_>) -> Result<Gree
         sampling: &Sampling::default(),
         prefill_chunk,
         kv,
+        decode: DecodeMode::Pipelined,
         scores: Scores::OfBest(BEST),
     };
     let mut places = Vec::new();

@@ -13,7 +13,7 @@ mod roofline;
 pub use ceilings::{BEYOND_CACHES, Plan as CeilingsPlan, ceilings};
 pub use demand::{Asked, asked};
 pub use greedy::{Question, answer_greedily};
-pub use opened::{OpenError, Opened, open};
+pub use opened::{OpenError, Opened, check_packing, open};
 pub use roofline::roofline;
 
 use std::{env, io};
@@ -34,7 +34,7 @@ use crate::{
     ffi,
     footprint::Footprint,
     host,
-    plan::{Device, KvPacking, Need, Settings, Work},
+    plan::{Device, Need, Settings},
 };
 
 /// The version of the `mlx-rs` crate that this is built with.
@@ -61,19 +61,6 @@ fn lacks_compiler(runtime: &Runtime) -> bool {
     runtime.device == "cpu" && !cfg!(target_os = "macos") && !has_compiler()
 }
 
-/// What to say where an exact size ends before keys and values are packed.
-fn never_packed(kv: KvPacking, tasks: &[Task]) -> Option<String> {
-    let longest = tasks.iter().filter_map(|task| match &task.cell.work {
-        Work::Throughput { prompt_tokens, generation_tokens } => {
-            Some(prompt_tokens.saturating_add(*generation_tokens))
-        }
-        Work::Chat { .. } | Work::Stop { .. } => None,
-    });
-    let longest = longest.max().filter(|tokens| *tokens < kv.start)?;
-    let start = kv.start;
-    Some(format!("throughput packs no keys and values: {longest} tokens, `kv_start` is {start}"))
-}
-
 /// Works as a child for `model`, a path or hub id: a job comes in on standard input, messages go out on standard output.
 ///
 /// # Errors
@@ -87,7 +74,7 @@ pub fn work(model: &str) -> io::Result<()> {
 /// An engine that runs `opened` as `settings` want it, with prompts that are not of a file.
 pub fn engine(opened: Opened, settings: &Settings) -> Box<dyn Engine> {
     let (prompts, _) = Throughput::new(&opened, &settings.prompts, None);
-    Box::new(MlxEngine::new(opened, prompts, settings))
+    Box::new(MlxEngine::new(opened, prompts, settings.nll_tokens))
 }
 
 /// Tells on standard output which MLX this process runs on.
@@ -155,7 +142,14 @@ impl Loader for MlxLoader {
         // What cannot be read is told by the load.
         let location = Location::find(&self.model, job.revision.as_deref()).ok()?;
         let description = Description::read(location).ok()?;
-        let Settings { dtype, dequantize, kv, prefill_chunk, .. } = job.settings;
+        let Settings { dtype, dequantize, .. } = job.settings;
+        // Told once for all cells, so only where they keep alike what they read.
+        let conditions =
+            |task: &Task| (task.cell.conditions.kv, task.cell.conditions.prefill_chunk);
+        let (kv, prefill_chunk) = job.cells.first().map(conditions)?;
+        if job.cells.iter().any(|task| conditions(task) != (kv, prefill_chunk)) {
+            return None;
+        }
         if dtype.is_some() || dequantize {
             return None; // The headers tell of the weights as they are stored.
         }
@@ -174,12 +168,11 @@ impl Loader for MlxLoader {
                 warnings.push(format!("the ceilings of this machine are unknown: {error}"));
             }
         }
-        warnings.extend(job.settings.kv.and_then(|kv| never_packed(kv, &job.cells)));
         let loaded = opened.loaded.clone();
         let source = &job.settings.prompts;
         let (prompts, lacking) = Throughput::new(&opened, source, job.passages.clone());
         warnings.extend(lacking);
-        let engine = Box::new(MlxEngine::new(opened, prompts, &job.settings));
+        let engine = Box::new(MlxEngine::new(opened, prompts, job.settings.nll_tokens));
         Ok(Loading { engine, loaded, warnings })
     }
 

@@ -25,9 +25,9 @@ use crate::{
         outcome::{Failure, Stage},
         trial::Memory,
     },
-    models::{self, Model, Unpackable},
+    models::{self, Model},
     nn::MlxError,
-    plan::Settings,
+    plan::{KvPacking, Settings},
     stops::Token,
     text::{self, Tokenizer},
 };
@@ -71,9 +71,6 @@ pub enum OpenError {
     /// It could not be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// Its keys and values cannot be packed as is asked.
-    #[error(transparent)]
-    KeysValues(#[from] Unpackable),
 }
 
 impl From<OpenError> for Failure {
@@ -81,12 +78,23 @@ impl From<OpenError> for Failure {
         let (stage, kind, hint) = match &error {
             OpenError::Locate(cause) => (Stage::Resolve, cause.kind(), cause.hint()),
             OpenError::Load(cause) => (Stage::Load, cause.kind(), cause.hint()),
-            OpenError::KeysValues(cause) => {
-                (Stage::Load, "kv_packing", Some(cause.hint().to_owned()))
-            }
         };
         Self { hint, ..Self::new(stage, kind, sentence(&error)) }
     }
+}
+
+/// Asks whether the keys and values of `model` can be packed so.
+///
+/// # Errors
+///
+/// Why not, and what can be done about it.
+pub fn check_packing(model: &dyn Model, kv: Option<KvPacking>) -> Result<(), Failure> {
+    let Some(kv) = kv else { return Ok(()) };
+    let refusal = models::first_steps(model, Some(kv.into())).err();
+    refusal.map_or(Ok(()), |cause| {
+        let hint = Some(cause.hint().to_owned());
+        Err(Failure { hint, ..Failure::new(Stage::Load, "kv_packing", sentence(&cause)) })
+    })
 }
 
 /// Finds, loads and evaluates the model that `argument` names: a path or a hub id.
@@ -111,9 +119,6 @@ pub fn open(
     let read = description.gguf().map(|gguf| gguf.size_bytes);
     log.end(LoadStep::Weights, read);
     let (model, parameters) = models::load(checkpoint)?;
-    if let Some(kv) = settings.kv {
-        models::first_steps(model.as_ref(), Some(kv.into()))?;
-    }
     log.end(LoadStep::Build, None);
     eval(&parameters.arrays).map_err(|error| LoadError::Mlx(error.into()))?;
     log.end(LoadStep::Evaluate, read.is_none().then(|| parameters.bytes()));
@@ -123,7 +128,7 @@ pub fn open(
     facts.parameter_bytes = parameters.bytes();
     facts.dtype = activation_type(&parameters);
     facts.vocabulary = model.vocabulary();
-    let asked = demand::asked(model.as_ref(), &parameters, settings.kv).ok();
+    let asked = demand::asked(model.as_ref(), &parameters, None).ok();
     drop(parameters);
     clear_cache().map_err(|error| LoadError::Mlx(MlxError::from(error)))?;
     let (tokenizer, lack) = match tokenizer {

@@ -33,7 +33,7 @@ pub enum News {
     Decoded(u32),
 }
 
-/// Measures one repetition: the answer to `ask`.
+/// Measures one repetition: the answer to `ask`, for which `engine` was filled.
 ///
 /// `tell` is called inside the timed region, after the stamp it speaks of: for the first token, so that a death is put
 /// down to the right stage, and otherwise only when half a second has passed without news. To write a line takes some
@@ -49,8 +49,9 @@ pub fn record(
     clock: &dyn Clock,
     tell: &mut dyn FnMut(News),
 ) -> Result<Trial, EngineError> {
+    let work = &ask.cell.work;
     engine.reset_peak_memory();
-    let mut recorder = Recorder::start(clock, budget(ask.work));
+    let mut recorder = Recorder::start(clock, budget(work));
     let answer = engine.generate(ask, &mut |event| {
         if let Some(news) = recorder.see(event) {
             tell(news);
@@ -164,7 +165,7 @@ impl<'a> Recorder<'a> {
             return Err(impossible);
         }
         let prompt = self.prompt.ok_or(Impossible::NoPrompt)?;
-        check_answer(ask.work, &answer, prompt.tokens, &self.ids)?;
+        check_answer(&ask.cell.work, &answer, prompt.tokens, &self.ids)?;
         let ahead = self.submitted_us.len() - self.visible_us.len();
         if ahead > 1 {
             return Err(Impossible::Ahead { ahead });

@@ -5,21 +5,21 @@ use std::time::Duration;
 use super::*;
 use crate::measure::{
     clock::ManualClock,
-    engine::PromptKind,
+    engine::{Prepared, PromptKind},
     rates,
     scripted::{STOP_ID, Script},
     trial::Finish,
 };
-use crate::plan::{Sampling, Work};
+use crate::plan::{Cell, Sampling, Work};
 
-fn throughput(prompt_tokens: u32, generation_tokens: u32) -> Work {
-    Work::Throughput { prompt_tokens, generation_tokens }
+fn throughput(prompt_tokens: u32, generation_tokens: u32) -> Cell {
+    Cell::throughput([prompt_tokens, generation_tokens], 0, 1)
 }
 
-fn recorded(script: &Script, work: &Work) -> (Trial, Vec<News>) {
+fn recorded(script: &Script, cell: &Cell) -> (Trial, Vec<News>) {
     let (mut script, clock) = (script.clone(), script.clock());
     let mut told = Vec::new();
-    let ask = Ask { work, prompt: 0, sampling: &Sampling::default() };
+    let ask = Ask { cell, prompt: 0, sampling: &Sampling::default() };
     let trial = record(&mut script, ask, &clock, &mut |news| {
         told.push(news);
     });
@@ -67,7 +67,7 @@ fn a_request_is_stamped_from_its_beginning() {
 fn a_step_that_was_submitted_in_vain_leaves_no_stamp() {
     let work = Work::Chat { prompt: "why is that so".to_owned(), max_tokens: 9 };
     let script = Script::new().token(Duration::from_millis(5)).stop_after(2);
-    let (trial, _) = recorded(&script, &work);
+    let (trial, _) = recorded(&script, &Cell { work, ..throughput(1, 1) });
     assert_eq!(trial.finish, Finish::Stop { id: STOP_ID });
     assert_eq!(trial.submitted_us, [0, 0]);
     assert_eq!(trial.visible_us, [5_000, 10_000]);
@@ -121,8 +121,12 @@ struct Liar {
 }
 
 impl Engine for Liar {
-    fn prepare(&mut self, _: &Work) -> Result<PromptKind, EngineError> {
-        Ok(PromptKind::RandomIds)
+    fn prepare(&mut self, _: &Cell) -> Result<Prepared, EngineError> {
+        Ok(Prepared { prompt: PromptKind::RandomIds, packed: None, warnings: Vec::new() })
+    }
+
+    fn fill(&mut self, _: Ask<'_>, _: &mut dyn FnMut(u32)) -> Result<(), EngineError> {
+        Ok(())
     }
 
     fn generate(&mut self, _: Ask<'_>, seen: &mut dyn FnMut(Event)) -> Result<Answer, EngineError> {
@@ -163,8 +167,8 @@ fn the_first_token_of_the_answer_is_taken_over_from_the_engine() {
     let mut engine = honest();
     engine.answer.answer_from = Some(0);
     let clock = ManualClock::default();
-    let work = throughput(2, 1);
-    let ask = Ask { work: &work, prompt: 0, sampling: &Sampling::default() };
+    let cell = throughput(2, 1);
+    let ask = Ask { cell: &cell, prompt: 0, sampling: &Sampling::default() };
     let trial = record(&mut engine, ask, &clock, &mut |_| {});
     assert_eq!(trial.expect("nothing goes wrong").answer_from, Some(0));
 }
@@ -172,8 +176,8 @@ fn the_first_token_of_the_answer_is_taken_over_from_the_engine() {
 #[track_caller]
 fn case(mut engine: Liar, expected: &str) {
     let clock = ManualClock::default();
-    let work = throughput(2, 1);
-    let ask = Ask { work: &work, prompt: 0, sampling: &Sampling::default() };
+    let cell = throughput(2, 1);
+    let ask = Ask { cell: &cell, prompt: 0, sampling: &Sampling::default() };
     let result = record(&mut engine, ask, &clock, &mut |_| {});
     match result {
         Err(EngineError::Failed { kind: "events", message, .. }) => assert_eq!(message, expected),

@@ -18,6 +18,9 @@ pub struct Demand {
     /// The same once they are packed, where they will be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packed: Option<PackedRows>,
+    /// Tokens that are in the cache before the prompt.
+    #[serde(default)]
+    pub depth: u64,
     /// Operations that each token of a prompt takes, whatever stands before it.
     pub token_flops: u64,
     /// Operations that each token of a prompt spends on keys and values.
@@ -59,13 +62,15 @@ impl Demand {
     /// `prompt` tokens; none where there is no second.
     pub fn decode_bytes(&self, prompt: u64, tokens: u64) -> Option<f64> {
         let steps = tokens.checked_sub(1).filter(|steps| *steps > 0)?;
-        let bytes: f64 = (1..=steps).map(|step| self.step_bytes(prompt + step) as f64).sum();
+        let before = self.depth + prompt;
+        let bytes: f64 = (1..=steps).map(|step| self.step_bytes(before + step) as f64).sum();
         Some(bytes / steps as f64)
     }
 
     /// Operations that reading a prompt of `prompt` tokens takes, the scores of its last token included.
     pub fn prompt_flops(&self, prompt: u64) -> f64 {
-        let rows = self.row_flops.iter().map(|rows| rows.up_to(prompt));
+        let (first, last) = (self.depth, self.depth + prompt);
+        let rows = self.row_flops.iter().map(|rows| rows.up_to(last) - rows.up_to(first));
         prompt as f64 * self.token_flops as f64 + rows.sum::<f64>() + self.head_flops as f64
     }
 }
@@ -94,6 +99,7 @@ mod tests {
             state_bytes: 5,
             rows: vec![PerRow { limit: None, amount: 10 }, PerRow { limit: Some(4), amount: 100 }],
             packed: None,
+            depth: 0,
             token_flops: 7,
             row_flops: vec![
                 PerRow { limit: None, amount: 1 },
@@ -130,5 +136,10 @@ mod tests {
         // 3 × 7, then 1 + 2 + 3 rows, then 1 + 2 + 2 rows of 100, then scores once.
         let flops = demand().prompt_flops(3);
         assert!((flops - f64::from(21 + 6 + 500 + 50)).abs() < 1e-9, "{flops}");
+        // After one token: 2 × 7, 2 + 3 rows, 2 + 2 rows of 100, and scores.
+        let flops = Demand { depth: 1, ..demand() }.prompt_flops(2);
+        assert!((flops - f64::from(14 + 5 + 400 + 50)).abs() < 1e-9, "{flops}");
+        let deep = Demand { depth: 1, ..demand() };
+        assert_eq!(deep.decode_bytes(1, 3), demand().decode_bytes(2, 3));
     }
 }

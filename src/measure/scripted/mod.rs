@@ -19,7 +19,7 @@ pub use streams::Stream;
 
 use super::{
     clock::{Clock, ManualClock},
-    engine::{Answer, Ask, Engine, EngineError, Event, PromptKind, StopQuestion},
+    engine::{Answer, Ask, Engine, EngineError, Event, Prepared, PromptKind, StopQuestion},
     findings::TextLikelihood,
     load::{LoadPhase, LoadStep},
     message::{Job, Loaded, ModelFacts, Runtime},
@@ -30,7 +30,7 @@ use super::{
     worker::{self, Loader, Loading},
 };
 use crate::{
-    plan::{CacheKind, Keeps, Need, Settings, Work},
+    plan::{CacheKind, Cell, Conditions, DecodeMode, Keeps, Need, Settings, Work},
     stops::{Rules, Terms, Transcript},
 };
 
@@ -154,12 +154,22 @@ impl Script {
 }
 
 impl Engine for Script {
-    fn prepare(&mut self, work: &Work) -> Result<PromptKind, EngineError> {
-        self.happen(Stage::Resolve, Some(sizes(work).1))?;
-        Ok(match work {
+    fn prepare(&mut self, cell: &Cell) -> Result<Prepared, EngineError> {
+        self.happen(Stage::Resolve, Some(sizes(&cell.work).1))?;
+        let prompt = match cell.work {
             Work::Throughput { .. } => PromptKind::RandomIds,
             Work::Chat { .. } | Work::Stop { .. } => PromptKind::ChatTurn,
-        })
+        };
+        Ok(Prepared { prompt, packed: None, warnings: Vec::new() })
+    }
+
+    fn fill(&mut self, ask: Ask<'_>, read: &mut dyn FnMut(u32)) -> Result<(), EngineError> {
+        let depth = ask.cell.conditions.depth;
+        if depth > 0 {
+            self.clock.advance(self.prefill);
+            read(depth);
+        }
+        Ok(())
     }
 
     fn generate(
@@ -167,7 +177,8 @@ impl Engine for Script {
         ask: Ask<'_>,
         seen: &mut dyn FnMut(Event),
     ) -> Result<Answer, EngineError> {
-        let Ask { work, prompt, .. } = ask;
+        let Ask { cell, prompt, .. } = ask;
+        let work = &cell.work;
         let (prompt_tokens, budget) = sizes(work);
         let stop_after =
             self.stop_after.filter(|tokens| matches!(work, Work::Chat { .. }) && *tokens <= budget);
@@ -184,13 +195,15 @@ impl Engine for Script {
             seen(Event::Prefilled { tokens: prompt_tokens - 1 });
         }
 
+        let is_ahead = cell.conditions.decode == DecodeMode::Pipelined;
         seen(Event::Submitted);
         let mut ids = Vec::new();
         for token in 1..=length {
-            if token < budget {
+            if is_ahead && token < budget || !is_ahead && token > 1 {
                 seen(Event::Submitted);
             }
-            self.clock.advance(self.token.mul_f64(slow));
+            let token_time = if is_ahead { self.token } else { self.token.mul_f64(1.25) };
+            self.clock.advance(token_time.mul_f64(slow));
             let id = if stop_after == Some(token) { STOP_ID } else { 100 + token };
             ids.push(id);
             seen(Event::Visible(id));
@@ -207,7 +220,7 @@ impl Engine for Script {
         })
     }
 
-    fn likelihood(&mut self) -> Result<Option<TextLikelihood>, EngineError> {
+    fn likelihood(&mut self, _: &Conditions) -> Result<Option<TextLikelihood>, EngineError> {
         Ok(Some(TextLikelihood {
             mean_nll: 2.5,
             tokens: 512,
@@ -242,7 +255,7 @@ impl Engine for Script {
         Ok(transcript)
     }
 
-    fn answer_greedily(&mut self, _: &Work, prompt: u32) -> Result<Option<Greedy>, EngineError> {
+    fn answer_greedily(&mut self, _: &Cell, prompt: u32) -> Result<Option<Greedy>, EngineError> {
         let place = Place { id: 101, best: vec![(101, -0.25), (102, -2.0)], step: 0.125 };
         Ok(Some(Greedy {
             prompt_sha256: format!("scripted {prompt}"),

@@ -14,8 +14,8 @@ fn a_scripted_model_is_known_by_its_name() {
 #[test]
 fn a_script_submits_one_step_ahead() {
     let mut events = Vec::new();
-    let work = Work::Throughput { prompt_tokens: 3, generation_tokens: 2 };
-    let ask = Ask { work: &work, prompt: 0, sampling: &Sampling::default() };
+    let cell = Cell::throughput([3, 2], 0, 1);
+    let ask = Ask { cell: &cell, prompt: 0, sampling: &Sampling::default() };
     let answer =
         Script::new().generate(ask, &mut |event| events.push(event)).expect("nothing goes wrong");
     assert_eq!(
@@ -30,4 +30,23 @@ fn a_script_submits_one_step_ahead() {
         ]
     );
     assert_eq!((answer.prompt_ids, answer.ids), (vec![0, 1, 2], vec![101, 102]));
+}
+
+#[test]
+fn a_synchronous_script_waits_for_each_token() {
+    let mut cell = Cell::throughput([1, 2], 0, 1);
+    cell.conditions.decode = DecodeMode::Synchronous;
+    let mut events = Vec::new();
+    let ask = Ask { cell: &cell, prompt: 0, sampling: &Sampling::default() };
+    Script::new().generate(ask, &mut |event| events.push(event)).expect("nothing goes wrong");
+    assert_eq!(
+        events,
+        [
+            Event::PromptReady { tokens: 1 },
+            Event::Submitted,
+            Event::Visible(101),
+            Event::Submitted,
+            Event::Visible(102),
+        ]
+    );
 }

@@ -9,6 +9,7 @@ use crate::{
     measure::{
         message::{Loaded, Message, Runtime},
         outcome::{Failure, Outcome, Stage, Verdict},
+        roofline::PackedRows,
         schedule::Task,
     },
     plan::Need,
@@ -240,7 +241,9 @@ impl Ledger {
             }
             Message::LoadFailed { failure } => self.load_failure = Some(failure),
             Message::Warning { cell, text } => self.warn(cell, text),
-            Message::CellStarted { cell, random_ids } => self.begin(cell, random_ids),
+            Message::CellStarted { cell, random_ids, packed } => {
+                self.begin(cell, random_ids, packed);
+            }
             Message::Found { cell, finding } => {
                 if let Some(Entry { draft, .. }) = self.entries.get_mut(cell) {
                     draft.findings.add(finding);
@@ -285,10 +288,15 @@ impl Ledger {
         None
     }
 
-    fn begin(&mut self, at: usize, random_ids: bool) {
-        let (runtime, loaded, mark) = (self.runtime.clone(), self.loaded.clone(), self.mark);
-        if let Some(Entry { draft, state, .. }) = self.entries.get_mut(at) {
+    fn begin(&mut self, at: usize, random_ids: bool, packed: Option<PackedRows>) {
+        let (runtime, mut loaded, mark) = (self.runtime.clone(), self.loaded.clone(), self.mark);
+        if let Some(Entry { draft, state, task, .. }) = self.entries.get_mut(at) {
             *state = State::Prepared;
+            // What is asked of the machine is the cell's own from here on.
+            if let Some(roofline) = loaded.as_mut().and_then(|loaded| loaded.roofline.as_mut()) {
+                roofline.demand.packed = packed;
+                roofline.demand.depth = u64::from(task.cell.conditions.depth);
+            }
             draft.started.get_or_insert(mark.time);
             draft.random_ids = random_ids;
             (draft.runtime, draft.loaded) = (runtime, loaded);
@@ -332,7 +340,7 @@ impl Ledger {
         draft.started.get_or_insert(began);
         draft.runtime = self.runtime.clone().or(draft.runtime);
         draft.need = self.need.clone().or(draft.need);
-        draft.loaded = self.loaded.clone().or(draft.loaded);
+        draft.loaded = draft.loaded.or_else(|| self.loaded.clone());
         draft.warnings = merged(&self.warnings, &draft.warnings);
         if self.hand == Some(at) {
             self.running = None;

@@ -15,35 +15,45 @@ pub(super) fn too_large<'a>(
 ) -> Option<Skip> {
     let mut too_large = others.filter(|(other, outcome)| {
         let Verdict::Failed(Failure { kind, .. }) = &outcome.verdict else { return false };
-        FOR_WANT_OF_MEMORY.contains(&kind.as_str()) && is_no_smaller(&cell.work, &other.work)
+        FOR_WANT_OF_MEMORY.contains(&kind.as_str()) && is_no_smaller(cell, other)
     });
     let (other, _) = too_large.next()?;
     let reason = format!(
         "it needs no less memory than {}, which most likely failed for want of it",
-        name(&other.work)
+        name(other)
     );
     Some(Skip { kind: "predicted_out_of_memory".to_owned(), reason })
 }
 
-/// Whether `work` keeps at least as many tokens as `other`, as far as that is known before a tokenizer is.
-fn is_no_smaller(work: &Work, other: &Work) -> bool {
-    match (work, other) {
-        (
-            Work::Throughput { prompt_tokens, generation_tokens },
-            Work::Throughput { prompt_tokens: prompt, generation_tokens: generation },
-        ) => prompt_tokens >= prompt && generation_tokens >= generation,
-        (
-            Work::Chat { prompt, max_tokens },
-            Work::Chat { prompt: other_prompt, max_tokens: other_tokens },
-        ) => prompt == other_prompt && max_tokens >= other_tokens,
-        (Work::Throughput { .. } | Work::Chat { .. } | Work::Stop { .. }, _) => false,
-    }
+/// Whether `cell` keeps at least as many tokens as `other`, in the same form, as far as that is known before a tokenizer
+/// is.
+fn is_no_smaller(cell: &Cell, other: &Cell) -> bool {
+    let (conditions, others) = (&cell.conditions, &other.conditions);
+    let is_alike = conditions.kv == others.kv
+        && conditions.depth >= others.depth
+        && conditions.prefill_chunk >= others.prefill_chunk;
+    is_alike
+        && match (&cell.work, &other.work) {
+            (
+                Work::Throughput { prompt_tokens, generation_tokens },
+                Work::Throughput { prompt_tokens: prompt, generation_tokens: generation },
+            ) => prompt_tokens >= prompt && generation_tokens >= generation,
+            (
+                Work::Chat { prompt, max_tokens },
+                Work::Chat { prompt: other_prompt, max_tokens: other_tokens },
+            ) => prompt == other_prompt && max_tokens >= other_tokens,
+            (Work::Throughput { .. } | Work::Chat { .. } | Work::Stop { .. }, _) => false,
+        }
 }
 
-fn name(work: &Work) -> String {
-    match work {
+fn name(cell: &Cell) -> String {
+    let depth = match cell.conditions.depth {
+        0 => String::new(),
+        depth => format!(" after {depth}"),
+    };
+    match &cell.work {
         Work::Throughput { prompt_tokens, generation_tokens } => {
-            format!("throughput of {prompt_tokens} tokens in and {generation_tokens} out")
+            format!("throughput of {prompt_tokens} tokens in and {generation_tokens} out{depth}")
         }
         Work::Chat { max_tokens, .. } => format!("a chat of at most {max_tokens} tokens out"),
         Work::Stop { max_tokens, .. } => format!("answers of at most {max_tokens} tokens"),
@@ -55,11 +65,13 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::measure::outcome::Stage;
+    use crate::{
+        measure::outcome::Stage,
+        plan::{Conditions, KvPacking},
+    };
 
     fn cell(prompt_tokens: u32, generation_tokens: u32) -> Cell {
-        let work = Work::Throughput { prompt_tokens, generation_tokens };
-        Cell { work, warmup: 1, repetitions: 1 }
+        Cell::throughput([prompt_tokens, generation_tokens], 1, 1)
     }
 
     fn failed(kind: &str) -> Outcome {
@@ -79,6 +91,14 @@ mod tests {
         assert!(!is_skipped(&cell(128, 512), "sigkill"));
         assert!(!is_skipped(&cell(2048, 128), "sigabrt"));
         let work = Work::Chat { prompt: "Cats?".to_owned(), max_tokens: 4096 };
-        assert!(!is_skipped(&Cell { work, warmup: 1, repetitions: 1 }, "sigkill"));
+        assert!(!is_skipped(&Cell { work, ..cell(1, 1) }, "sigkill"));
+        let under = |conditions| Cell { conditions, ..cell(512, 128) };
+        let deep = Conditions { depth: 1024, ..Conditions::default() };
+        assert!(is_skipped(&under(deep), "sigkill"));
+        let kv = Some(KvPacking { bits: 4, group_size: 64, start: 0 });
+        let packed = Conditions { kv, ..Conditions::default() };
+        assert!(!is_skipped(&under(packed), "sigkill"));
+        let small = Conditions { prefill_chunk: 64, ..Conditions::default() };
+        assert!(!is_skipped(&under(small), "sigkill"));
     }
 }

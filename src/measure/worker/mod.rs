@@ -130,7 +130,7 @@ mod tests {
             schedule::Task,
             scripted::{At, Script},
         },
-        plan::{Cell, Work},
+        plan::Cell,
     };
 
     fn job(cells: u32) -> Job {
@@ -138,15 +138,11 @@ mod tests {
             revision: None,
             cold: false,
             settings: Settings::default(),
+            aim: None,
             passages: None,
             greedy: false,
             cells: (1..=cells)
-                .map(|budget| Cell {
-                    work: Work::Throughput { prompt_tokens: 4, generation_tokens: budget },
-                    warmup: 1,
-                    repetitions: 2,
-                })
-                .map(Task::new)
+                .map(|budget| Task::new(Cell::throughput([4, budget], 1, 2)))
                 .collect(),
         }
     }

@@ -11,7 +11,7 @@ use super::{parent::Parent, pulse, stops::Questions, throttle::MOST_AGAIN};
 use crate::{
     measure::{
         clock::Clock,
-        engine::{Ask, Engine, EngineError, PromptKind},
+        engine::{Ask, Engine, EngineError, Prepared, PromptKind},
         findings::Finding,
         message::{Job, Message},
         outcome::{Failure, Skip, Stage},
@@ -33,8 +33,8 @@ pub(super) struct Rounds<'a, 'out> {
     withdrawn: u32,
     /// Hashes of the prompt and of the ids of each answer, by cell.
     answers: Vec<Vec<(String, String)>>,
-    /// Cells that could not be prepared.
-    refused: Vec<usize>,
+    /// Whether a cell's end was told.
+    ended: Vec<bool>,
     /// The next repetition's place in the child's sequence.
     order: Order,
     pub(super) clock: &'a dyn Clock,
@@ -51,11 +51,11 @@ impl<'a, 'out> Rounds<'a, 'out> {
     ) -> Self {
         Self {
             job,
-            schedule: Schedule::new(&job.cells),
+            schedule: Schedule::new(&job.cells, job.aim),
             pace: Pace::default(),
             withdrawn: 0,
             answers: vec![Vec::new(); job.cells.len()],
-            refused: Vec::new(),
+            ended: vec![false; job.cells.len()],
             order: Order { child_since_ms: now_ms(), place: 0 },
             clock,
             stop,
@@ -80,6 +80,13 @@ impl<'a, 'out> Rounds<'a, 'out> {
             if !engine.is_usable() {
                 return Ok(());
             }
+            // Where a budget is spent, cells end that have no turn of their own.
+            for cell in 0..self.job.cells.len() {
+                self.conclude(cell, engine)?;
+                if !engine.is_usable() {
+                    return Ok(());
+                }
+            }
         }
         self.ask(engine)
     }
@@ -88,11 +95,12 @@ impl<'a, 'out> Rounds<'a, 'out> {
     fn ask(&mut self, engine: &mut dyn Engine) -> io::Result<()> {
         for (cell, task) in self.job.cells.iter().enumerate() {
             let Work::Stop { max_tokens, .. } = task.cell.work else { continue };
-            if self.refused.contains(&cell) {
+            if self.ended.get(cell) == Some(&true) {
                 continue;
             }
+            let conditions = &task.cell.conditions;
             let (stop, parent) = (self.stop, &mut *self.parent);
-            let asked = Questions { cell, max_tokens, stop, parent }.ask(engine)?;
+            let asked = Questions { cell, max_tokens, conditions, stop, parent }.ask(engine)?;
             if let Err(error) = asked {
                 self.give_up(cell, error)?;
             }
@@ -106,23 +114,18 @@ impl<'a, 'out> Rounds<'a, 'out> {
     /// What a cell needs before the first repetition of any.
     fn prepare(&mut self, index: usize, cell: &Cell, engine: &mut dyn Engine) -> io::Result<()> {
         pulse::enter(Stage::Resolve);
-        match engine.prepare(&cell.work) {
-            Ok(kind) => {
-                let random_ids = kind == PromptKind::RandomIds;
-                self.parent.tell(&Message::CellStarted { cell: index, random_ids })?;
-                let finding = Finding::Prompts(kind);
-                self.parent.tell(&Message::Found { cell: index, finding })?;
-                let is_timed = !matches!(cell.work, Work::Stop { .. });
-                if is_timed && self.schedule.is_through(index) {
-                    self.conclude(index, engine)
-                } else {
-                    Ok(())
+        match engine.prepare(cell) {
+            Ok(Prepared { prompt, packed, warnings }) => {
+                let random_ids = prompt == PromptKind::RandomIds;
+                self.parent.tell(&Message::CellStarted { cell: index, random_ids, packed })?;
+                for text in warnings {
+                    self.parent.tell(&Message::Warning { cell: Some(index), text })?;
                 }
+                let finding = Finding::Prompts(prompt);
+                self.parent.tell(&Message::Found { cell: index, finding })?;
+                self.conclude(index, engine)
             }
-            Err(error) => {
-                self.refused.push(index);
-                self.give_up(index, error)
-            }
+            Err(error) => self.give_up(index, error),
         }
     }
 
@@ -158,11 +161,10 @@ impl<'a, 'out> Rounds<'a, 'out> {
         if let Some(answers) = self.answers.get_mut(index) {
             answers.push((trial.prompt_sha256.clone(), trial.ids_sha256.clone()));
         }
-        self.parent.tell(&Message::Trial { cell: index, warmup, trial: Box::new(trial) })?;
-        if self.schedule.is_through(index) { self.conclude(index, engine) } else { Ok(()) }
+        self.parent.tell(&Message::Trial { cell: index, warmup, trial: Box::new(trial) })
     }
 
-    /// Has the request of `turn` answered.
+    /// Fills the cache outside of the timing, then has the request of `turn` answered.
     pub(super) fn request(
         &mut self,
         turn: Turn,
@@ -173,24 +175,37 @@ impl<'a, 'out> Rounds<'a, 'out> {
         let task = self.job.cells.get(cell).ok_or_else(unknown)?;
         pulse::enter(Stage::Prompt);
         self.parent.tell(&Message::TrialStarted { cell, warmup, number })?;
-        let work = &task.cell.work;
         let sampling = &self.job.settings.sampling;
-        let ask = Ask { work, prompt: work.prompt_of(number), sampling };
+        let ask = Ask { cell: &task.cell, prompt: task.cell.prompt_of(number), sampling };
         let mut told = Ok(());
-        let trial = record(engine, ask, self.clock, &mut |news| {
+        let mut tell = |news| {
             let Some(message) = progress(cell, news) else { return };
             if let (Ok(()), Err(error)) = (&told, self.parent.tell(&message)) {
                 told = Err(error);
             }
-        });
+        };
+        let filled = engine.fill(ask, &mut |tokens| tell(News::Prefilled(tokens)));
+        let trial = filled.and_then(|()| record(engine, ask, self.clock, &mut tell));
         told?;
         let order = self.order;
         self.order.place += 1;
         Ok(trial.map(|trial| Trial { order: Some(order), ..trial }))
     }
 
-    /// What is found and said of a cell after its last repetition.
+    /// What is found and said of a timed cell after its last repetition, once.
     fn conclude(&mut self, cell: usize, engine: &mut dyn Engine) -> io::Result<()> {
+        let is_timed = self
+            .job
+            .cells
+            .get(cell)
+            .is_some_and(|task| !matches!(task.cell.work, Work::Stop { .. }));
+        if !is_timed || !self.schedule.is_through(cell) {
+            return Ok(());
+        }
+        let Some(ended) = self.ended.get_mut(cell).filter(|ended| !**ended) else {
+            return Ok(());
+        };
+        *ended = true;
         self.foretell(cell, engine)?;
         if self.job.greedy {
             self.answer_greedily(cell, engine)?;
@@ -204,11 +219,12 @@ impl<'a, 'out> Rounds<'a, 'out> {
 
     /// Tells how well the model foretells a text, of throughput alone; what was measured stands without it.
     fn foretell(&mut self, cell: usize, engine: &mut dyn Engine) -> io::Result<()> {
-        let work = self.job.cells.get(cell).map(|task| &task.cell.work);
-        if !matches!(work, Some(Work::Throughput { .. })) {
+        let is_throughput = |cell: &&Cell| matches!(cell.work, Work::Throughput { .. });
+        let asked = self.job.cells.get(cell).map(|task| &task.cell).filter(is_throughput);
+        let Some(Cell { conditions, .. }) = asked else {
             return Ok(());
-        }
-        match engine.likelihood() {
+        };
+        match engine.likelihood(conditions) {
             Ok(None) => Ok(()),
             Ok(Some(likelihood)) => {
                 let finding = Finding::Likelihood(likelihood);
@@ -227,9 +243,9 @@ impl<'a, 'out> Rounds<'a, 'out> {
             return Ok(());
         };
         let numbers = 1..=planned.repetitions.min(PROMPTS);
-        let prompts: BTreeSet<_> = numbers.map(|number| planned.work.prompt_of(number)).collect();
+        let prompts: BTreeSet<_> = numbers.map(|number| planned.prompt_of(number)).collect();
         for prompt in prompts {
-            match engine.answer_greedily(&planned.work, prompt) {
+            match engine.answer_greedily(planned, prompt) {
                 Ok(None) => {}
                 Ok(Some(greedy)) => {
                     let finding = Finding::Greedy(greedy);
@@ -247,10 +263,14 @@ impl<'a, 'out> Rounds<'a, 'out> {
     /// Ends a cell that cannot be measured, or not any more.
     pub(super) fn give_up(&mut self, cell: usize, error: EngineError) -> io::Result<()> {
         self.schedule.close(cell);
+        if let Some(ended) = self.ended.get_mut(cell) {
+            *ended = true;
+        }
         self.parent.tell(&match error {
             EngineError::Refused { kind, reason } => {
                 Message::CellSkipped { cell, skip: Skip { kind: kind.to_owned(), reason } }
             }
+            EngineError::Hinted(failure) => Message::CellFailed { cell, failure: *failure },
             EngineError::Failed { stage, kind, message } => {
                 Message::CellFailed { cell, failure: Failure::new(stage, kind, message) }
             }
@@ -264,7 +284,7 @@ impl<'a, 'out> Rounds<'a, 'out> {
                 self.job.cells.get(cell).map(|task| &task.cell.work),
                 Some(Work::Stop { .. })
             );
-            let is_open = is_untimed && !self.refused.contains(&cell);
+            let is_open = is_untimed && self.ended.get(cell) == Some(&false);
             if is_open || !self.schedule.is_through(cell) {
                 let failure = Failure::interrupted(Stage::Prefill);
                 self.parent.tell(&Message::CellFailed { cell, failure })?;

@@ -13,7 +13,7 @@ use crate::{
         outcome::{Failure, Stage},
         stop_answers::{self, StopAnswer},
     },
-    plan::{STOP_PROMPTS, StopPrompt, stop_samplings},
+    plan::{Conditions, STOP_PROMPTS, StopPrompt, stop_samplings},
     stops::{Terms, examine},
 };
 
@@ -32,6 +32,8 @@ pub(super) struct Questions<'a, 'out> {
     pub(super) cell: usize,
     /// Tokens after which every answer is cut.
     pub(super) max_tokens: u32,
+    /// What they are given under.
+    pub(super) conditions: &'a Conditions,
     pub(super) stop: &'a AtomicBool,
     pub(super) parent: &'a mut Parent<'out>,
 }
@@ -52,7 +54,8 @@ impl Questions<'_, '_> {
             }
             self.parent.tell(&Message::TrialStarted { cell, warmup: false, number })?;
             let max_tokens = prompt.max_tokens.min(self.max_tokens);
-            let question = StopQuestion { prompt: prompt.text, max_tokens, sampling };
+            let conditions = self.conditions;
+            let question = StopQuestion { prompt: prompt.text, max_tokens, sampling, conditions };
             let answer = match self.answer(engine, &terms, prompt, &question) {
                 Ok(examined) => StopAnswer {
                     prompt: prompt.name.to_owned(),

@@ -74,8 +74,9 @@ mod tests {
     fn measured(script: Script) -> (Vec<Trial>, usize) {
         let mut script = script.token(Duration::from_millis(20)).canary(Duration::from_millis(50));
         let work = Work::Throughput { prompt_tokens: 4, generation_tokens: 32 };
-        let cell = Cell { work, warmup: 2, repetitions: 8 };
+        let cell = Cell { work, ..Cell::throughput([8, 4], 2, 8) };
         let job = Job {
+            aim: None,
             revision: None,
             cold: false,
             settings: Settings::default(),

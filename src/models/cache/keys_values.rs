@@ -76,6 +76,16 @@ impl KeysValues {
         }
     }
 
+    /// Forgets all but the first `length` tokens; whether it still has these.
+    pub(super) fn cut(&mut self, length: i32) -> bool {
+        let has_all = matches!(self.reach, Reach::Full | Reach::Masked(_));
+        if has_all {
+            self.offset = self.offset.min(length);
+            self.next = self.offset;
+        }
+        has_all
+    }
+
     /// Adds the keys and values of new tokens and attends to all that may be looked at.
     pub(in crate::models) fn attend(
         &mut self,

@@ -52,6 +52,12 @@ impl Cache {
         Ok(packed)
     }
 
+    /// Keeps of what was read the first `length` tokens; whether that was possible. Where it was not, the cache is of no
+    /// more use: rings, chunks and recurrences do not have what they had.
+    pub fn cut(&mut self, length: i32) -> bool {
+        self.layers.iter_mut().all(|layer| layer.cut(length))
+    }
+
     /// Why a layer, once it has read a token, cannot be packed, where one cannot and would not be passed over.
     pub(super) fn obstacle(&self) -> Option<Unpackable> {
         self.layers.iter().find_map(|layer| match layer {
@@ -113,6 +119,15 @@ impl LayerCache {
             }
         };
         part.ok_or_else(|| MlxError::new("the layer keeps fewer parts"))
+    }
+
+    fn cut(&mut self, length: i32) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::KeysValues(rows) => rows.cut(length),
+            Self::State(_) => false,
+            Self::List(parts) => parts.iter_mut().all(|part| part.cut(length)),
+        }
     }
 
     fn arrays(&self) -> Vec<&Array> {

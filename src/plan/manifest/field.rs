@@ -122,6 +122,18 @@ impl<'a> Field<'a> {
         elements.iter().map(|value| read(&Self { value, ..*self })).collect()
     }
 
+    /// A list as [`Self::list`] reads it, or its only element without brackets.
+    pub(super) fn one_or_list<T>(
+        &self,
+        read: impl Fn(&Self) -> Result<T, Wrong>,
+    ) -> Result<Vec<T>, Wrong> {
+        if self.value.get_ref().as_array().is_some() {
+            self.list(read)
+        } else {
+            Ok(vec![read(self)?])
+        }
+    }
+
     pub(super) fn table(&self) -> Result<&'a DeTable<'a>, Wrong> {
         self.value.get_ref().as_table().ok_or_else(|| self.expected("a table"))
     }

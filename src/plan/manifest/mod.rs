@@ -110,7 +110,7 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Device, ElementType, Scenario};
+    use crate::plan::{DecodeMode, Device, ElementType, Scenario};
 
     fn parse(text: &str) -> Result<Manifest, ManifestError> {
         Manifest::parse(Path::new("benches/models.toml"), text)
@@ -128,8 +128,10 @@ mod tests {
     const EVERY_KEY: &str = r#"
         [defaults]
         scenarios = ["chat", "throughput"]
-        prompt_tokens = 64
+        prompt_tokens = [64, 128]
         generation_tokens = 32
+        depth = [0, 1024]
+        decode = ["pipelined", "synchronous"]
         prompt = "Hi"
         max_tokens = 48
         repetitions = 3
@@ -146,7 +148,7 @@ mod tests {
         dequantize = true
         device = "cpu"
         prefill_chunk = 256
-        kv_bits = 4
+        kv_bits = [4, 8]
         kv_group_size = 32
         kv_start = 5000
         schema = "0.2.2"
@@ -170,8 +172,9 @@ mod tests {
             manifest.defaults,
             Choices {
                 scenarios: Some(vec![Scenario::Chat, Scenario::Throughput]),
-                prompt_tokens: Some(64),
-                generation_tokens: Some(32),
+                prompt_tokens: Some(vec![64, 128]),
+                generation_tokens: Some(vec![32]),
+                depth: Some(vec![0, 1024]),
                 prompt: Some("Hi".to_owned()),
                 max_tokens: Some(48),
                 repetitions: Some(3),
@@ -188,15 +191,16 @@ mod tests {
                 dtype: Some(ElementType::Float32),
                 dequantize: Some(true),
                 device: Some(Device::Cpu),
-                prefill_chunk: Some(256),
-                kv_bits: Some(4),
+                prefill_chunk: Some(vec![256]),
+                kv_bits: Some(vec![4, 8]),
                 kv_group_size: Some(32),
                 kv_start: Some(5000),
+                decode: Some(vec![DecodeMode::Pipelined, DecodeMode::Synchronous]),
             }
         );
         let schema = manifest.schema.unwrap();
         assert_eq!(schema.value, "0.2.2");
-        assert_eq!((schema.place.line, schema.place.column), (25, 18));
+        assert_eq!((schema.place.line, schema.place.column), (27, 18));
         assert_eq!(manifest.mlx_knife_version.unwrap().value, "2.0.8");
     }
 
@@ -271,6 +275,21 @@ mod tests {
         refused(
             "[[model]]\nid = 'a/b'\ntop_p = 1.5",
             "3:9: `top_p` must be more than 0, at most 1",
+            None,
+        );
+        refused(
+            "[defaults]\nprompt_tokens = [128, 0]",
+            "2:17: `prompt_tokens` must be 1 or more, each once",
+            None,
+        );
+        refused(
+            "[defaults]\nkv_bits = [8, 'x']",
+            "2:15: `kv_bits` must be a whole number, found a string",
+            None,
+        );
+        refused(
+            "[defaults]\nbatch = 4",
+            "2:9: `batch` is not supported yet: requests run one at a time",
             None,
         );
         refused("[defaults]\nrepetitions = 0", "2:15: `repetitions` must be 1 or more", None);

@@ -136,8 +136,11 @@ type Choice = (&'static str, fn(&Field<'_>, &mut Choices) -> Result<(), Wrong>);
 /// Every key that may stand in `[defaults]` and in a `[[model]]`.
 const CHOICES: &[Choice] = &[
     ("scenarios", |field, to| put(&mut to.scenarios, field.list(Field::name))),
-    ("prompt_tokens", |field, to| put(&mut to.prompt_tokens, field.count())),
-    ("generation_tokens", |field, to| put(&mut to.generation_tokens, field.count())),
+    ("prompt_tokens", |field, to| put(&mut to.prompt_tokens, field.one_or_list(Field::count))),
+    ("generation_tokens", |field, to| {
+        put(&mut to.generation_tokens, field.one_or_list(Field::count))
+    }),
+    ("depth", |field, to| put(&mut to.depth, field.one_or_list(Field::count))),
     ("prompt", |field, to| put(&mut to.prompt, field.text())),
     ("max_tokens", |field, to| put(&mut to.max_tokens, field.count())),
     ("repetitions", |field, to| put(&mut to.repetitions, field.count())),
@@ -153,11 +156,15 @@ const CHOICES: &[Choice] = &[
     ("dtype", |field, to| put(&mut to.dtype, field.name())),
     ("dequantize", |field, to| put(&mut to.dequantize, field.switch())),
     ("device", |field, to| put(&mut to.device, field.name())),
-    ("prefill_chunk", |field, to| put(&mut to.prefill_chunk, field.count())),
-    ("kv_bits", |field, to| put(&mut to.kv_bits, field.count())),
+    ("prefill_chunk", |field, to| put(&mut to.prefill_chunk, field.one_or_list(Field::count))),
+    ("kv_bits", |field, to| put(&mut to.kv_bits, field.one_or_list(Field::count))),
     ("kv_group_size", |field, to| put(&mut to.kv_group_size, field.count())),
     ("kv_start", |field, to| put(&mut to.kv_start, field.count())),
+    ("decode", |field, to| put(&mut to.decode, field.one_or_list(Field::name))),
 ];
+
+/// Why `batch` is refused.
+const NO_BATCH: &str = "`batch` is not supported yet: requests run one at a time";
 
 fn put<T>(slot: &mut Option<T>, value: Result<T, Wrong>) -> Result<(), Wrong> {
     *slot = Some(value?);
@@ -167,6 +174,7 @@ fn put<T>(slot: &mut Option<T>, value: Result<T, Wrong>) -> Result<(), Wrong> {
 fn read_choice(field: &Field<'_>, table: Table, to: &mut Choices) -> Result<(), Wrong> {
     match CHOICES.iter().find(|(name, _)| *name == field.key) {
         Some((_, read)) => read(field, to),
+        None if field.key == "batch" => Err(field.wrong(Problem::Other(NO_BATCH.to_owned()))),
         None => Err(unknown(field, table)),
     }
 }

@@ -103,7 +103,7 @@ pub fn record(context: &Context, cell: &Cell, settings: &Settings, outcome: &Out
         test_start_ts: start,
         test_end_ts: end,
         mlx_knife_version: context.mlx_knife_version.clone(),
-        test: test_name(id, &cell.work, settings, &context.defaults),
+        test: test_name(id, cell, settings, &context.defaults),
         outcome: ending(&outcome.verdict),
         duration: Some(outcome.spent.as_secs_f64()),
         model: Some(model(id, facts, &context.model)),

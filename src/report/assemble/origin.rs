@@ -78,7 +78,7 @@ pub(super) fn provenance(
             within_bytes: context.memory_back.map(|back| back.within_bytes),
         }),
         health: health_detail(context),
-        roofline: roofline::detail(context, outcome),
+        roofline: roofline::detail(context, cell, outcome),
         host: host_detail(context, outcome),
         warnings: outcome.warnings.iter().map(|text| redact(text)).collect(),
         failure: failure(&outcome.verdict),
@@ -97,6 +97,7 @@ fn cell_facts(cell: &Cell) -> CellFacts {
         prompt_sha256: None,
         prompt_set: None,
         max_tokens: None,
+        conditions: cell.conditions.clone(),
         warmup: cell.warmup,
         repetitions: cell.repetitions,
     };

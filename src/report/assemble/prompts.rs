@@ -62,12 +62,13 @@ mod tests {
     fn only_a_text_that_was_cut_is_named() {
         use std::time::SystemTime;
 
-        use crate::measure::outcome::Verdict;
+        use crate::{measure::outcome::Verdict, plan::Conditions};
 
         let throughput = Work::Throughput { prompt_tokens: 8, generation_tokens: 1 };
         let chat = Work::Chat { prompt: "Hi".to_owned(), max_tokens: 1 };
         let text = |work: &Work, prompts: &Prompts, made_of| {
-            let cell = Cell { work: work.clone(), warmup: 0, repetitions: 2 };
+            let conditions = Conditions::default();
+            let cell = Cell { work: work.clone(), conditions, warmup: 0, repetitions: 2 };
             let settings = Settings { prompts: prompts.clone(), ..Settings::default() };
             let mut outcome = Outcome::unbegun(Verdict::Measured, SystemTime::UNIX_EPOCH);
             assert_eq!(detail(&cell, &settings, &outcome), None);

@@ -6,18 +6,18 @@ use crate::{
         outcome::Outcome,
         roofline::{Surroundings, Utilization, reasons, utilization},
     },
+    plan::{Cell, DecodeMode},
     report::provenance::RooflineDetail,
 };
 
-pub(super) fn detail(context: &Context, outcome: &Outcome) -> Option<RooflineDetail> {
+pub(super) fn detail(context: &Context, cell: &Cell, outcome: &Outcome) -> Option<RooflineDetail> {
     let measured = outcome.loaded.as_ref()?.roofline.as_ref()?;
     let trials = counted(outcome);
     let Utilization { decode, prefill } = utilization(measured, trials);
     let around = Surroundings {
         host: &context.host,
         health: &context.health,
-        // Every token is read while the next one is computed.
-        is_synchronous: false,
+        is_synchronous: cell.conditions.decode == DecodeMode::Synchronous,
     };
     let low_use = decode.as_ref().map(|decode| reasons(measured, decode, trials, around));
     Some(RooflineDetail {

@@ -125,17 +125,18 @@ fn own_figures(evidence: &Evidence<'_>) -> Vec<Derived> {
     let rate = "prompt_tokens_per_sec";
     let first_request = at("first_request_time_to_first_token_s");
     let of_first = of_formula(first_request, &rates::TIME_TO_FIRST_TOKEN, &first);
-    let prompts: BTreeSet<_> = evidence.trials.iter().map(|trial| &trial.prompt_sha256).collect();
-    let is_told = evidence.line.pointer(&at("prompts")).is_some();
-    let account = is_told.then(|| Account { steps: Vec::new(), value: prompts.len() as f64 });
-    let distinct = Derived {
-        pointer: at("prompts/distinct"),
-        unit: "prompts",
-        definition: "different prompt hashes among the repetitions".to_owned(),
-        account,
-    };
+    let prompts = evidence.trials.iter().map(|trial| trial.prompt_sha256.as_str());
+    let distinct = prompts.collect::<BTreeSet<_>>().len() as f64;
     vec![
-        distinct,
+        Derived {
+            pointer: at("prompts/distinct"),
+            unit: "",
+            definition: "different hashes of prompts among the samples".to_owned(),
+            account: evidence
+                .line
+                .pointer(&at("prompts"))
+                .map(|_| Account { steps: vec![distinct.to_string()], value: distinct }),
+        },
         defined(evidence, at(rate), rate, &rates::PROMPT_RATE),
         Derived { definition: "t1 of the first request, warm-ups included".to_owned(), ..of_first },
     ]

@@ -16,6 +16,7 @@ const GIVEN: &[(&str, &str)] = &[
     ("/metadata/mlxk_harness/load/memory/*", "measured, once a load"),
     ("/metadata/mlxk_harness/load/resident_before", "measured, once a load"),
     ("/metadata/mlxk_harness/memory/prediction/*", "by the headers of the model's files"),
+    ("/metadata/mlxk_harness/likelihood/*", "measured, after the repetitions"),
     ("/metadata/mlxk_harness/cleanup/*", "measured, once a load"),
     ("/metadata/mlxk_harness/health/**", "told by the machine"),
     ("/metadata/mlxk_harness/roofline/measured/**", "measured, once a load"),

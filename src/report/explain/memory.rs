@@ -18,9 +18,9 @@ pub(super) fn memory(evidence: &Evidence<'_>) -> Vec<Derived> {
     let (peak, process_peak) =
         (most(Memory::allocator_peak), most(|memory| memory.process_peak_bytes));
     let loaded = evidence.load.as_ref().and_then(|load| load.memory.active_bytes).map(signed);
-    let (weights, total) = (stated("weight_bytes"), stated("total_bytes"));
+    let weights = stated("weight_bytes");
     let parts = [weights, stated("cache_bytes"), stated("allowance_bytes")];
-    let sum = |parts: [Option<i64>; 3]| parts.into_iter().sum::<Option<i64>>();
+    let total = parts.into_iter().sum::<Option<i64>>();
     let of_samples = "the most of any repetition";
     vec![
         bytes("allocator/active_bytes", of_samples, most(|memory| memory.active_bytes)),
@@ -28,7 +28,7 @@ pub(super) fn memory(evidence: &Evidence<'_>) -> Vec<Derived> {
         bytes("allocator/peak_bytes", of_samples, peak),
         bytes("process/bytes", of_samples, most(|memory| memory.process_bytes)),
         bytes("process/peak_bytes", of_samples, process_peak),
-        bytes("prediction/total_bytes", "weights + keys and values + allowance", sum(parts)),
+        bytes("prediction/total_bytes", "weights + keys and values + allowance", total),
         gap("loaded_minus_predicted_weights", loaded, weights),
         gap("allocator_peak_minus_prediction", peak, total),
         gap("process_peak_minus_allocator_peak", process_peak, peak),

@@ -27,6 +27,9 @@ fn a_chat_that_a_stop_token_ended() {
       "scenario": "chat",
       "prompt_sha256": "60b12032bb65d53604e6a053fc8a072e6f47334fcb4c093b8ab375ca897bf737",
       "max_tokens": 50,
+      "depth": 0,
+      "prefill_chunk": 2048,
+      "decode": "pipelined",
       "warmup": 0,
       "repetitions": 1
     }
@@ -85,6 +88,9 @@ fn a_cell_whose_model_did_not_load() {
             "scenario": "throughput",
             "prompt_tokens": 320,
             "generation_tokens": 3,
+            "depth": 0,
+            "prefill_chunk": 2048,
+            "decode": "pipelined",
             "warmup": 1,
             "repetitions": 2
           },
@@ -97,8 +103,7 @@ fn a_cell_whose_model_did_not_load() {
               "min_p": 0.0,
               "top_k": 0,
               "seed": 0
-            },
-            "prefill_chunk": 2048
+            }
           },
           "random_ids": false,
           "memory": {
@@ -170,6 +175,9 @@ fn a_cell_that_was_skipped() {
             "scenario": "chat",
             "prompt_sha256": "60b12032bb65d53604e6a053fc8a072e6f47334fcb4c093b8ab375ca897bf737",
             "max_tokens": 50,
+            "depth": 0,
+            "prefill_chunk": 2048,
+            "decode": "pipelined",
             "warmup": 0,
             "repetitions": 1
           },
@@ -182,8 +190,7 @@ fn a_cell_that_was_skipped() {
               "min_p": 0.0,
               "top_k": 0,
               "seed": 0
-            },
-            "prefill_chunk": 2048
+            }
           },
           "random_ids": false,
           "skip": {

@@ -86,6 +86,9 @@ fn a_measured_cell() {
             "scenario": "throughput",
             "prompt_tokens": 320,
             "generation_tokens": 3,
+            "depth": 0,
+            "prefill_chunk": 2048,
+            "decode": "pipelined",
             "warmup": 1,
             "repetitions": 2
           },
@@ -98,8 +101,7 @@ fn a_measured_cell() {
               "min_p": 0.0,
               "top_k": 0,
               "seed": 0
-            },
-            "prefill_chunk": 2048
+            }
           },
           "random_ids": false,
           "prompts": {

@@ -12,7 +12,7 @@ use mlxk_harness::{
         outcome::{Failure, Outcome, Skip, Stage, Verdict},
         trial::{Finish, Memory, Trial},
     },
-    plan::{CacheKind, Cell, Keeps, Need, Settings, Work},
+    plan::{CacheKind, Cell, Conditions, Keeps, Need, Settings, Work},
     report::{Context, MemoryBack, ModelHint, SchemaVersion},
     stops::Token,
 };
@@ -62,6 +62,7 @@ pub(super) fn context() -> Context {
 pub(super) fn throughput() -> Cell {
     Cell {
         work: Work::Throughput { prompt_tokens: 320, generation_tokens: 3 },
+        conditions: Conditions::default(),
         warmup: 1,
         repetitions: 2,
     }
@@ -70,6 +71,7 @@ pub(super) fn throughput() -> Cell {
 pub(super) fn chat() -> Cell {
     Cell {
         work: Work::Chat { prompt: "Write one sentence about cats.".to_owned(), max_tokens: 50 },
+        conditions: Conditions::default(),
         warmup: 0,
         repetitions: 1,
     }

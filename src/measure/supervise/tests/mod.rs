@@ -13,19 +13,16 @@ use crate::{
         schedule::Task,
         trial::{Memory, Trial},
     },
-    plan::{Cell, Settings, Work},
+    plan::{Cell, Settings},
 };
 
 fn job(cells: usize) -> Job {
-    let cell = Cell {
-        work: Work::Throughput { prompt_tokens: 4, generation_tokens: 3 },
-        warmup: 0,
-        repetitions: 1,
-    };
+    let cell = Cell::throughput([4, 3], 0, 1);
     Job {
         revision: None,
         cold: false,
         settings: Settings::default(),
+        aim: None,
         passages: None,
         greedy: false,
         cells: vec![Task::new(cell); cells],
@@ -55,7 +52,7 @@ fn loaded() -> Message {
 }
 
 fn begun(cell: usize) -> Message {
-    Message::CellStarted { cell, random_ids: true }
+    Message::CellStarted { cell, random_ids: true, packed: None }
 }
 
 fn turn(cell: usize) -> Message {
