@@ -38,6 +38,7 @@ fn told(folder: &Path, prompts: &[u32]) -> Vec<(u64, Value)> {
             "scenario": "throughput",
             "prompt_tokens": prompt_tokens,
             "generation_tokens": 4,
+            "prefill_chunk": 2048,
             "warmup": 0,
             "repetitions": 2,
         })
@@ -47,7 +48,6 @@ fn told(folder: &Path, prompts: &[u32]) -> Vec<(u64, Value)> {
             "dequantize": false,
             "device": "cpu",
             "sampling": {"temperature": 0.0, "top_p": 1.0, "min_p": 0.0, "top_k": 0, "seed": 0},
-            "prefill_chunk": 2048,
         },
         "cells": prompts.iter().map(cell).collect::<Vec<_>>(),
     });
