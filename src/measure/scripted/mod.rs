@@ -4,6 +4,7 @@
 //! model and a warning are named for the script.
 
 mod incident;
+mod loaded;
 mod pace;
 mod streams;
 
@@ -12,6 +13,7 @@ mod tests;
 
 use std::{io, time::Duration};
 
+use loaded::loaded;
 use pace::{Heat, Pace};
 
 pub use incident::{At, Incident, UnknownBehaviour};
@@ -21,8 +23,7 @@ use super::{
     clock::{Clock, ManualClock},
     engine::{Answer, Ask, Engine, EngineError, Event, Prepared, PromptKind, StopQuestion},
     findings::TextLikelihood,
-    load::{LoadPhase, LoadStep},
-    message::{Job, Loaded, ModelFacts, Runtime},
+    message::{Job, Loaded, Runtime},
     outcome::{Failure, Stage},
     reference::{Greedy, Place},
     roofline::{Bandwidth, Ceilings, Demand, Kernel, Roofline},
@@ -374,35 +375,5 @@ fn sizes(work: &Work) -> (u32, u32) {
             (u32::try_from(words).unwrap_or(u32::MAX), *max_tokens)
         }
         Work::Stop { max_tokens, .. } => (1, *max_tokens),
-    }
-}
-
-fn loaded(stream: Stream) -> Loaded {
-    Loaded {
-        model: ModelFacts {
-            id: "scripted".to_owned(),
-            model_type: "scripted".to_owned(),
-            size_bytes: ACTIVE_BYTES,
-            parameters: ACTIVE_BYTES / 2,
-            parameter_bytes: ACTIVE_BYTES,
-            dtype: "bfloat16".to_owned(),
-            format: "script".to_owned(),
-            vocabulary: 256,
-            stop_tokens: stream.terms().in_force,
-            ..ModelFacts::default()
-        },
-        phases: vec![LoadPhase {
-            step: LoadStep::Evaluate,
-            start_us: 0,
-            end_us: 30_000,
-            bytes: Some(ACTIVE_BYTES),
-        }],
-        resident_before: None,
-        memory: Memory {
-            active_bytes: Some(ACTIVE_BYTES),
-            peak_bytes: Some(ACTIVE_BYTES),
-            ..Memory::default()
-        },
-        roofline: None,
     }
 }

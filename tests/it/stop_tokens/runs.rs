@@ -52,7 +52,10 @@ fn a_model_that_stops_where_it_should_passes() {
         line["stop_tokens"],
         json!({"configured": ["<|im_end|>"], "detected": ["<|im_end|>"], "workaround": "none", "leaked": false})
     );
-    let cell = json!({"scenario": "stop", "prompt_set": 1, "max_tokens": 128, "warmup": 0, "repetitions": 0});
+    let cell = json!({
+        "scenario": "stop", "prompt_set": 1, "max_tokens": 128, "depth": 0, "prefill_chunk": 2048,
+        "decode": "pipelined", "warmup": 0, "repetitions": 0,
+    });
     assert_eq!(own(line)["cell"], cell);
     let answers = own(line)["stop_answers"].as_array().unwrap();
     let asked: Vec<_> = answers
