@@ -80,11 +80,16 @@ enum Memory {
     Headers(Vec<(Option<KvPacking>, Footprint)>),
     /// From the size that the manifest tells, in bytes.
     Size(u64),
+    /// Weights are held otherwise than in the files.
+    Recast,
     Unknown,
 }
 
 impl Memory {
     fn of(model: &PlannedModel) -> Self {
+        if !model.settings.keeps_weights() {
+            return Self::Recast;
+        }
         Self::of_headers(model)
             .map(Self::Headers)
             .or_else(|| model.size_bytes().map(Self::Size))
@@ -107,6 +112,7 @@ impl Memory {
         match self {
             Self::Headers(_) => "memory from the headers of its files",
             Self::Size(_) => "memory from the size in the manifest alone",
+            Self::Recast => "memory unknown: its weights are cast or unpacked when loading",
             Self::Unknown => {
                 "memory unknown: it is not on this machine and the manifest tells no size"
             }
@@ -119,7 +125,8 @@ impl Memory {
             Self::Headers(known) => {
                 let is_same = |(kv, _): &&(Option<KvPacking>, Footprint)| *kv == cell.conditions.kv;
                 let (_, footprint) = known.iter().find(is_same)?;
-                footprint.prediction(tokens(cell)).map(|prediction| prediction.total_bytes)
+                let need = footprint.need(cell.conditions.prefill_chunk.into())?;
+                Some(need.at(tokens(cell)).total_bytes)
             }
             #[expect(
                 clippy::cast_possible_truncation,
@@ -127,7 +134,7 @@ impl Memory {
                 reason = "a size is positive, and no model has 2⁶⁴ bytes"
             )]
             Self::Size(bytes) => Some((*bytes as f64 * BESIDE) as u64),
-            Self::Unknown => None,
+            Self::Recast | Self::Unknown => None,
         }
     }
 }

@@ -50,6 +50,13 @@ pub enum Prompts {
     RandomIds,
 }
 
+impl Settings {
+    /// Whether weights are held as the files hold them, so that the headers tell how much memory they take.
+    pub const fn keeps_weights(&self) -> bool {
+        self.dtype.is_none() && !self.dequantize
+    }
+}
+
 impl Prompts {
     /// Whether these are the texts that are shipped.
     pub const fn is_shipped(&self) -> bool {

@@ -204,18 +204,26 @@ fn a_dry_run_tells_memory_from_the_headers_and_time_from_an_earlier_report() {
         line("other", "passed", 1.0)
     );
     fs::write(folder.path().join("report.jsonl"), &earlier).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_mlxk-harness"))
-        .current_dir(folder.path())
-        .args(["run", model, "--scenario", "throughput", "--report-output", "report.jsonl"])
-        .args(["--prompt-tokens", "4,8", "--generation-tokens", "3", "--repetitions", "4"])
-        .arg("--dry-run")
-        .output()
-        .unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
+    let dry = |more: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_mlxk-harness"))
+            .current_dir(folder.path())
+            .args(["run", model, "--scenario", "throughput", "--report-output", "report.jsonl"])
+            .args(["--prompt-tokens", "4,8", "--generation-tokens", "3", "--repetitions", "4"])
+            .arg("--dry-run")
+            .args(more)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = dry(&[]);
     assert!(said.contains("llama, memory from the headers of its files"), "{said}");
     // Two warm-ups and four repetitions of half a minute.
     assert!(said.contains("4 in, 3 out, 2 + 4 repetitions, 0.00 GiB, 3.0 min"), "{said}");
     assert!(said.contains("8 in, 3 out, 2 + 4 repetitions, 0.00 GiB, – min"), "{said}");
+    // Headers do not tell of weights that are held otherwise than in the files.
+    let said = dry(&["--dtype", "bfloat16"]);
+    assert!(said.contains("memory unknown: its weights are cast or unpacked"), "{said}");
+    assert!(said.contains("4 in, 3 out, 2 + 4 repetitions, – GiB"), "{said}");
     assert_eq!(fs::read_to_string(folder.path().join("report.jsonl")).unwrap(), earlier);
 }
 

@@ -139,19 +139,18 @@ impl Loader for MlxLoader {
     }
 
     fn need(&mut self, job: &Job) -> Option<Need> {
+        if !job.settings.keeps_weights() {
+            return None;
+        }
         // What cannot be read is told by the load.
         let location = Location::find(&self.model, job.revision.as_deref()).ok()?;
         let description = Description::read(location).ok()?;
-        let Settings { dtype, dequantize, .. } = job.settings;
         // Told once for all cells, so only where they keep alike what they read.
         let conditions =
             |task: &Task| (task.cell.conditions.kv, task.cell.conditions.prefill_chunk);
         let (kv, prefill_chunk) = job.cells.first().map(conditions)?;
         if job.cells.iter().any(|task| conditions(task) != (kv, prefill_chunk)) {
             return None;
-        }
-        if dtype.is_some() || dequantize {
-            return None; // The headers tell of the weights as they are stored.
         }
         Footprint::of(&description, kv).ok()?.need(prefill_chunk.into())
     }
