@@ -17,7 +17,7 @@ use crate::measure::{
     rates::{self, FORMULAS, Formula},
     roofline::{Roofline, Utilization, utilization},
     statistics::median,
-    trial::{Memory, Trial},
+    trial::Trial,
 };
 use crate::report::statistics::Statistics;
 
@@ -63,7 +63,7 @@ pub(super) fn derived(evidence: &Evidence<'_>) -> Vec<Derived> {
 fn performance(evidence: &Evidence<'_>) -> Vec<Derived> {
     let trials = evidence.counted();
     let memory = evidence.load.as_ref().map(|load| load.memory);
-    let peak = || trials.iter().filter_map(|trial| peak_bytes(&trial.memory)).max();
+    let peak = || trials.iter().filter_map(|trial| trial.memory.allocator_peak()).max();
     let peaks = "the most that MLX's allocator held in any repetition";
     let stable = memory.and_then(|memory| memory.active_bytes);
     let cleanup = evidence.cleanup_us;
@@ -342,9 +342,4 @@ fn seconds(micros: u64) -> f64 {
 
 fn load_us(evidence: &Evidence<'_>) -> Option<u64> {
     evidence.load.as_ref().map(|load| union_us(&load.phases))
-}
-
-/// MLX's peak restarts at 0 and not at what is held, so it can lie below that.
-fn peak_bytes(memory: &Memory) -> Option<u64> {
-    memory.peak_bytes.max(memory.active_bytes)
 }
