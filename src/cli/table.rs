@@ -91,12 +91,17 @@ impl Row {
     pub(super) fn siblings<'a>(&self, rows: &'a [Self]) -> impl Iterator<Item = &'a Cell> + Clone {
         rows.iter().filter(|row| row.label == self.label).map(|row| &row.cell)
     }
+
+    /// What speaks against its figures.
+    fn flags(&self) -> Vec<Flag> {
+        flags(counted(&self.outcome), self.cell.conditions.depth)
+    }
 }
 
 /// What stands below the figures of a row: the interval of each median, and what speaks against it.
 fn bounds(row: &Row) -> Line {
     let [first, prompt, decode] = figures(&row.outcome).map(|samples| interval(&samples));
-    let flags: Vec<_> = flags(counted(&row.outcome)).into_iter().map(Flag::name).collect();
+    let flags: Vec<_> = row.flags().into_iter().map(Flag::name).collect();
     let none = String::new;
     [none(), none(), none(), none(), first, prompt, decode, none(), none(), flags.join(" ")]
 }
@@ -111,8 +116,7 @@ fn figures(outcome: &Outcome) -> [Vec<f64>; 3] {
 
 /// What the marks of these rows mean, and an empty line after it.
 fn legend(rows: &[Row]) -> String {
-    let all = rows.iter().map(|row| counted(&row.outcome));
-    let seen: Vec<Flag> = all.clone().flat_map(flags).collect();
+    let seen: Vec<Flag> = rows.iter().flat_map(Row::flags).collect();
     let has_interval = rows
         .iter()
         .flat_map(|row| figures(&row.outcome))

@@ -7,6 +7,7 @@ use crate::{
         fitness::{Grade, fitness},
     },
     measure::{steadiness::flags, trial::Trial},
+    plan::{Conditions, DecodeMode},
 };
 
 /// The part of the ceiling below which reasons are looked for.
@@ -25,8 +26,8 @@ pub struct Surroundings<'a> {
     pub host: &'a Host,
     /// How it was doing before the cell.
     pub health: &'a Health,
-    /// Whether every token was waited for before the next step was handed over.
-    pub is_synchronous: bool,
+    /// What the cell was measured under.
+    pub conditions: &'a Conditions,
 }
 
 /// What may have kept `trials` from more than they reached, where that was little; a clause each.
@@ -42,10 +43,12 @@ pub fn reasons(
     let mut reasons = Vec::new();
     reasons.extend(slow_format(roofline, decode));
     reasons.extend(small_model(decode));
-    if around.is_synchronous {
+    if around.conditions.decode == DecodeMode::Synchronous {
         reasons.push("every token was waited for before the next step began".to_owned());
     }
-    reasons.extend(flags(trials).into_iter().map(|flag| flag.meaning().to_owned()));
+    reasons.extend(
+        flags(trials, around.conditions.depth).into_iter().map(|flag| flag.meaning().to_owned()),
+    );
     let fitness = fitness(around.host, around.health, &Probe::default());
     let grave = fitness.reasons.into_iter().filter(|reason| reason.grade >= Grade::C);
     reasons.extend(grave.map(|reason| reason.text));
@@ -99,7 +102,8 @@ mod tests {
             ceiling: bandwidth(Kernel::Copy, 100.0),
             mbu,
         };
-        let around = Surroundings { host: &Host::default(), health, is_synchronous: false };
+        let (host, conditions) = (&Host::default(), &Conditions::default());
+        let around = Surroundings { host, health, conditions };
         reasons(&roofline, &decode, &[], around)
     }
 

@@ -21,12 +21,12 @@ pub struct Drift {
     pub excess: f64,
 }
 
-/// The worst drift among `trials`, where one exceeds a tenth; absent too where answers are shorter than 25 tokens.
+/// The worst drift among `trials`, which had `depth` tokens in the cache before their prompt, where one exceeds a tenth; absent too where answers are shorter than 25 tokens.
 ///
 /// The median gap of a repetition's last third is set against that of its first. That ratio is too large where it exceeds
 /// the growth of the context itself, or, in three repetitions or more, the median ratio of them all.
-pub fn drift(trials: &[Trial]) -> Option<Drift> {
-    let growths: Vec<_> = trials.iter().map(Growth::of).collect();
+pub fn drift(trials: &[Trial], depth: u32) -> Option<Drift> {
+    let growths: Vec<_> = trials.iter().map(|trial| Growth::of(trial, depth)).collect();
     let known: Vec<f64> = growths.iter().flatten().map(|growth| growth.tokens).collect();
     let usual = median(&known).filter(|_| known.len() >= 3);
     let worst = (1..).zip(&growths).filter_map(|(repetition, growth)| {
@@ -46,7 +46,7 @@ struct Growth {
 }
 
 impl Growth {
-    fn of(trial: &Trial) -> Option<Self> {
+    fn of(trial: &Trial, depth: u32) -> Option<Self> {
         let gaps = token_gaps(trial);
         let third = gaps.len() / 3;
         if third < FEWEST_GAPS {
@@ -55,8 +55,8 @@ impl Growth {
         let early = median(gaps.get(..third)?)?;
         let late = median(gaps.get(gaps.len() - third..)?)?;
         let middle = third as f64 / 2.0;
-        let prompt = f64::from(trial.prompt_tokens);
-        let context = (prompt + gaps.len() as f64 - middle) / (prompt + middle);
+        let before = f64::from(depth) + f64::from(trial.prompt_tokens);
+        let context = (before + gaps.len() as f64 - middle) / (before + middle);
         (early > 0.0).then_some(Self { tokens: late / early, context })
     }
 }
@@ -88,20 +88,20 @@ mod tests {
 
     #[test]
     fn a_growing_context_is_no_drift() {
-        assert_eq!(drift(&vec![trial(100, steady); 8]), None);
-        assert_eq!(drift(&[trial(100, steady)]), None);
+        assert_eq!(drift(&vec![trial(100, steady); 8], 0), None);
+        assert_eq!(drift(&[trial(100, steady)], 0), None);
     }
 
     #[test]
     fn time_in_proportion_to_the_context_is_no_drift() {
-        assert_eq!(drift(&[trial(20, |place| (20 + place) * 500)]), None);
+        assert_eq!(drift(&[trial(20, |place| (20 + place) * 500)], 0), None);
     }
 
     #[test]
     fn a_repetition_that_slows_down_alone_is_named() {
         let mut trials = vec![trial(100, steady); 8];
         trials[4] = trial(100, throttled);
-        let found = drift(&trials).expect("it throttled");
+        let found = drift(&trials, 0).expect("it throttled");
         assert_eq!(found.repetition, 5);
         // The usual ratio is 24,950 to 20,950, and here the late tokens take 1.3 times as long.
         assert!((found.excess - 0.3).abs() < 1e-3, "{}", found.excess);
@@ -111,7 +111,7 @@ mod tests {
     fn all_repetitions_may_not_outgrow_their_context() {
         // From token 10 to 50 a context of 1,000 grows by 4 %, and tokens slow down by 30 %.
         let slowing = |place| if place < 30 { 20_000 } else { 26_000 };
-        let found = drift(&vec![trial(1_000, slowing); 8]).expect("all throttled");
+        let found = drift(&vec![trial(1_000, slowing); 8], 0).expect("all throttled");
         assert!(
             (found.excess - (1.3 / (1_050.0 / 1_010.0) - 1.0)).abs() < 1e-9,
             "{}",
@@ -120,14 +120,24 @@ mod tests {
     }
 
     #[test]
+    fn what_was_in_the_cache_before_is_context_too() {
+        // From token 10 to 50 a context of 20 more than doubles; one of 1,000, of which 980 came before, grows by 4 %.
+        let slowing = |place| if place < 30 { 20_000 } else { 26_000 };
+        let trials = vec![trial(20, slowing); 2];
+        assert_eq!(drift(&trials, 0), None);
+        let found = drift(&trials, 980).expect("all throttled");
+        assert!((found.excess - (1.3 / (1_050.0 / 1_010.0) - 1.0)).abs() < 1e-9);
+    }
+
+    #[test]
     fn a_few_slow_tokens_are_no_drift() {
         let spikes = |place: u64| if place % 10 == 9 { 80_000 } else { 20_000 };
-        assert_eq!(drift(&vec![trial(100, spikes); 3]), None);
+        assert_eq!(drift(&vec![trial(100, spikes); 3], 0), None);
     }
 
     #[test]
     fn a_short_answer_tells_nothing() {
         let short = Trial::with_stamps((0..24).map(|token: u64| token * token * 1_000).collect());
-        assert_eq!(drift(&[short]), None);
+        assert_eq!(drift(&[short], 0), None);
     }
 }

@@ -60,15 +60,15 @@ impl Flag {
     }
 }
 
-/// What speaks against the figures of repetitions, in the order they were measured; each once.
+/// What speaks against the figures of repetitions after `depth` tokens, in the order they were measured; each once.
 ///
 /// Judged are the rates of prompt and decode. A jump is also a trend, and is told alone.
-pub fn flags(trials: &[Trial]) -> Vec<Flag> {
+pub fn flags(trials: &[Trial], depth: u32) -> Vec<Flag> {
     let rates = [rates::prompt_rate, rates::decode_rate];
     let mut flags: Vec<Flag> = rates
         .into_iter()
         .filter_map(|rate| of_rates(&trials.iter().filter_map(rate).collect::<Vec<_>>()))
-        .chain(drift(trials).map(|_| Flag::Drift))
+        .chain(drift(trials, depth).map(|_| Flag::Drift))
         .chain(
             trials
                 .iter()
@@ -112,23 +112,23 @@ mod tests {
     #[test]
     fn steady_repetitions_have_no_flag() {
         let noisy = [20_000, 20_300, 19_900, 20_100, 20_200, 19_800, 20_000, 20_100];
-        assert_eq!(flags(&repetitions(noisy)), []);
-        assert_eq!(flags(&[]), []);
+        assert_eq!(flags(&repetitions(noisy), 0), []);
+        assert_eq!(flags(&[], 0), []);
     }
 
     #[test]
     fn a_slide_is_slowing_and_its_mirror_settling() {
         let slide = [20_000, 20_200, 20_700, 20_900, 21_300, 21_200, 21_900, 22_200];
-        assert_eq!(flags(&repetitions(slide)), [Flag::Slowing]);
+        assert_eq!(flags(&repetitions(slide), 0), [Flag::Slowing]);
         let mut mirrored = slide;
         mirrored.reverse();
-        assert_eq!(flags(&repetitions(mirrored)), [Flag::Settling]);
+        assert_eq!(flags(&repetitions(mirrored), 0), [Flag::Settling]);
     }
 
     #[test]
     fn a_step_is_a_jump_alone() {
         let step = [20_000, 20_100, 19_900, 20_000, 26_000, 26_100, 25_900, 26_200];
-        assert_eq!(flags(&repetitions(step)), [Flag::Jump]);
+        assert_eq!(flags(&repetitions(step), 0), [Flag::Jump]);
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
                 *stamp += late * 1_000;
             }
         }
-        assert_eq!(flags(&trials), [Flag::Slowing]);
+        assert_eq!(flags(&trials, 0), [Flag::Slowing]);
     }
 
     #[test]

@@ -110,7 +110,7 @@ mod tests {
         let (trials, rests) = measured(Script::new());
         assert_eq!((trials.len(), rests), (8, 0));
         assert!(trials.iter().all(|trial| !trial.canary.expect("it was looked at").is_slow()));
-        assert_eq!(flags(&trials), []);
+        assert_eq!(flags(&trials, 0), []);
     }
 
     #[test]
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(trials.len(), 8);
         assert!(rests > 0);
         assert_eq!(gaps(&trials), [0.02]);
-        assert_eq!(flags(&trials), []);
+        assert_eq!(flags(&trials, 0), []);
     }
 
     #[test]
@@ -132,6 +132,6 @@ mod tests {
         assert_eq!(trials.len(), 8);
         assert!(rests > 0);
         assert_eq!(gaps(&trials), [0.02, 0.03]);
-        assert_eq!(flags(&trials), [Flag::Jump, Flag::Throttled]);
+        assert_eq!(flags(&trials, 0), [Flag::Jump, Flag::Throttled]);
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn provenance(
         prompt_tokens_per_sec: rates::PROMPT_RATE.over(counted(outcome)),
         first_request_time_to_first_token_s: first_request(outcome),
         statistics: Statistics::of(counted(outcome)),
-        flags: flags(counted(outcome)),
+        flags: flags(counted(outcome), cell.conditions.depth),
         definitions: is_measured.then_some(DEFINITIONS),
         figures: Figures::of(counted(outcome)),
         model: loaded.map(|loaded| model_detail(&loaded.model)),

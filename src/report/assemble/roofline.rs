@@ -6,7 +6,7 @@ use crate::{
         outcome::Outcome,
         roofline::{Surroundings, Utilization, reasons, utilization},
     },
-    plan::{Cell, DecodeMode},
+    plan::Cell,
     report::provenance::RooflineDetail,
 };
 
@@ -14,11 +14,8 @@ pub(super) fn detail(context: &Context, cell: &Cell, outcome: &Outcome) -> Optio
     let measured = outcome.loaded.as_ref()?.roofline.as_ref()?;
     let trials = counted(outcome);
     let Utilization { decode, prefill } = utilization(measured, trials);
-    let around = Surroundings {
-        host: &context.host,
-        health: &context.health,
-        is_synchronous: cell.conditions.decode == DecodeMode::Synchronous,
-    };
+    let around =
+        Surroundings { host: &context.host, health: &context.health, conditions: &cell.conditions };
     let low_use = decode.as_ref().map(|decode| reasons(measured, decode, trials, around));
     Some(RooflineDetail {
         decode,
