@@ -184,25 +184,30 @@ impl Matrix {
 fn numbers(rows: i32, columns: i32, dtype: Dtype) -> Result<Array> {
     let pattern: Vec<f32> = (0..997u16).map(|i| f32::from(i * 61 % 997) / 997.0 + 0.5).collect();
     let row = repeated(&pattern, columns);
+    let shape = [1, columns];
     let row = if dtype == Dtype::Bfloat16 {
-        let row: Vec<bf16> = row.into_iter().map(bf16::from_f32).collect();
-        Array::from_slice(&row, &[1, columns])
+        Array::from_slice(&row.into_iter().map(bf16::from_f32).collect::<Vec<_>>(), &shape)
     } else if dtype == Dtype::Float16 {
-        let row: Vec<f16> = row.into_iter().map(f16::from_f32).collect();
-        Array::from_slice(&row, &[1, columns])
+        Array::from_slice(&row.into_iter().map(f16::from_f32).collect::<Vec<_>>(), &shape)
     } else {
-        Array::from_slice(&row, &[1, columns])
+        Array::from_slice(&row, &shape)
     };
-    Ok(tile(&row, &[rows, 1])?)
+    filled(&row, rows, 1)
 }
 
 fn words(rows: i32, columns: i32) -> Result<Array> {
     let pattern: Vec<u32> = (1..998u32).map(|i| i.wrapping_mul(0x9e37_79b9)).collect();
-    Ok(tile(Array::from_slice(&repeated(&pattern, columns), &[1, columns]), &[rows, 1])?)
+    filled(&Array::from_slice(&repeated(&pattern, columns), &[1, columns]), rows, 1)
 }
 
 fn bytes(value: u8, rows: i32, columns: i32) -> Result<Array> {
-    Ok(tile(Array::from_slice(&[value], &[1, 1]), &[rows, columns])?)
+    filled(&Array::from_slice(&[value], &[1, 1]), rows, columns)
+}
+
+/// `part` so many times below and beside itself, laid out as weights of a file are: what `tile` gives is not, and a product
+/// would copy it first.
+fn filled(part: &Array, rows: i32, columns: i32) -> Result<Array> {
+    Ok(tile(part, &[rows, columns])?.contiguous()?)
 }
 
 fn repeated<T: Copy>(pattern: &[T], length: i32) -> Vec<T> {
@@ -327,9 +332,26 @@ fn singles(bytes: u64) -> Result<Array> {
 
 #[cfg(test)]
 mod tests {
+    use mlx_rs::memory::reset_peak_memory;
+
     use super::*;
+    use crate::measure::mlx::opened::memory;
 
     const FOUR: Quantization = Quantization { group_size: 64, bits: 4, mode: Mode::Affine };
+
+    #[test]
+    fn a_product_does_not_copy_its_matrix() {
+        let x = numbers(1, 512, Dtype::Float32).unwrap();
+        for format in [Format::Dense(Dtype::Float32), Format::Packed(FOUR, Dtype::Float32)] {
+            let matrix = Matrix::new(format, Dtype::Float32, 4096, 512).unwrap();
+            eval([&x]).unwrap();
+            reset_peak_memory().unwrap();
+            let held = memory().active_bytes.unwrap();
+            eval([&matrix.times(&x).unwrap()]).unwrap();
+            let more = memory().peak_bytes.unwrap().saturating_sub(held);
+            assert!(more < matrix.bytes(), "{more} of {}", matrix.bytes());
+        }
+    }
 
     #[test]
     fn every_kernel_gives_a_ceiling_in_every_format() {
