@@ -17,6 +17,7 @@ mod partial;
 mod provenance;
 mod record;
 mod redact;
+mod scan;
 pub mod schema;
 mod sections;
 mod statistics;

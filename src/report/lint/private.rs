@@ -67,33 +67,72 @@ pub(super) enum Leak {
 
 /// The first thing that `text` gives away, the most telling first.
 pub(super) fn leak(text: &str, names: &Names) -> Option<Leak> {
+    let marks = Marks::of(text);
     let tells = |name: &Option<String>| {
         let name = name.as_deref().filter(|name| name.len() >= 3 && !is_common(name));
-        name.is_some_and(|name| words(text).any(|word| word.eq_ignore_ascii_case(name)))
+        name.is_some_and(|name| holds_word(text, name))
     };
-    if paths(text).any(is_home) {
+    if marks.slash && paths(text).any(is_home) {
         Some(Leak::Home)
-    } else if paths(text).any(is_absolute) || is_one_path(text) {
+    } else if marks.slash && (paths(text).any(is_absolute) || is_one_path(text)) {
         Some(Leak::Path)
     } else if tells(&names.user) {
         Some(Leak::User)
-    } else if tells(&names.host) || tokens(text).any(is_local_host) {
+    } else if tells(&names.host) || (marks.point && tokens(text).any(is_local_host)) {
         Some(Leak::Host)
-    } else if tokens(text).any(is_address) {
+    } else if marks.at && tokens(text).any(is_address) {
         Some(Leak::Address)
     } else {
         None
     }
 }
 
+/// Which characters stand in a text at all: without them most of what is looked for cannot be there.
+#[derive(Clone, Copy, Debug, Default)]
+struct Marks {
+    /// A slash of either kind.
+    slash: bool,
+    /// A point before a letter that a local domain begins with.
+    point: bool,
+    at: bool,
+}
+
+impl Marks {
+    fn of(text: &str) -> Self {
+        let mut marks = Self::default();
+        let mut before = 0;
+        for byte in text.bytes() {
+            marks.slash |= byte == b'/' || byte == b'\\';
+            marks.at |= byte == b'@';
+            marks.point |= before == b'.' && byte == b'l';
+            before = byte;
+        }
+        marks
+    }
+}
+
+/// Whether a word of `text` is `name`, whatever the case.
+fn holds_word(text: &str, name: &str) -> bool {
+    let first = name.as_bytes().first().copied().unwrap_or_default();
+    let may_begin = |byte: u8| byte.eq_ignore_ascii_case(&first);
+    text.len() >= name.len()
+        && text.bytes().any(may_begin)
+        && words(text).any(|word| word.eq_ignore_ascii_case(name))
+}
+
 fn is_common(name: &str) -> bool {
     COMMON.iter().any(|common| common.eq_ignore_ascii_case(name))
 }
 
-/// All that begins where a path may begin.
+/// All that begins as a path does, where one may begin: with a slash, or the letter of a drive.
 fn paths(text: &str) -> impl Iterator<Item = &str> {
-    text.char_indices().filter_map(move |(at, _)| {
-        let (before, rest) = text.split_at(at);
+    text.bytes().enumerate().filter_map(move |(at, byte)| {
+        let begin = match byte {
+            b'/' => at,
+            b':' => at.checked_sub(1)?,
+            _ => return None,
+        };
+        let (before, rest) = text.split_at_checked(begin)?;
         let is_first = before.is_empty()
             || before.ends_with(|last| BEFORE.contains(last))
             || before.ends_with("file://");

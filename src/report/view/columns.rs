@@ -104,6 +104,16 @@ pub const COLUMNS: &[Column] = &[
 pub(super) const COMPARED: [&str; 2] = ["decode_tok_s", "duration_s"];
 
 impl Column {
+    /// The places of a line that it looks at, as JSON pointers.
+    pub(super) fn places(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let (numbers, one, words): (&[_], _, &[_]) = match self.read {
+            Read::Number(at, interval) => (at, interval.map(|(at, _)| at), &[]),
+            Read::Text(at) => (&[], None, at),
+            Read::Verdict(at, _) => (&[], Some(at), &[]),
+        };
+        numbers.iter().map(|(at, _)| *at).chain(one).chain(words.iter().copied())
+    }
+
     /// What `line` tells.
     pub fn read(&self, line: &Value) -> Option<Cell> {
         match &self.read {
