@@ -1,6 +1,7 @@
 //! What the commands answer that read reports: ours, mlx-knife's with all its quirks, and files that are none.
 
 mod check;
+mod many;
 mod migrate;
 mod report;
 

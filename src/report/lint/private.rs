@@ -114,10 +114,21 @@ impl Marks {
 /// Whether a word of `text` is `name`, whatever the case.
 fn holds_word(text: &str, name: &str) -> bool {
     let first = name.as_bytes().first().copied().unwrap_or_default();
-    let may_begin = |byte: u8| byte.eq_ignore_ascii_case(&first);
-    text.len() >= name.len()
-        && text.bytes().any(may_begin)
-        && words(text).any(|word| word.eq_ignore_ascii_case(name))
+    let is_apart = |neighbour: Option<char>| !neighbour.is_some_and(is_of_word);
+    text.bytes().enumerate().any(|(at, byte)| {
+        byte.eq_ignore_ascii_case(&first)
+            && text.split_at_checked(at).is_some_and(|(before, rest)| {
+                let word = rest.get(..name.len());
+                let after = rest.get(name.len()..).and_then(|rest| rest.chars().next());
+                word.is_some_and(|word| word.eq_ignore_ascii_case(name))
+                    && is_apart(after)
+                    && is_apart(before.chars().next_back())
+            })
+    })
+}
+
+fn is_of_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '-' || c == '_'
 }
 
 fn is_common(name: &str) -> bool {
@@ -180,10 +191,6 @@ fn is_one_path(text: &str) -> bool {
 /// What stands between blanks and quotes.
 fn tokens(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| c.is_whitespace() || "\"'`()[]{}<>,;=".contains(c))
-}
-
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !(c.is_alphanumeric() || c == '-' || c == '_'))
 }
 
 /// A name as Bonjour gives it to a machine.

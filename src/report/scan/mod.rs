@@ -8,7 +8,6 @@
 mod facts;
 mod keep;
 mod shape;
-mod skip;
 mod walk;
 
 use std::sync::LazyLock;
@@ -22,7 +21,6 @@ use facts::Fact;
 pub(super) use facts::{Facts, Place};
 pub(super) use keep::Wanted;
 use shape::Shape;
-use skip::Skip;
 
 /// What is known of a line that fits.
 #[derive(Debug)]

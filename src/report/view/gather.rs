@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    columns::{COLUMNS, Cell, Column},
+    columns::{COLUMNS, Cell, Column, at_place},
     detail::{Detail, Sample},
     many::{Many, Rows},
     text::plain,
@@ -180,13 +180,15 @@ impl Report {
     }
 
     fn add(&mut self, line: &Value) {
-        if let Some(machine) = machine(line)
+        let hardware = hardware(line);
+        let row = Row::of(line, hardware.join(", "));
+        if let Some(machine) = machine(line, hardware)
             && !self.machines.contains(&machine)
             && self.machines.len() < TOLD
         {
             self.machines.push(machine);
         }
-        self.shared.add(&mut self.rows, Row::of(line));
+        self.shared.add(&mut self.rows, row);
     }
 
     /// What a row is, where records share them.
@@ -228,11 +230,11 @@ impl Source {
 }
 
 fn text(line: &Value, pointer: &str) -> Option<String> {
-    line.pointer(pointer).and_then(Value::as_str).map(plain)
+    at_place(line, pointer).and_then(Value::as_str).map(plain)
 }
 
 impl Row {
-    fn of(line: &Value) -> Self {
+    fn of(line: &Value, hardware: String) -> Self {
         let id = text(line, "/model/id").filter(|id| !id.is_empty());
         let model = id.as_deref().map(shown_model);
         let test = text(line, "/test").unwrap_or_default();
@@ -241,7 +243,7 @@ impl Row {
         let ours = "/metadata/mlxk_harness/version";
         let version = text(line, ours).map(|version| format!("mlxk-harness {version}"));
         let knife = text(line, "/mlx_knife_version").map(|version| format!("mlx-knife {version}"));
-        let warnings = line.pointer("/metadata/mlxk_harness/warnings").and_then(Value::as_array);
+        let warnings = at_place(line, "/metadata/mlxk_harness/warnings").and_then(Value::as_array);
         Self {
             model,
             test,
@@ -249,7 +251,7 @@ impl Row {
             outcome: text(line, "/outcome").unwrap_or_default(),
             end,
             version: version.or(knife).unwrap_or_default(),
-            hardware: hardware(line).join(", "),
+            hardware,
             cells: COLUMNS.iter().map(|column| column.read(line)).collect(),
             cause: cause(line),
             detail: Detail::of(line, end),
@@ -306,7 +308,8 @@ fn cause(line: &Value) -> Option<String> {
     let skip = text(line, "/metadata/skip_reason");
     let skip = skip.map(|reason| reason.strip_prefix("Skipped: ").unwrap_or(&reason).to_owned());
     skip.or_else(|| {
-        let at = |key: &str| text(line, &format!("/metadata/mlxk_harness/failure/{key}"));
+        let failure = at_place(line, "/metadata/mlxk_harness/failure")?;
+        let at = |key: &str| failure.get(key).and_then(Value::as_str).map(plain);
         let message = at("message")?;
         let place: Vec<_> = [at("stage"), at("kind")].into_iter().flatten().collect();
         let hint = at("hint").map(|hint| format!(" ({hint})")).unwrap_or_default();
@@ -316,11 +319,10 @@ fn cause(line: &Value) -> Option<String> {
 
 /// The machine, part by part.
 fn hardware(line: &Value) -> Vec<String> {
-    let profile = |key: &str| text(line, &format!("/system/hardware_profile/{key}"));
-    let count = |key: &str| {
-        line.pointer(&format!("/system/hardware_profile/{key}")).and_then(Value::as_u64)
-    };
-    let ram = line.pointer("/system/ram_total_gb").and_then(Value::as_f64);
+    let known = at_place(line, "/system/hardware_profile");
+    let profile = |key: &str| known?.get(key)?.as_str().map(plain);
+    let count = |key: &str| known?.get(key)?.as_u64();
+    let ram = at_place(line, "/system/ram_total_gb").and_then(Value::as_f64);
     let parts = [
         profile("chip").or_else(|| text(line, "/system/hardware")),
         profile("model_identifier").or_else(|| profile("model")),
@@ -331,16 +333,15 @@ fn hardware(line: &Value) -> Vec<String> {
     parts.into_iter().flatten().collect()
 }
 
-/// The machine and what runs on it, on one line.
-fn machine(line: &Value) -> Option<String> {
+/// A machine and what runs on it, on one line.
+fn machine(line: &Value, mut hardware: Vec<String>) -> Option<String> {
     let software = [
         text(line, "/system/platform_version"),
         text(line, "/system/mlx_version").map(|version| format!("MLX {version}")),
     ];
-    let mut parts = hardware(line);
-    parts.extend(software.into_iter().flatten());
-    parts.dedup();
-    (!parts.is_empty()).then(|| parts.join(", "))
+    hardware.extend(software.into_iter().flatten());
+    hardware.dedup();
+    (!hardware.is_empty()).then(|| hardware.join(", "))
 }
 
 #[cfg(test)]
@@ -389,13 +390,14 @@ mod tests {
             for text in text.lines() {
                 let whole = lenient::read(text).unwrap().known();
                 let read = Needs::Charts.read(text).unwrap();
-                let rows = [&whole, &read].map(|line| format!("{:?}", Row::of(line)));
-                assert_eq!(rows[0], rows[1], "{text}");
+                let row = |line| Row::of(line, hardware(line).join(", "));
+                assert_eq!(format!("{:?}", row(&whole)), format!("{:?}", row(&read)), "{text}");
+                let machine = |line| machine(line, hardware(line));
                 assert_eq!(machine(&whole), machine(&read));
-                let detail = Detail::default();
-                let figures = [&whole, &Needs::Figures.read(text).unwrap()]
-                    .map(|line| format!("{:?}", Row { detail: detail.clone(), ..Row::of(line) }));
-                assert_eq!(figures[0], figures[1], "{text}");
+                let figures =
+                    |line| format!("{:?}", Row { detail: Detail::default(), ..row(line) });
+                let read = Needs::Figures.read(text).unwrap();
+                assert_eq!(figures(&whole), figures(&read), "{text}");
             }
         }
     }
