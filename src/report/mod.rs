@@ -21,6 +21,7 @@ mod scan;
 pub mod schema;
 mod sections;
 mod statistics;
+pub mod submit;
 mod validate;
 mod version;
 pub mod view;

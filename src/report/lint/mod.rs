@@ -18,6 +18,7 @@ use super::{
     validate::{self, LineError, LineKind},
 };
 use private::Leak;
+pub(super) use private::Leaks;
 pub use private::Names;
 
 /// Something about a line that a reader will stumble over.

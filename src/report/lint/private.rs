@@ -69,7 +69,7 @@ pub(super) enum Leak {
 pub(super) fn leak(text: &str, names: &Names) -> Option<Leak> {
     let marks = Marks::of(text);
     let tells = |name: &Option<String>| {
-        let name = name.as_deref().filter(|name| name.len() >= 3 && !is_common(name));
+        let name = name.as_deref().filter(|name| Leaks::is_telling(name));
         name.is_some_and(|name| holds_word(text, name))
     };
     if marks.slash && paths(text).any(is_home) {
@@ -84,6 +84,42 @@ pub(super) fn leak(text: &str, names: &Names) -> Option<Leak> {
         Some(Leak::Address)
     } else {
         None
+    }
+}
+
+/// What the rules look for, for whoever takes it out.
+pub(in crate::report) struct Leaks;
+
+impl Leaks {
+    /// Where in `text` an absolute path begins, or `home`.
+    pub(in crate::report) fn paths(text: &str, home: Option<&str>) -> Vec<usize> {
+        if is_one_path(text) {
+            return vec![0];
+        }
+        let is_known = |rest: &str| home.is_some_and(|home| rest.starts_with(home));
+        let found = paths(text).filter(|rest| is_home(rest) || is_absolute(rest) || is_known(rest));
+        found.map(|rest| text.len() - rest.len()).collect()
+    }
+
+    /// Whether a path is the folder of some user or below it.
+    pub(in crate::report) fn is_home(path: &str) -> bool {
+        is_home(path)
+    }
+
+    /// Names of machines in a local domain.
+    pub(in crate::report) fn local_hosts(text: &str) -> Vec<String> {
+        let hosts = tokens(text).filter(|token| is_local_host(token));
+        hosts.map(|token| host_of(token).to_owned()).collect()
+    }
+
+    /// E-mail addresses.
+    pub(in crate::report) fn addresses(text: &str) -> Vec<String> {
+        tokens(text).filter(|token| is_address(token)).map(str::to_owned).collect()
+    }
+
+    /// Whether the name of a user or machine tells anything.
+    pub(in crate::report) fn is_telling(name: &str) -> bool {
+        name.len() >= 3 && !is_common(name)
     }
 }
 
@@ -195,12 +231,17 @@ fn tokens(text: &str) -> impl Iterator<Item = &str> {
 
 /// A name as Bonjour gives it to a machine.
 fn is_local_host(token: &str) -> bool {
-    let name = token.split(':').next().unwrap_or(token).trim_end_matches('.');
+    let name = host_of(token);
     let label = name.strip_suffix(".local").or_else(|| name.strip_suffix(".lan"));
     label.is_some_and(|label| {
         label.starts_with(char::is_alphanumeric)
             && label.chars().all(|c| c.is_alphanumeric() || c == '-')
     })
+}
+
+/// A token without a port and the point at the end of a sentence.
+fn host_of(token: &str) -> &str {
+    token.split(':').next().unwrap_or(token).trim_end_matches('.')
 }
 
 fn is_address(token: &str) -> bool {

@@ -105,7 +105,7 @@ impl<'a> Facts<'a> {
             let fact = line.pointer(place.pointer()).map(|value| match value {
                 Value::String(text) => Fact::Text(Cow::Borrowed(text)),
                 Value::Number(number) => number.as_f64().map_or(Fact::Other, Fact::Number),
-                _ => Fact::Other,
+                Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => Fact::Other,
             });
             if let Some(fact) = fact {
                 facts.note(place, fact);

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 #[derive(Debug, Default)]
 pub(in crate::report) struct Wanted {
     /// The keys that are gone into; none keeps everything.
-    below: Vec<(String, Wanted)>,
+    below: Vec<(String, Self)>,
 }
 
 impl Wanted {

@@ -157,7 +157,7 @@ impl Object {
             }
         }
         for name in choices(required)? {
-            object.required |= object.bit(object.position(&name, 0)?)?;
+            object.required |= Self::bit(object.position(&name, 0)?)?;
         }
         // Places may add some more.
         (object.properties.len() + Place::ALL.len() <= 64).then_some(object)
@@ -172,7 +172,7 @@ impl Object {
     }
 
     /// The bit of the property at `position`.
-    pub(super) fn bit(&self, position: usize) -> Option<u64> {
+    pub(super) fn bit(position: usize) -> Option<u64> {
         1u64.checked_shl(u32::try_from(position).ok()?)
     }
 }

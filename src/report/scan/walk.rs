@@ -69,29 +69,31 @@ impl<'a> Walk<'_, 'a, '_> {
 
     /// Whether there is no shape, or one of which `fits` is true.
     fn check<E: Error>(&self, fits: impl FnOnce(&Kind) -> bool) -> Result<(), E> {
-        let is_fit = self.shape.is_none_or(|shape| match &shape.kind {
-            Kind::Any => true,
-            Kind::Object(object) if object.others == Others::Anything => true,
-            kind => fits(kind),
+        let is_fit = self.shape.is_none_or(|Shape { kind, .. }| {
+            let is_open = matches!(kind, Kind::Object(keys) if keys.others == Others::Anything);
+            is_open || *kind == Kind::Any || fits(kind)
         });
         if is_fit { Ok(()) } else { Err(E::custom("another shape")) }
     }
 
     fn number<E: Error>(&mut self, value: f64, is_whole: bool) -> Result<(), E> {
-        self.check(|kind| match kind {
-            Kind::Number { least } => least.is_none_or(|least| value >= least),
-            Kind::Integer { least } => is_whole && least.is_none_or(|least| value >= least),
-            _ => false,
+        self.check(|kind| {
+            let (Kind::Number { least } | Kind::Integer { least }) = kind else {
+                return false;
+            };
+            let is_of_type = is_whole || matches!(kind, Kind::Number { .. });
+            is_of_type && least.is_none_or(|least| value >= least)
         })?;
         self.note(Fact::Number(value));
         Ok(())
     }
 
     fn text<E: Error>(&mut self, text: Cow<'a, str>) -> Result<(), E> {
-        self.check(|kind| match kind {
-            Kind::Text(choices) => choices.is_empty() || choices.iter().any(|name| *name == text),
-            Kind::Version => begins_with_version(&text),
-            _ => false,
+        self.check(|kind| {
+            if let Kind::Text(choices) = kind {
+                return choices.is_empty() || choices.iter().any(|name| *name == text);
+            }
+            *kind == Kind::Version && begins_with_version(&text)
         })?;
         self.notes.look(&text);
         self.note(Fact::Text(text));
@@ -160,9 +162,8 @@ impl<'a> Visitor<'a> for Walk<'_, 'a, '_> {
     fn visit_seq<A: SeqAccess<'a>>(mut self, mut items: A) -> Result<(), A::Error> {
         self.check(|kind| matches!(kind, Kind::List(_)))?;
         self.note(Fact::Other);
-        let shape = self.shape.and_then(|shape| match &shape.kind {
-            Kind::List(items) => Some(&**items),
-            _ => None,
+        let shape = self.shape.and_then(|shape| {
+            if let Kind::List(items) = &shape.kind { Some(&**items) } else { None }
         });
         let mut at = 0;
         self.notes.path.push(Step::Item(at));
@@ -206,7 +207,7 @@ fn shaped<'a, A: MapAccess<'a>>(
         let position = object.position(&key, next);
         let shape = match position {
             Some(position) => {
-                let bit = object.bit(position).unwrap_or_default();
+                let bit = Object::bit(position).unwrap_or_default();
                 // A key that comes twice is read as its last one.
                 if seen & bit != 0 {
                     return Err(A::Error::custom("a key comes twice"));

@@ -20,6 +20,7 @@ pub use columns::{COLUMNS, Cell, Column};
 pub use detail::{Detail, Sample};
 pub use gather::{Needs, Report, Row, Source};
 pub use history::{Point, Series, history};
+pub(super) use text::markdown as markdown_text;
 
 /// A way to show a report.
 #[derive(Debug)]

@@ -102,8 +102,8 @@ fn causes(report: &Report) -> String {
             1 => String::new(),
             records => format!(" ({records} times, the newest cause)"),
         };
-        let (model, test) = (model_of(row), row.label());
-        text.extend([format!("{:<8} {model} {test}{times}: {cause}\n", row.outcome)]);
+        let what = format!("{} {}", model_of(row), row.label());
+        text.extend([format!("{:<8} {what}{times}: {cause}\n", row.outcome)]);
     }
     text
 }

@@ -29,7 +29,7 @@ fn shown(c: char) -> char {
 }
 
 /// `text` as Markdown shows it: no table, tag, link or emphasis comes of it.
-pub(super) fn markdown(text: &str) -> String {
+pub(in crate::report) fn markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in plain(text).chars() {
         match c {
