@@ -99,7 +99,8 @@ impl<'a> Heard<'a> {
             (Some(Ok(text)), true) => self.text.iter_mut().for_each(|all| all.push_str(&text)),
             (Some(Err(_)) | None, true) => self.text = None,
             (Some(Err(_)) | None, false) => {
-                id.into_iter().for_each(|id| self.printer.data(&format!("{id} ")));
+                let id = id.map(|id| format!("{id} "));
+                self.printer.data(&id.unwrap_or_default());
             }
         }
     }

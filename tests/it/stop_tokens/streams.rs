@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::runs::{own, run};
 
 /// What is to be said of a stream.
+#[derive(Clone, Copy)]
 struct Row {
     stream: &'static str,
     configured: &'static [&'static str],
