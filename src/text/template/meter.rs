@@ -28,9 +28,6 @@ pub(super) const ITEM: &str = "(item)";
 /// Bytes that one unit of fuel pays for.
 const BYTES: usize = 64;
 
-/// Bytes that are gone through at once.
-const SHORT: usize = 256;
-
 /// What an item costs, as that many bytes.
 const ITEM_BYTES: usize = 32;
 
@@ -49,7 +46,7 @@ pub(super) fn install(environment: &mut Environment<'static>) {
     });
     environment.add_filter(FOR_EACH, |state: &State<'_, '_>, value: &Value| {
         let bytes = bytes_in(state, value)?;
-        charge(state, bytes.saturating_mul(bytes / SHORT))?;
+        charge(state, bytes.saturating_mul(bytes))?;
         Ok::<_, Error>(value.clone())
     });
     environment.add_filter(WHOLE, whole);

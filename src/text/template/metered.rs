@@ -165,8 +165,8 @@ mod tests {
     #[track_caller]
     fn are_endless(sources: &[&str]) {
         for source in sources {
-            let kind = render(source).map_err(|error| error.kind());
-            assert_eq!(kind, Err("template_endless"), "{source}");
+            let kind = render(source).err().map(|error| error.kind());
+            assert_eq!(kind, Some("template_endless"), "{source}");
         }
     }
 
@@ -299,7 +299,7 @@ mod tests {
     #[test]
     fn metering_keeps_lines_and_blocks() {
         let source = "{% raw %}{{ x }}\n{% endraw %}\n{% macro m(a, b=2) %}\n{{ a ~ b }}{% endmacro %}{% set c %}\n{{ m(1) }}{% endset %}\
-            {% filter upper %}{{ c }}x{% endfilter %}\n{{ 1 +\n [2] }}";
+            {% filter upper %}{{ c }}x{% endfilter %}\n{{ 1 + [2] }}";
         let error = render(source).unwrap_err();
         assert_eq!(error.to_string(), "chat template `test`, line 6, cannot be rendered");
     }
