@@ -1,4 +1,4 @@
-//! The examples in `reports/README.md` are run as they stand, with `jq` and DuckDB from Python's package index.
+//! The examples in `reports/README.md` are run as they stand, with `jq` and `DuckDB` from Python's package index.
 
 use std::{
     fs,
@@ -78,7 +78,7 @@ fn every_example_answers_with_what_the_reports_hold() {
     for answer in &answers {
         assert!(answer.contains("SmolLM2-135M-Instruct"), "{answer}");
     }
-    // DuckDB draws a table of what it found.
+    // `DuckDB` draws a table of what it found.
     assert!(answers[4].matches("throughput").count() >= 1, "{}", answers[4]);
 }
 
