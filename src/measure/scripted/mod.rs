@@ -58,6 +58,8 @@ pub struct Script {
     /// Requests for what goes wrong, until now.
     requests: u32,
     roofline: Option<Roofline>,
+    /// Bytes a second that memory turns out to give at another look; as many as at first where absent.
+    later: Option<f64>,
     is_broken: bool,
     peak_bytes: u64,
     pace: Pace,
@@ -125,12 +127,19 @@ impl Script {
         let bandwidth = Bandwidth {
             kernel: Kernel::Copy,
             format: "float32".to_owned(),
+            shape: None,
             working_set_bytes: weight_bytes,
             bytes_per_s: 1e11,
         };
         let ceilings = Ceilings { bandwidths: vec![bandwidth], compute: Vec::new() };
         let demand = Demand { weight_bytes, ..Demand::default() };
         Self { roofline: Some(Roofline { demand, ceilings, step_us: None }), ..self }
+    }
+
+    /// Another look finds that memory gives so many bytes a second: the machine was busy before.
+    #[must_use]
+    pub fn turns_out_to_give(self, bytes_per_s: f64) -> Self {
+        Self { later: Some(bytes_per_s), ..self }
     }
 
     /// What is said where it is asked where a model stops.
@@ -237,6 +246,16 @@ impl Engine for Script {
         Ok(())
     }
 
+    fn roofline(&mut self) -> Result<Option<Roofline>, EngineError> {
+        let mut again = self.roofline.clone();
+        if let (Some(again), Some(bytes_per_s)) = (&mut again, self.later) {
+            for bandwidth in &mut again.ceilings.bandwidths {
+                bandwidth.bytes_per_s = bytes_per_s;
+            }
+        }
+        Ok(again)
+    }
+
     fn terms(&self) -> Terms {
         self.stream.terms()
     }
@@ -334,7 +353,8 @@ pub fn behaviour(model: &str) -> Option<&str> {
 }
 
 /// Works as a child whose model is a script: `measured`; `half`, whose tokens use half of what memory gives;
-/// `impossible`, whose tokens use twice of it; or one in which something goes wrong, as [`At`] is written.
+/// `impossible`, whose tokens use twice of it; `hindered`, whose tokens do so too until another look finds four times as
+/// much; or one in which something goes wrong, as [`At`] is written.
 ///
 /// # Errors
 ///
@@ -349,6 +369,7 @@ pub fn work(behaviour: &str) -> io::Result<()> {
         "measured" => script,
         "half" => script.reads(1_000_000_000),
         "impossible" => script.reads(4_000_000_000),
+        "hindered" => script.reads(4_000_000_000).turns_out_to_give(4e11),
         other if other.strip_prefix(SAYS).is_some() => {
             let stream = other.strip_prefix(SAYS).and_then(Stream::named);
             script.says(stream.ok_or_else(|| {
