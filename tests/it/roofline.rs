@@ -188,14 +188,17 @@ fn what_a_busy_machine_gave_is_looked_at_again_before_a_cell_is_refused() {
     assert_eq!(roofline["measured"]["ceilings"]["bandwidths"][0]["bytes_per_s"], 4e11);
     // 4 GB in 20 ms.
     assert_eq!(roofline["decode"]["mbu"], 0.5);
-    assert!(table.contains(" 50.0   50  "), "{table}");
+    assert!(table.contains(" 50.0  2.50   50  "), "{table}");
 }
 
 #[test]
 fn what_was_made_use_of_is_told() {
     let (line, table, code) = scripted("half");
     assert_eq!(code, Some(0));
-    assert!(table.contains("decode  MBU  peak") && table.contains(" 50.0   50  "), "{table}");
+    assert!(
+        table.contains("decode   NLL  MBU  peak") && table.contains(" 50.0  2.50   50  "),
+        "{table}"
+    );
     let decode = &line["metadata"]["mlxk_harness"]["roofline"]["decode"];
     assert_eq!(decode["mbu"], 0.5);
     assert_eq!(decode["bytes_per_token"], 1e9);
