@@ -26,11 +26,11 @@ const UNKNOWN: &str = "–";
 
 /// Columns of figures, each with its unit below; narrow enough for 100 characters.
 const HEADER: [[&str; COLUMNS]; 2] = [
-    ["", "", "", "load", "TTFT", "prompt", "decode", "MBU", "peak", ""],
-    ["", "in", "out", "s", "ms", "tok/s", "tok/s", "%", "GiB", "outcome"],
+    ["", "", "", "load", "TTFT", "prompt", "decode", "NLL", "MBU", "peak", ""],
+    ["", "in", "out", "s", "ms", "tok/s", "tok/s", "nats", "%", "GiB", "outcome"],
 ];
 
-const COLUMNS: usize = 10;
+const COLUMNS: usize = 11;
 
 /// What stands before a scenario, below the name of its model.
 const INDENT: &str = "  ";
@@ -73,6 +73,7 @@ fn columns(row: &Row, rows: &[Row]) -> Line {
         first,
         prompt,
         decode,
+        number(foretold(outcome), 2),
         count(memory_use(outcome).map(|share| share * 100.0)),
         number(peak(outcome), 2),
         short_verdict(outcome).to_owned(),
@@ -103,7 +104,8 @@ fn bounds(row: &Row) -> Line {
     let [first, prompt, decode] = figures(&row.outcome).map(|samples| interval(&samples));
     let flags: Vec<_> = row.flags().into_iter().map(Flag::name).collect();
     let none = String::new;
-    [none(), none(), none(), none(), first, prompt, decode, none(), none(), flags.join(" ")]
+    let flags = flags.join(" ");
+    [none(), none(), none(), none(), first, prompt, decode, none(), none(), none(), flags]
 }
 
 /// The repetitions of each figure that has an interval: TTFT in milliseconds, and the rates.
@@ -153,6 +155,12 @@ fn tokens(row: &Row) -> (Option<f64>, Option<f64>) {
     let read = middle(&row.outcome, |trial| Some(f64::from(trial.prompt_tokens)));
     let generated = middle(&row.outcome, |trial| Some(trial.visible_us.len() as f64));
     (read.or(planned.map(|(read, _)| read)), generated.or(planned.map(|(_, generated)| generated)))
+}
+
+/// The mean negative log-likelihood of the shipped text, in nats: a broken model is fast, and foretells badly.
+fn foretold(outcome: &Outcome) -> Option<f64> {
+    let likelihood = outcome.findings.likelihood.as_ref()?;
+    (outcome.verdict == Verdict::Measured).then_some(likelihood.mean_nll)
 }
 
 /// The part of the memory's ceiling that the decode made use of.
@@ -231,7 +239,10 @@ pub(super) mod tests {
 
     use super::*;
     use crate::{
-        measure::outcome::{Failure, Skip, Stage},
+        measure::{
+            findings::TextLikelihood,
+            outcome::{Failure, Skip, Stage},
+        },
         plan::Scenario,
     };
 
@@ -268,27 +279,32 @@ pub(super) mod tests {
         trial
     }
 
+    fn likelihood(mean_nll: f64) -> TextLikelihood {
+        let (text, ids_sha256) = ("text".to_owned(), String::new());
+        TextLikelihood { mean_nll, tokens: 512, text, ids_sha256 }
+    }
+
     #[test]
     fn a_table_can_be_read_from_left_to_right() {
         let mut measured = row("org/tiny", Scenario::Throughput, Verdict::Measured);
         // 50 and 40 tokens a second; the larger peak is 1.25 GiB.
         measured.outcome.trials = vec![trial(20_000), trial(25_000)];
+        measured.outcome.findings.likelihood = Some(likelihood(2.5251));
         let skip = Skip {
             kind: "tokenizer_missing".to_owned(),
             reason: "there is no tokenizer".to_owned(),
         };
-        let rows = [
-            measured,
-            row("org/tiny", Scenario::Chat, Verdict::Skipped(skip)),
-            row("mlx-community/large", Scenario::Throughput, failed("`x` is missing")),
-        ];
-        let expected = "                       load   TTFT  prompt  decode  MBU  peak
-              in  out     s     ms   tok/s   tok/s    %   GiB  outcome
+        // What is found of a cell that failed says nothing of a speed.
+        let mut broken = row("mlx-community/large", Scenario::Throughput, failed("`x` is missing"));
+        broken.outcome.findings.likelihood = Some(likelihood(11.93));
+        let rows = [measured, row("org/tiny", Scenario::Chat, Verdict::Skipped(skip)), broken];
+        let expected = "                       load   TTFT  prompt  decode   NLL  MBU  peak
+              in  out     s     ms   tok/s   tok/s  nats    %   GiB  outcome
 org/tiny
-  throughput  64    3     –  500.0   160.0    45.0    –  1.25  passed
-  chat         –    –     –      –       –       –    –     –  skipped
+  throughput  64    3     –  500.0   160.0    45.0  2.53    –  1.25  passed
+  chat         –    –     –      –       –       –     –    –     –  skipped
 mlx-community/large
-  throughput  64    3     –      –       –       –    –     –  failed
+  throughput  64    3     –      –       –       –     –    –     –  failed
 
 skipped  org/tiny (chat) there is no tokenizer
 failed   mlx-community/large (throughput) while loading: `x` is missing
@@ -316,11 +332,12 @@ failed   mlx-community/large (throughput) while loading: `x` is missing
         // Tokens take 20 ms, then 21.4 ms: decode falls from 50.0 to 46.7 tokens a second.
         slowing.outcome.trials = (0..8).map(|at| trial(20_000 + at * 200)).collect();
         // The bounds: scipy.stats.mstats.median_cihs.
-        let expected = "                       load         TTFT       prompt     decode  MBU  peak
-              in  out     s           ms        tok/s      tok/s    %   GiB  outcome
+        let expected =
+            "                       load         TTFT       prompt     decode   NLL  MBU  peak
+              in  out     s           ms        tok/s      tok/s  nats    %   GiB  outcome
 org/tiny
-  throughput  64    3     –        500.0        160.0       48.3    –  1.07  passed
-                             500.0–500.0  160.0–160.0  47.1–49.5             slowing
+  throughput  64    3     –        500.0        160.0       48.3     –    –  1.07  passed
+                             500.0–500.0  160.0–160.0  47.1–49.5                   slowing
 
 below a median: where it lies in 95 of 100 cases
 slowing: later repetitions were slower: the machine may have been hot or busy
@@ -344,6 +361,7 @@ slowing: later repetitions were slower: the machine may have been hot or busy
                 trial
             })
             .collect();
+        wide.outcome.findings.likelihood = Some(likelihood(11.93));
         let table = table(&[wide]);
         assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
     }
