@@ -120,7 +120,10 @@ fn cells_that_pack_keys_and_values_differently_have_each_its_own_likelihood() {
     let model = harness.path("wide");
     write_characters(&model);
     let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
-    let hash: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = Sha256::digest(bytes).iter().fold(String::new(), |hash, byte| {
+        let digits = format!("{byte:02x}");
+        hash + &digits
+    });
     let harness = harness
         .args(["run", model.to_str().unwrap(), "--scenario", "throughput", "--warmup", "0"])
         .args(["--prompt-tokens", "8", "--generation-tokens", "4", "--repetitions", "1"])

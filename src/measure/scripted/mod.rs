@@ -5,6 +5,7 @@
 
 mod incident;
 mod loaded;
+mod machine;
 mod pace;
 mod streams;
 mod turns;
@@ -15,6 +16,7 @@ mod tests;
 use std::{io, time::Duration};
 
 use loaded::loaded;
+use machine::roofline;
 use pace::{Heat, Pace};
 
 pub use incident::{At, Incident, UnknownBehaviour};
@@ -27,7 +29,7 @@ use super::{
     message::{Job, Loaded, Runtime},
     outcome::{Failure, Stage},
     reference::{Greedy, Place},
-    roofline::{Bandwidth, Ceilings, Demand, Kernel, Roofline},
+    roofline::Roofline,
     trial::{Finish, Memory},
     worker::{self, Loader, Loading},
 };
@@ -125,16 +127,7 @@ impl Script {
     /// Each token reads so many bytes, of a memory that gives 100 GB/s.
     #[must_use]
     pub fn reads(self, weight_bytes: u64) -> Self {
-        let bandwidth = Bandwidth {
-            kernel: Kernel::Copy,
-            format: "float32".to_owned(),
-            shape: None,
-            working_set_bytes: weight_bytes,
-            bytes_per_s: 1e11,
-        };
-        let ceilings = Ceilings { bandwidths: vec![bandwidth], compute: Vec::new() };
-        let demand = Demand { weight_bytes, ..Demand::default() };
-        Self { roofline: Some(Roofline { demand, ceilings, step_us: None }), ..self }
+        Self { roofline: Some(roofline(weight_bytes, 1e11)), ..self }
     }
 
     /// Another look finds that memory gives so many bytes a second: the machine was busy before.
@@ -248,13 +241,11 @@ impl Engine for Script {
     }
 
     fn roofline(&mut self) -> Result<Option<Roofline>, EngineError> {
-        let mut again = self.roofline.clone();
-        if let (Some(again), Some(bytes_per_s)) = (&mut again, self.later) {
-            for bandwidth in &mut again.ceilings.bandwidths {
-                bandwidth.bytes_per_s = bytes_per_s;
-            }
-        }
-        Ok(again)
+        let again = |known: &Roofline| match self.later {
+            Some(bytes_per_s) => roofline(known.demand.weight_bytes, bytes_per_s),
+            None => known.clone(),
+        };
+        Ok(self.roofline.as_ref().map(again))
     }
 
     fn terms(&self) -> Terms {
