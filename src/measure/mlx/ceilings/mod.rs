@@ -47,7 +47,7 @@ pub struct Plan {
     pub activation: Dtype,
     /// Bytes that an operation goes through before it meets one again.
     pub working_set: u64,
-    /// Time for each operation, half of it for each of the shapes; a slow one may take four times as long.
+    /// Time for each operation, half of it for each of the shapes; a slow one may take eight times as long.
     pub budget: Duration,
 }
 

@@ -76,12 +76,13 @@ impl Bench {
         })
     }
 
-    /// Bytes up to `set` that are gone through in time. Where arithmetic is so slow that memory does not matter, neither
-    /// does it matter how much is gone through.
+    /// Bytes up to `set` that are gone through in twice the budget. Where arithmetic is so slow that memory does not
+    /// matter, neither does it matter how much is gone through.
     fn in_time(&self, small: &Matrix, x: &Array, set: u64) -> Result<u64> {
-        let seconds = self.shortest(Duration::ZERO, || Ok(vec![small.times(x)?]))?;
+        // Several times, or a busy machine would be taken for slow arithmetic.
+        let seconds = self.shortest(self.budget / 8, || Ok(vec![small.times(x)?]))?;
         let nanoseconds = Duration::from_secs_f64(seconds).as_nanos().max(1);
-        let bytes = u128::from(small.bytes()) * self.budget.as_nanos() / nanoseconds;
+        let bytes = u128::from(small.bytes()) * 2 * self.budget.as_nanos() / nanoseconds;
         Ok(u64::try_from(bytes).unwrap_or(u64::MAX).clamp(SMALL.min(set), set))
     }
 
