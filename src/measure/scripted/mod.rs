@@ -16,7 +16,7 @@ mod tests;
 use std::{io, time::Duration};
 
 use loaded::loaded;
-use machine::roofline;
+use machine::{roofline, sizes};
 use pace::{Heat, Pace};
 
 pub use incident::{At, Incident, UnknownBehaviour};
@@ -386,18 +386,4 @@ fn scripted(behaviour: &str, script: Script) -> io::Result<Script> {
             .map(|at| script.goes_wrong(at))
             .map_err(|error: UnknownBehaviour| invalid(error.to_string())),
     })
-}
-
-/// Tokens of the prompt, and tokens after which the answer is cut.
-fn sizes(work: &Work) -> (u32, u32) {
-    match work {
-        Work::Throughput { prompt_tokens, generation_tokens } => {
-            (*prompt_tokens, *generation_tokens)
-        }
-        Work::Chat { prompt, max_tokens } => {
-            let words = prompt.split_whitespace().count();
-            (u32::try_from(words).unwrap_or(u32::MAX), *max_tokens)
-        }
-        Work::Stop { max_tokens, .. } => (1, *max_tokens),
-    }
 }
