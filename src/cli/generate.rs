@@ -1,6 +1,10 @@
 //! `generate`: lets a model answer, to look at what it says.
 
-use std::{collections::BTreeSet, ops::ControlFlow, time::Instant};
+use std::{
+    collections::BTreeSet,
+    ops::ControlFlow,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
 use clap::Args;
 use jiff::ZonedDateTime;
@@ -68,9 +72,11 @@ struct Answer<'a> {
     timings: Timings,
 }
 
-/// Seconds: what loading took, and when tokens came after the request.
+/// Seconds: when the request came since 1970, what loading took, and when tokens came after the request.
 #[derive(Debug, Serialize)]
 struct Timings {
+    #[serde(rename = "requested_unix_s", skip_serializing_if = "Option::is_none")]
+    requested: Option<f64>,
     #[serde(rename = "load_s")]
     load: f64,
     #[serde(rename = "first_token_s", skip_serializing_if = "Option::is_none")]
@@ -105,6 +111,8 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
         printer.warning(warning);
     }
     let began = Instant::now();
+    let requested = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+    let requested = requested.map(|since| since.as_secs_f64());
     let prompt_ids = match prompt_ids(arguments, &choices.prompt(), &opened) {
         Ok(ids) => ids,
         Err((message, hint)) => {
@@ -113,7 +121,8 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
         }
     };
     let max_tokens = choices.max_tokens.unwrap_or(MAX_TOKENS);
-    let request = Ask { arguments, opened: &opened, settings: &settings, kv, max_tokens, began };
+    let request =
+        Ask { arguments, opened: &opened, settings: &settings, kv, max_tokens, began, requested };
     match request.answer(&prompt_ids, printer) {
         Ok(()) => Exit::Ok,
         Err(error) => {
@@ -169,6 +178,8 @@ struct Ask<'a> {
     kv: Option<KvPacking>,
     max_tokens: u32,
     began: Instant,
+    /// The same in seconds since 1970, for who knows when the process began.
+    requested: Option<f64>,
 }
 
 impl Ask<'_> {
@@ -277,6 +288,7 @@ impl<'a> Heard<'a> {
                 End::Length | End::Broken => "length",
             },
             timings: Timings {
+                requested: self.ask.requested,
                 load: self.ask.opened.loaded.load_us() as f64 / 1e6,
                 first_token: self.first,
                 last_token: self.last,
