@@ -22,8 +22,6 @@
 //! Arrows point downwards in this list. `files`, `hub`, `stops`, `plan`, `host`, `report` and all of `measure` but its
 //! `mlx` file know nothing of MLX.
 
-#[cfg(target_os = "linux")]
-mod allocator;
 pub mod checkpoint;
 pub mod cli;
 pub mod convert;
