@@ -15,7 +15,6 @@ use std::{
     time::Duration,
 };
 
-const OURS: &str = include_str!("../tests/fixtures/reports/valid/assembled.jsonl");
 const THEIRS: [&str; 2] = [
     include_str!("../tests/fixtures/reports/rendered/2026-02-11-v2.0.4-wet.jsonl"),
     include_str!("../tests/fixtures/reports/valid/as-mlx-knife-writes.jsonl"),
@@ -50,9 +49,22 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// The lines of `reports/`.
+fn ours() -> Result<Vec<String>, Box<dyn Error>> {
+    let mut lines = Vec::new();
+    for file in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/reports"))? {
+        let path = file?.path();
+        if path.extension().is_some_and(|extension| extension == "jsonl") {
+            lines.extend(fs::read_to_string(path)?.lines().map(str::to_owned));
+        }
+    }
+    Ok(lines)
+}
+
 /// Writes lines until there are `bytes` of them, each with another run or another test; tells how many.
 fn write(path: &Path, bytes: u64) -> Result<u64, Box<dyn Error>> {
-    let mut ours = OURS.lines().filter(|line| line.contains("visible_us")).cycle();
+    let ours = ours()?;
+    let mut ours = ours.iter().map(String::as_str).cycle();
     let mut theirs = THEIRS.into_iter().flat_map(str::lines).cycle();
     let mut file = BufWriter::new(File::create(path)?);
     let [mut lines, mut written] = [0; 2];

@@ -1,9 +1,11 @@
 //! What the commands answer that read reports: ours, mlx-knife's with all its quirks, and files that are none.
 
 mod check;
+mod examples;
 mod many;
 mod migrate;
 mod report;
+mod shapes;
 mod submit;
 
 /// A line that fits its schema and has little more than that asks for.
