@@ -56,10 +56,10 @@ fn graph_program(workspace: &Workspace) -> Result<String, ProcessError> {
         .if_failed("`cargo build --release --bench graph` tells why")
         .read()?;
     let artifacts = told.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let program = artifacts.filter_map(|artifact| {
+    let mut program = artifacts.filter_map(|artifact| {
         let is_graph = artifact.pointer("/target/name")? == "graph";
         let path = artifact.get("executable")?.as_str()?;
         is_graph.then(|| path.to_owned())
     });
-    Ok(program.last().unwrap_or_default())
+    Ok(program.next_back().unwrap_or_default())
 }
