@@ -154,6 +154,32 @@ impl Report {
     ///
     /// Where it cannot be read.
     pub fn read(&mut self, name: &str, file: impl BufRead) -> io::Result<()> {
+        self.read_with(name, file, &mut |report, row| {
+            report.shared.add(&mut report.rows, row);
+            Ok(())
+        })
+    }
+
+    /// Reads a file, and hands each record to `take` instead of keeping it.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read, or what `take` fails with.
+    pub fn read_each(
+        &mut self,
+        name: &str,
+        file: impl BufRead,
+        take: &mut dyn FnMut(&Row) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.read_with(name, file, &mut |_, row| take(&row))
+    }
+
+    fn read_with(
+        &mut self,
+        name: &str,
+        file: impl BufRead,
+        take: &mut dyn FnMut(&mut Self, Row) -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut source =
             Source { name: plain(name), records: 0, monitor: 0, left_out: 0, unread: Vec::new() };
         let mut lines = Lines::new(file);
@@ -169,7 +195,8 @@ impl Report {
                 }
                 Ok(value) if value.get("outcome").is_some_and(Value::is_string) => {
                     source.records += 1;
-                    self.add(&value);
+                    let row = self.row(&value);
+                    take(self, row)?;
                 }
                 Ok(_) => source.leave_out(line.number, "no record: it has no `outcome`".to_owned()),
                 Err(reason) => source.leave_out(line.number, reason),
@@ -179,7 +206,7 @@ impl Report {
         Ok(())
     }
 
-    fn add(&mut self, line: &Value) {
+    fn row(&mut self, line: &Value) -> Row {
         let hardware = hardware(line);
         let row = Row::of(line, hardware.join(", "));
         if let Some(machine) = machine(line, hardware)
@@ -188,7 +215,7 @@ impl Report {
         {
             self.machines.push(machine);
         }
-        self.shared.add(&mut self.rows, row);
+        row
     }
 
     /// What a row is, where records share them.

@@ -31,15 +31,28 @@ pub struct View {
     pub needs: Needs,
     /// The whole text, every line of it ended.
     pub render: fn(&Report) -> String,
+    /// How it goes record by record, where it does.
+    pub each: Option<Each>,
 }
+
+/// A text that is a head and a part for each record.
+#[derive(Clone, Copy, Debug)]
+pub struct Each {
+    /// The head.
+    pub head: fn() -> String,
+    /// The part of a record.
+    pub row: fn(&Row) -> String,
+}
+
+const CSV: Each = Each { head: csv::head, row: csv::row };
 
 /// All of them; the first is for terminals.
 pub const VIEWS: &[View] = &[
-    View { name: "table", needs: Needs::Figures, render: table::render },
-    View { name: "markdown", needs: Needs::Figures, render: markdown::render },
-    View { name: "csv", needs: Needs::Figures, render: csv::render },
-    View { name: "json", needs: Needs::Figures, render: json::render },
-    View { name: "html", needs: Needs::Charts, render: html::render },
+    View { name: "table", needs: Needs::Figures, render: table::render, each: None },
+    View { name: "markdown", needs: Needs::Figures, render: markdown::render, each: None },
+    View { name: "csv", needs: Needs::Figures, render: csv::render, each: Some(CSV) },
+    View { name: "json", needs: Needs::Figures, render: json::render, each: None },
+    View { name: "html", needs: Needs::Charts, render: html::render, each: None },
 ];
 
 /// The view that is asked for by `name`.
