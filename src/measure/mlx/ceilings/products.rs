@@ -50,14 +50,15 @@ impl Bench {
         let Shape { format, rows, columns } = shape;
         let x = vector(columns, activation)?;
         let row = Matrix::new(format, activation, [1, columns])?.bytes();
-        let rows = rows.min(fitting(set / PIECES, row));
-        let one = || Matrix::new(format, activation, [rows, columns]);
-        let first = evaluated(one()?)?;
-        let bytes = self.in_time(&first, &x, set)?;
-        let more = bytes.div_ceil(first.bytes().max(1)).saturating_sub(1);
-        let mut matrices = vec![first];
-        for _ in 0..more {
-            matrices.push(evaluated(one()?)?);
+        let of_bytes = |bytes: u64| {
+            let rows = rows.min(fitting(bytes, row));
+            evaluated(Matrix::new(format, activation, [rows, columns])?)
+        };
+        let bytes = self.in_time(&of_bytes(set.min(SMALL))?, &x, set)?;
+        let mut matrices = vec![of_bytes(bytes / PIECES)?];
+        let each = matrices.iter().map(Matrix::bytes).sum::<u64>().max(1);
+        for _ in 1..bytes.div_ceil(each) {
+            matrices.push(of_bytes(bytes / PIECES)?);
         }
         self.through(&matrices, &x, (format, Some([shape.rows, columns])))
     }
