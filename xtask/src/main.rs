@@ -13,6 +13,7 @@ mod sha256;
 mod test;
 mod tokenizers;
 mod verdicts;
+mod versus;
 mod workspace;
 
 use std::error::Error;
@@ -53,6 +54,11 @@ const TASKS: &[Task] = &[
         name: "verdicts",
         about: "record what mlx-knife's own tools say to generated lines",
         run: verdicts::run,
+    },
+    Task {
+        name: "versus",
+        about: "set the release build beside mlx-lm, on the same MLX",
+        run: versus::run,
     },
     Task {
         name: "bench",

@@ -7,12 +7,14 @@ use thiserror::Error;
 use super::draft::Draft;
 use crate::{
     measure::{
+        findings::Finding,
         message::{Loaded, Message, Runtime},
         outcome::{Failure, Outcome, Stage, Verdict},
-        roofline::PackedRows,
+        roofline::{PackedRows, Roofline},
         schedule::Task,
     },
     plan::Need,
+    stops::Token,
 };
 
 /// Keeps account of one child.
@@ -22,6 +24,8 @@ pub(super) struct Ledger {
     mark: Mark,
     runtime: Option<Runtime>,
     need: Option<Need>,
+    /// The stop tokens of a model that was not loaded.
+    configured: Option<Vec<Token>>,
     /// When the child last came further.
     moved: Instant,
     loaded: Option<Loaded>,
@@ -84,6 +88,7 @@ impl Ledger {
             mark: Mark::now(),
             runtime: None,
             need: None,
+            configured: None,
             moved: Instant::now(),
             loaded: None,
             load_failure: None,
@@ -185,7 +190,7 @@ impl Ledger {
         is_talking
             && match *message {
                 Message::Started { .. } => self.runtime.is_none(),
-                Message::Predicted { .. } | Message::Loaded(_) => {
+                Message::Predicted { .. } | Message::Configured { .. } | Message::Loaded(_) => {
                     self.runtime.is_some() && !is_loaded
                 }
                 Message::LoadFailed { .. } => !is_loaded,
@@ -234,6 +239,7 @@ impl Ledger {
             Message::Started { runtime } => self.runtime = Some(runtime),
             Message::Alive { .. } => {}
             Message::Predicted { need } => self.need = Some(need),
+            Message::Configured { stop_tokens } => self.configured = Some(stop_tokens),
             Message::Loaded(loaded) => {
                 self.loaded = Some(*loaded);
                 self.mark = Mark::now();
@@ -244,6 +250,7 @@ impl Ledger {
             Message::CellStarted { cell, random_ids, packed } => {
                 self.begin(cell, random_ids, packed);
             }
+            Message::Found { finding: Finding::Roofline(again), .. } => self.look_again(&again),
             Message::Found { cell, finding } => {
                 if let Some(Entry { draft, .. }) = self.entries.get_mut(cell) {
                     draft.findings.add(finding);
@@ -303,6 +310,14 @@ impl Ledger {
         }
     }
 
+    /// Takes the better of what is known of the machine and of another look, for all cells that have not ended.
+    fn look_again(&mut self, again: &Roofline) {
+        let of_cells = self.entries.iter_mut().map(|entry| &mut entry.draft.loaded);
+        for loaded in of_cells.chain([&mut self.loaded]).flatten() {
+            loaded.roofline = loaded.roofline.take().map(|known| known.or_better(again));
+        }
+    }
+
     fn warn(&mut self, at: Option<usize>, text: String) {
         match (at.and_then(|at| self.entries.get_mut(at)), &mut self.last) {
             (Some(entry), _) => entry.draft.warnings.push(text),
@@ -340,6 +355,7 @@ impl Ledger {
         draft.started.get_or_insert(began);
         draft.runtime = self.runtime.clone().or(draft.runtime);
         draft.need = self.need.clone().or(draft.need);
+        draft.configured = self.configured.clone().or(draft.configured);
         draft.loaded = draft.loaded.or_else(|| self.loaded.clone());
         draft.warnings = merged(&self.warnings, &draft.warnings);
         if self.hand == Some(at) {

@@ -6,6 +6,7 @@
 //! A panic is not caught here. Like a crash of MLX, which nothing can catch, it ends the process; the parent tells what
 //! it was by exit status and standard error.
 
+mod doubts;
 mod parent;
 mod pulse;
 mod rounds;
@@ -23,7 +24,11 @@ use super::{
     message::{Job, Loaded, Message, Runtime},
     outcome::{Failure, Stage},
 };
-use crate::plan::{Need, Settings};
+use crate::{
+    plan::{Need, Settings},
+    stops::Token,
+};
+use doubts::Doubts;
 use parent::{Parent, receive};
 use rounds::Rounds;
 
@@ -40,6 +45,9 @@ pub trait Loader {
 
     /// What the headers of the model's files say that it needs, where they say enough; nothing is loaded for it.
     fn need(&mut self, job: &Job) -> Option<Need>;
+
+    /// The stop tokens that the model's files name, where they can be read; asked for where it could not be loaded.
+    fn stop_tokens(&mut self, job: &Job) -> Option<Vec<Token>>;
 
     /// Loads the model as `job` wants it, until every parameter is evaluated.
     ///
@@ -106,13 +114,19 @@ pub fn serve(
     pulse::enter(Stage::Load);
     let Loading { mut engine, loaded, warnings } = match loader.load(job) {
         Ok(loading) => loading,
-        Err(failure) => return parent.tell(&Message::LoadFailed { failure }),
+        Err(failure) => {
+            if let Some(stop_tokens) = loader.stop_tokens(job) {
+                parent.tell(&Message::Configured { stop_tokens })?;
+            }
+            return parent.tell(&Message::LoadFailed { failure });
+        }
     };
     for text in warnings {
         parent.tell(&Message::Warning { cell: None, text })?;
     }
+    let doubts = Doubts::new(loaded.roofline.clone(), job.cells.len());
     parent.tell(&Message::Loaded(Box::new(loaded)))?;
-    Rounds::new(job, clock, stop, &mut parent).run(engine.as_mut())?;
+    Rounds::new(job, (clock, stop), &mut parent, doubts).run(engine.as_mut())?;
     pulse::enter(Stage::Cleanup);
     let began_us = clock.now_us();
     loader.release(engine);
@@ -173,6 +187,7 @@ mod tests {
                 Finding::Prompts(_) => ": prompts".to_owned(),
                 Finding::Likelihood(_) => ": likelihood".to_owned(),
                 Finding::Greedy(greedy) => format!(": {}", greedy.prompt_sha256),
+                Finding::Roofline(_) => ": roofline".to_owned(),
             }
         } else if let Message::CellFailed { failure, .. } | Message::LoadFailed { failure } =
             &message
@@ -302,7 +317,7 @@ mod tests {
     fn a_model_that_cannot_be_loaded_ends_the_child() {
         assert_eq!(
             said(Some("fail@load"), 2),
-            ["started", "predicted", "load_failed: scripted in Load"]
+            ["started", "predicted", "configured", "load_failed: scripted in Load"]
         );
     }
 

@@ -10,6 +10,7 @@ mod gather;
 mod history;
 mod html;
 mod json;
+mod many;
 mod markdown;
 pub mod mlx_knife;
 mod table;
@@ -17,25 +18,41 @@ mod text;
 
 pub use columns::{COLUMNS, Cell, Column};
 pub use detail::{Detail, Sample};
-pub use gather::{Report, Row, Source};
+pub use gather::{Needs, Report, Row, Source};
 pub use history::{Point, Series, history};
+pub(super) use text::markdown as markdown_text;
 
 /// A way to show a report.
 #[derive(Debug)]
 pub struct View {
     /// What it is asked for by.
     pub name: &'static str,
+    /// What it shows of a line.
+    pub needs: Needs,
     /// The whole text, every line of it ended.
     pub render: fn(&Report) -> String,
+    /// How it goes record by record, where it does.
+    pub each: Option<Each>,
 }
+
+/// A text that is a head and a part for each record.
+#[derive(Clone, Copy, Debug)]
+pub struct Each {
+    /// The head.
+    pub head: fn() -> String,
+    /// The part of a record.
+    pub row: fn(&Row) -> String,
+}
+
+const CSV: Each = Each { head: csv::head, row: csv::row };
 
 /// All of them; the first is for terminals.
 pub const VIEWS: &[View] = &[
-    View { name: "table", render: table::render },
-    View { name: "markdown", render: markdown::render },
-    View { name: "csv", render: csv::render },
-    View { name: "json", render: json::render },
-    View { name: "html", render: html::render },
+    View { name: "table", needs: Needs::Figures, render: table::render, each: None },
+    View { name: "markdown", needs: Needs::Figures, render: markdown::render, each: None },
+    View { name: "csv", needs: Needs::Figures, render: csv::render, each: Some(CSV) },
+    View { name: "json", needs: Needs::Figures, render: json::render, each: None },
+    View { name: "html", needs: Needs::Charts, render: html::render, each: None },
 ];
 
 /// The view that is asked for by `name`.
@@ -69,7 +86,7 @@ fn column(id: &str) -> Option<&'static Column> {
 /// Lines that could not be read, a sentence a file.
 fn unread(source: &Source) -> Option<String> {
     let (number, reason) = source.unread.first()?;
-    let more = match source.unread.len() {
+    let more = match source.left_out {
         1 => String::new(),
         lines => format!(" (and {} more)", lines - 1),
     };
