@@ -13,13 +13,15 @@ mod json;
 mod many;
 mod markdown;
 pub mod mlx_knife;
+mod needs;
 mod table;
 mod text;
 
 pub use columns::{COLUMNS, Cell, Column};
 pub use detail::{Detail, Sample};
-pub use gather::{Needs, Report, Row, Source};
+pub use gather::{Report, Row, Source};
 pub use history::{Point, Series, history};
+pub use needs::Needs;
 pub(super) use text::markdown as markdown_text;
 
 /// A way to show a report.
