@@ -120,10 +120,14 @@ mod tests {
             let matrix = Matrix::new(format, Dtype::Float32, [4096, 512]).unwrap();
             eval(matrix.arrays()).unwrap();
             eval([&x]).unwrap();
-            reset_peak_memory().unwrap();
-            let held = memory().active_bytes.unwrap();
-            eval([&matrix.times(&x).unwrap()]).unwrap();
-            let more = memory().peak_bytes.unwrap().saturating_sub(held);
+            // Other tests use memory meanwhile, which can only add to the peak.
+            let more = (0..50).map(|_| {
+                reset_peak_memory().unwrap();
+                let held = memory().active_bytes.unwrap();
+                eval([&matrix.times(&x).unwrap()]).unwrap();
+                memory().peak_bytes.unwrap().saturating_sub(held)
+            });
+            let more = more.min().unwrap();
             assert!(more < matrix.bytes(), "{more} of {}", matrix.bytes());
         }
     }
