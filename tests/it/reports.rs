@@ -2,6 +2,7 @@
 
 mod check;
 mod migrate;
+mod page;
 mod report;
 
 /// A line that fits its schema and has little more than that asks for.

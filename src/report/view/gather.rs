@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::{
     columns::{COLUMNS, Cell},
-    detail::{Detail, Sample},
+    detail::Detail,
+    monitor::Watch,
     text::plain,
 };
 use crate::report::{lenient, lines::Lines, model_id, validate};
@@ -21,8 +22,8 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// The machines that lines name, each once.
     pub machines: Vec<String>,
-    /// What the memory monitor saw.
-    pub(super) samples: Vec<Sample>,
+    /// What was seen of the machine, a file each.
+    pub(super) watches: Vec<Watch>,
 }
 
 /// A file.
@@ -74,7 +75,7 @@ impl Report {
     pub fn read(&mut self, name: &str, file: impl BufRead) -> io::Result<()> {
         let mut source = Source { name: plain(name), records: 0, monitor: 0, unread: Vec::new() };
         let mut lines = Lines::new(file);
-        let mut monitor_began = None;
+        let mut watch = Watch::new(name);
         while let Some(line) = lines.next_line()? {
             let read = line.text.map_err(|error| error.to_string());
             let read = read.and_then(|text| {
@@ -84,7 +85,7 @@ impl Report {
             match read {
                 Ok(value) if validate::is_of_monitor(&value) => {
                     source.monitor += 1;
-                    self.samples.extend(Sample::of(&value, &mut monitor_began));
+                    watch.add(&value);
                 }
                 Ok(value) if value.get("outcome").is_some_and(Value::is_string) => {
                     source.records += 1;
@@ -98,6 +99,7 @@ impl Report {
             }
         }
         self.sources.push(source);
+        self.watches.extend(watch.is_told().then_some(watch));
         Ok(())
     }
 

@@ -12,11 +12,12 @@ mod html;
 mod json;
 mod markdown;
 pub mod mlx_knife;
+mod monitor;
 mod table;
 mod text;
 
 pub use columns::{COLUMNS, Cell, Column};
-pub use detail::{Detail, Sample};
+pub use detail::Detail;
 pub use gather::{Report, Row, Source};
 pub use history::{Point, Series, history};
 

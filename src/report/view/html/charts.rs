@@ -2,8 +2,8 @@
 
 use super::{
     super::{Report, Row, model_of},
-    section,
-    svg::{self, LEFT, RIGHT, Scale},
+    Section, section,
+    svg::{self, Figure, LEFT, RIGHT, Scale},
 };
 
 /// Records of a chart; more would be no chart any more.
@@ -18,6 +18,16 @@ fn chosen(report: &Report, has: impl Fn(&Row) -> bool) -> (Vec<&Row>, String) {
     let left = rows.len().saturating_sub(MOST);
     rows.truncate(MOST);
     (rows, if left > 0 { format!(" {left} more records are not drawn.") } else { String::new() })
+}
+
+/// A section with one chart.
+pub(super) fn drawn(
+    title: &'static str,
+    caption: &str,
+    (height, body): (f64, &str),
+    words: &[String],
+) -> Option<Section> {
+    section(title, &Figure { title, caption, height, body, words }.html())
 }
 
 fn label(row: &Row) -> String {
@@ -39,7 +49,7 @@ fn median(values: &[f64]) -> Option<f64> {
 }
 
 /// Each repetition as a dot, by how far it is from the median.
-pub(super) fn repetitions(report: &Report) -> String {
+pub(super) fn repetitions(report: &Report) -> Option<Section> {
     let (rows, left) = chosen(report, |row| row.detail.rates.len() > 1);
     let spreads: Vec<_> = rows
         .iter()
@@ -57,7 +67,7 @@ pub(super) fn repetitions(report: &Report) -> String {
         })
         .collect();
     if spreads.is_empty() {
-        return String::new();
+        return None;
     }
     let widest =
         spreads.iter().flat_map(|(.., all)| all).fold(1.0, |most: f64, away| most.max(away.abs()));
@@ -92,14 +102,14 @@ pub(super) fn repetitions(report: &Report) -> String {
     let caption = format!(
         "Decode rate of each repetition, by how far it is from the median of its record.{left}"
     );
-    section("Repetitions", &svg::figure(&caption, &svg::chart(&words.join("; "), height, &body)))
+    drawn("Repetitions", &caption, (height, &body), &words)
 }
 
 /// The time between two tokens, over the position in the answer.
-pub(super) fn gaps(report: &Report) -> String {
+pub(super) fn gaps(report: &Report) -> Option<Section> {
     let (rows, left) = chosen(report, |row| row.detail.gaps.len() > 1);
     if rows.is_empty() {
-        return String::new();
+        return None;
     }
     let height = TALL * rows.len() as f64 + 22.0;
     let (mut body, mut words) = (String::new(), Vec::new());
@@ -124,16 +134,16 @@ pub(super) fn gaps(report: &Report) -> String {
         "Milliseconds from one token to the next, over the position in the answer: of each position the median \
          of the repetitions. Every record has a scale of its own, from 0.{left}"
     );
-    section("Between tokens", &svg::figure(&caption, &svg::chart(&words.join("; "), height, &body)))
+    drawn("Between tokens", &caption, (height, &body), &words)
 }
 
 /// The phases of each load, end to end.
-pub(super) fn loads(report: &Report) -> String {
+pub(super) fn loads(report: &Report) -> Option<Section> {
     let (mut rows, left) = chosen(report, |row| !row.detail.load.is_empty());
     // The cells of a model share a load.
     rows.dedup_by(|a, b| a.model == b.model && a.detail.load == b.detail.load);
     if rows.is_empty() {
-        return String::new();
+        return None;
     }
     let mut phases: Vec<&str> = Vec::new();
     for (phase, ..) in rows.iter().flat_map(|row| &row.detail.load) {
@@ -179,5 +189,5 @@ pub(super) fn loads(report: &Report) -> String {
         at += 32.0 + 7.0 * phase.chars().count() as f64;
     }
     let caption = format!("How long each phase of a load took.{left}");
-    section("Loads", &svg::figure(&caption, &svg::chart(&words.join("; "), height, &body)))
+    drawn("Loads", &caption, (height, &body), &words)
 }

@@ -8,8 +8,8 @@ pub(super) const WIDTH: f64 = 960.0;
 pub(super) const LEFT: f64 = 310.0;
 /// Where plots end: figures stand after it.
 pub(super) const RIGHT: f64 = 850.0;
-/// Characters of a name that stand before a plot.
-const NAME: usize = 42;
+/// Room that a character of a name takes, about.
+const CHARACTER: f64 = 6.9;
 
 /// From a range of values to a range of places.
 #[derive(Clone, Copy, Debug)]
@@ -29,30 +29,51 @@ impl Scale {
     }
 }
 
-/// A chart, and the same in words.
-pub(super) fn chart(words: &str, height: f64, body: &str) -> String {
-    format!(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Chart\">\n<svg role=\"img\" \
-         viewBox=\"0 0 {WIDTH} {height:.0}\">\n<title>{}</title>\n{body}</svg>\n</div>\n",
-        escaped(words)
-    )
+/// A chart with what is to be seen in it, and the same in words for whoever cannot see it.
+#[derive(Debug)]
+pub(super) struct Figure<'a> {
+    /// What it is a chart of.
+    pub(super) title: &'a str,
+    /// What is to be seen, as sentences.
+    pub(super) caption: &'a str,
+    pub(super) height: f64,
+    /// Its parts, each already escaped.
+    pub(super) body: &'a str,
+    /// What it shows, line by line.
+    pub(super) words: &'a [String],
 }
 
-/// A figure with what is to be seen in it.
-pub(super) fn figure(caption: &str, chart: &str) -> String {
-    format!("<figure>\n<figcaption>{caption}</figcaption>\n{chart}</figure>\n")
+impl Figure<'_> {
+    pub(super) fn html(&self) -> String {
+        let Self { title, caption, height, body, words } = self;
+        let (title, caption) = (html(title), escaped(caption));
+        let words: String =
+            words.iter().map(|line| format!("<li>{}</li>\n", escaped(line))).collect();
+        format!(
+            "<figure>\n<figcaption>{caption}</figcaption>\n\
+             <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Chart: {title}\">\n\
+             <svg role=\"img\" aria-label=\"{title}. The same in words is below.\" \
+             viewBox=\"0 0 {WIDTH} {height:.0}\">\n{body}</svg>\n</div>\n\
+             <details>\n<summary>In words</summary>\n<ul>\n{words}</ul>\n</details>\n</figure>\n"
+        )
+    }
 }
 
 /// A name before a plot, cut where there is no more room; the whole name is told on pointing at it.
 pub(super) fn name(text: &str, y: f64) -> String {
-    let shown: String = if text.chars().count() > NAME {
-        text.chars().take(NAME - 1).chain(['…']).collect()
+    label("", text, (0.0, y + 4.0), LEFT - 10.0)
+}
+
+/// The same anywhere, with so much room.
+pub(super) fn label(class: &str, text: &str, (x, y): (f64, f64), room: f64) -> String {
+    let most = (1..).take_while(|count| f64::from(*count) * CHARACTER <= room).count();
+    let shown: String = if text.chars().count() > most {
+        text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
     } else {
         text.to_owned()
     };
     format!(
-        "<text x=\"0\" y=\"{:.1}\">{}<title>{}</title></text>\n",
-        y + 4.0,
+        "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}<title>{}</title></text>\n",
         html(&shown),
         html(text)
     )
