@@ -1,10 +1,11 @@
 //! `generate`: lets a model answer, to look at what it says.
 
-use std::{collections::BTreeSet, ops::ControlFlow, time::Instant};
+mod heard;
 
-use clap::Args;
+use std::{collections::BTreeSet, time::Instant};
+
+use clap::{Args, builder::NonEmptyStringValueParser};
 use jiff::ZonedDateTime;
-use serde::Serialize;
 
 use super::{
     Exit,
@@ -14,15 +15,17 @@ use super::{
 };
 use crate::{
     checkpoint::sentence,
-    generate::{self, End, GenerateError, Request, Scores, Step},
+    generate::{self, GenerateError, Request, Scores},
     hub::Network,
     measure::{
         mlx::{self, Opened},
         outcome::Failure,
     },
     plan::{Choices, Conditions, DecodeMode, KvPacking, OutOfRange, Settings},
-    text::{ChatOptions, Detokenizer, Message, TextError, Tokenizer},
+    text::{ChatOptions, Message, TextError},
 };
+
+use heard::Heard;
 
 /// Tokens after which an answer is cut unless the user says otherwise; mlx-lm's default.
 const MAX_TOKENS: u32 = 100;
@@ -44,6 +47,9 @@ pub(super) struct Arguments {
     /// Goes on after a stop token
     #[arg(long)]
     ignore_eos: bool,
+    /// A text that ends the answer and is not shown, as often as wanted; it may span tokens
+    #[arg(long, value_name = "STRING", allow_hyphen_values = true, value_parser = NonEmptyStringValueParser::new())]
+    stop: Vec<String>,
     /// Prints one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -52,31 +58,6 @@ pub(super) struct Arguments {
     kv_bits: Option<u32>,
     #[command(flatten)]
     shared: Shared,
-}
-
-/// An answer for machines. Times are seconds since the request.
-#[derive(Debug, Serialize)]
-struct Answer<'a> {
-    prompt_ids: &'a [u32],
-    /// The stop token included, where one came.
-    ids: Vec<u32>,
-    /// The log-probability of each of `ids`.
-    logprobs: Vec<f32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<String>,
-    finish_reason: &'static str,
-    timings: Timings,
-}
-
-/// Seconds: what loading took, and when tokens came after the request.
-#[derive(Debug, Serialize)]
-struct Timings {
-    #[serde(rename = "load_s")]
-    load: f64,
-    #[serde(rename = "first_token_s", skip_serializing_if = "Option::is_none")]
-    first_token: Option<f64>,
-    #[serde(rename = "last_token_s", skip_serializing_if = "Option::is_none")]
-    last_token: Option<f64>,
 }
 
 /// Loads the model, answers, and says how fast that was.
@@ -103,6 +84,11 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
     };
     for warning in opened.warnings.iter().filter(|_| arguments.prompt_ids.is_empty()) {
         printer.warning(warning);
+    }
+    if let (Some(lack), false) = (&opened.tokenizer_lack, arguments.stop.is_empty()) {
+        let reason = &lack.reason;
+        printer.error(format!("`--stop` needs a tokenizer: {reason}"), Some("leave `--stop` out"));
+        return Exit::No;
     }
     let began = Instant::now();
     let prompt_ids = match prompt_ids(arguments, &choices.prompt(), &opened) {
@@ -185,103 +171,13 @@ impl Ask<'_> {
             scores: if self.arguments.json { Scores::OfChosen } else { Scores::Unwanted },
         };
         let mut heard = Heard::new(self, printer);
-        let end = generate::generate(self.opened.model.as_ref(), &request, &mut |step| {
-            heard.step(step);
-            ControlFlow::Continue(())
-        })?;
+        let end =
+            generate::generate(self.opened.model.as_ref(), &request, &mut |step| heard.step(step))?;
         heard.finish(prompt_ids, end);
         Ok(())
     }
 
     fn seconds(&self) -> f64 {
         self.began.elapsed().as_secs_f64()
-    }
-}
-
-/// What came so far.
-struct Heard<'a> {
-    ask: &'a Ask<'a>,
-    printer: &'a Printer,
-    text: Option<Detokenizer<'a>>,
-    ids: Vec<u32>,
-    logprobs: Vec<f32>,
-    first: Option<f64>,
-    last: Option<f64>,
-}
-
-impl<'a> Heard<'a> {
-    fn new(ask: &'a Ask<'a>, printer: &'a Printer) -> Self {
-        let tokenizer = ask.opened.tokenizer.as_ref();
-        let text = tokenizer.filter(|_| !ask.arguments.json).map(Tokenizer::stream);
-        Self { ask, printer, text, ids: Vec::new(), logprobs: Vec::new(), first: None, last: None }
-    }
-
-    fn step(&mut self, step: Step<'_>) {
-        let Step::Token { id, log_probability, .. } = step else {
-            return;
-        };
-        let now = self.ask.seconds();
-        self.first.get_or_insert(now);
-        self.last = Some(now);
-        self.ids.push(id);
-        self.logprobs.extend(log_probability);
-        if self.ask.arguments.json || self.is_stop(id) {
-            return;
-        }
-        match self.text.as_mut().map(|text| text.push(id)) {
-            Some(Ok(segment)) => self.printer.data(&segment),
-            // Without a tokenizer, or for an id that it cannot spell, the id itself is what can be shown.
-            Some(Err(_)) | None => self.printer.data(&format!("{id} ")),
-        }
-    }
-
-    fn is_stop(&self, id: u32) -> bool {
-        !self.ask.arguments.ignore_eos && self.ask.opened.stop.contains(&id)
-    }
-
-    fn finish(mut self, prompt_ids: &[u32], end: End) {
-        if let Some(Ok(rest)) = self.text.take().map(Detokenizer::finish) {
-            self.printer.data(&rest);
-        }
-        if self.ask.arguments.json {
-            return self.print_json(prompt_ids, end);
-        }
-        self.printer.line("");
-        let rate = |count: usize, seconds: f64| format!("{:.3} tokens/s", count as f64 / seconds);
-        if let Some(first) = self.first {
-            let count = prompt_ids.len();
-            self.printer.note(format!("prompt: {count} tokens, first token after {first:.3} s"));
-        }
-        match (self.first, self.last, self.ids.len()) {
-            (Some(first), Some(last), count) if count > 1 && last > first => {
-                let rate = rate(count - 1, last - first);
-                self.printer.note(format!("generation: {count} tokens, {rate} after the first"));
-            }
-            _ => {}
-        }
-    }
-
-    fn print_json(self, prompt_ids: &[u32], end: End) {
-        let shown = match end {
-            End::Stop(_) => self.ids.split_last().map_or(&self.ids[..], |(_, rest)| rest),
-            End::Length | End::Broken => &self.ids,
-        };
-        let tokenizer = self.ask.opened.tokenizer.as_ref();
-        let answer = Answer {
-            prompt_ids,
-            text: tokenizer.and_then(|tokenizer| tokenizer.decode(shown).ok()),
-            ids: self.ids,
-            logprobs: self.logprobs,
-            finish_reason: match end {
-                End::Stop(_) => "stop",
-                End::Length | End::Broken => "length",
-            },
-            timings: Timings {
-                load: self.ask.opened.loaded.load_us() as f64 / 1e6,
-                first_token: self.first,
-                last_token: self.last,
-            },
-        };
-        self.printer.line(serde_json::json!(answer));
     }
 }

@@ -83,8 +83,12 @@ fn hint(answers: &[StopAnswer]) -> Option<String> {
     };
     let remedied = answers.iter().find(helping)?.examined.remedied.as_ref()?;
     let name = remedied.rule.name();
-    Some(match &remedied.generation_config_line {
-        Some(line) => format!("`{name}` helps: write `{line}` in `generation_config.json`"),
-        None => format!("`{name}` helps, which no line of `generation_config.json` says"),
+    Some(match (&remedied.generation_config_line, &remedied.gguf_key) {
+        (Some(line), Some(key)) => format!(
+            "`{name}` helps: write `{key}` into the GGUF file, or `{line}` in `generation_config.json` of a folder \
+             converted from it"
+        ),
+        (Some(line), None) => format!("`{name}` helps: write `{line}` in `generation_config.json`"),
+        (None, _) => format!("`{name}` helps, which no line of `generation_config.json` says"),
     })
 }

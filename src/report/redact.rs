@@ -54,7 +54,25 @@ fn may_begin_path(before: char, rest: &str, done: &str) -> bool {
         return true;
     }
     let is_address = before == ':' && rest.starts_with("//");
-    BEFORE.contains(before) && !is_address && !rest.starts_with("/ ") && rest.len() > 1
+    let is_marker = is_closing_marker(before, rest);
+    BEFORE.contains(before)
+        && !is_address
+        && !is_marker
+        && !rest.starts_with("/ ")
+        && rest.len() > 1
+}
+
+/// Whether the slash is that of `</s>` or `[/INST]`: one name up to the bracket, which hides no folder.
+fn is_closing_marker(before: char, rest: &str) -> bool {
+    let close = match before {
+        '<' => '>',
+        '[' => ']',
+        _ => return false,
+    };
+    let name = rest.strip_prefix('/').and_then(|rest| rest.split_once(close));
+    name.is_some_and(|(name, _)| {
+        !name.is_empty() && !name.contains(|c: char| c == '/' || c.is_whitespace())
+    })
 }
 
 /// Bytes of the path at the start of `rest`: up to its closing quote, else to the next boundary.
@@ -121,6 +139,7 @@ mod tests {
         case("what() [/opt/mlx/src/ops.cpp:12]", "what() [ops.cpp:12]");
         case("at /opt/mlx/ops.cpp:12: bad", "at ops.cpp:12: bad");
         case("path=/srv/a/b,/srv/c", "path=b,c");
+        case("<command at </srv/a/b>", "<command at <b>");
         case("see /srv/a/b/", "see b");
         case("dyld: /usr/lib/libmlx.dylib", "dyld: libmlx.dylib");
     }
@@ -142,6 +161,8 @@ mod tests {
             "ends with /",
             "~/models/x",
             "größer als 3 µs/Token",
+            "leaked (`</s>`), stopped while thinking (`</think>`)",
+            "a turn in [INST]x[/INST]",
         ] {
             case(text, text);
         }

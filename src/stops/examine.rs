@@ -46,6 +46,9 @@ pub struct Remedied {
     /// The line of `generation_config.json` that says the same; none where no line can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation_config_line: Option<String>,
+    /// The key of a GGUF file that says the same, with its value; only for such a file, and where a key can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gguf_key: Option<String>,
     /// Whether the answer differs and is clean.
     pub helps: bool,
     /// The answer.
@@ -118,6 +121,7 @@ pub fn examine<E>(
         rule: remedy.rule,
         stop: remedy.rules.names(),
         generation_config_line: remedy.line,
+        gguf_key: remedy.gguf_key,
         helps: differs && !run.misbehaved(),
         run,
     };

@@ -47,6 +47,8 @@ pub struct Remedy {
     pub rules: Rules,
     /// The line of `generation_config.json` that says the same; none where no line can.
     pub line: Option<String>,
+    /// The key of a GGUF file that says the same, with its value; none for other files, and where no key can.
+    pub gguf_key: Option<String>,
 }
 
 /// The rule that `findings` under the model's own configuration call for; none where none is known to help.
@@ -64,7 +66,12 @@ pub fn remedy(terms: &Terms, findings: &[Finding]) -> Option<Remedy> {
         let markers = shown.chain(template.filter(|_| is_blamed));
         markers.into_iter().find_map(|marker| adding(&own, marker, terms))?
     };
-    (rules != own).then(|| Remedy { line: line(&rules), rule, rules })
+    (rules != own).then(|| Remedy {
+        line: line(&rules),
+        gguf_key: gguf_key(&own, &rules).filter(|_| terms.is_gguf),
+        rule,
+        rules,
+    })
 }
 
 /// `own` without the token written `marker`. What ends a message of gpt-oss for good comes in its place.
@@ -111,6 +118,16 @@ fn adding(own: &Rules, marker: &str, terms: &Terms) -> Option<(Rule, Rules)> {
         }
     };
     (rules != *own).then_some((rule, rules))
+}
+
+/// What a GGUF file would have to say: it has a key for one more token, the one that ends a turn.
+fn gguf_key(own: &Rules, rules: &Rules) -> Option<String> {
+    let mut added = rules.tokens.iter().filter(|token| own.token(token.id).is_none());
+    let (Some(token), None) = (added.next(), added.next()) else { return None };
+    let is_all = rules.strings == own.strings && rules.tokens.len() == own.tokens.len() + 1;
+    let id = token.id;
+    (is_all && rules.only_in_answer.is_empty())
+        .then(|| format!("tokenizer.ggml.eot_token_id = {id}"))
 }
 
 /// What `generation_config.json` would have to say.

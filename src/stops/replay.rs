@@ -44,7 +44,7 @@ fn chat_ml(stop: &[(u32, &str)]) -> Terms {
         turn_end: Some(Mark { text: "<|im_end|>".to_owned(), id: Some(2) }),
         user_header: Some("<|im_start|>user".to_owned()),
         assistant_header: Some("<|im_start|>assistant".to_owned()),
-        dialect: None,
+        ..Terms::default()
     }
 }
 
@@ -69,6 +69,7 @@ fn gpt_oss(stop: &[(u32, &str)]) -> Terms {
         user_header: Some("<|start|>user<|message|>".to_owned()),
         assistant_header: Some("<|start|>assistant".to_owned()),
         dialect: Some(Dialect::Channels),
+        ..Terms::default()
     }
 }
 

@@ -52,6 +52,9 @@ pub struct Terms {
     /// How the model sets its thinking apart, where it can think.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialect: Option<Dialect>,
+    /// Whether all that is one GGUF file, which has no `generation_config.json`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_gguf: bool,
 }
 
 impl Terms {

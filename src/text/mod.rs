@@ -12,6 +12,7 @@ mod stop;
 pub mod stops;
 pub mod template;
 mod tokenizer;
+mod visible;
 
 pub use chat::{ChatOptions, Message};
 pub use detokenize::Detokenizer;
@@ -19,6 +20,7 @@ pub use exact::{ExactPrompt, Wanted};
 pub use prompt::{check_ids, is_usable, random_ids};
 pub use stop::stop_ids;
 pub use tokenizer::{SpecialTokens, Tokenizer};
+pub use visible::VisibleText;
 
 use std::{error::Error, io, path::PathBuf};
 

@@ -58,6 +58,8 @@ mod schema;
 #[cfg(test)]
 mod stamps;
 #[cfg(test)]
+mod stop_strings;
+#[cfg(test)]
 mod stop_tokens;
 #[cfg(test)]
 mod sweeps;

@@ -5,6 +5,7 @@ mod health;
 mod macs;
 mod measured;
 mod outcomes;
+mod stops;
 
 use mlxk_harness::{
     host::{
@@ -176,6 +177,8 @@ fn mlx_knife_was_shown_the_records_of_today() {
         (chat(), answered()),
         (throughput(), failed()),
         (chat(), skipped()),
+        (stops::stop(), stops::clean()),
+        (stops::stop(), stops::misbehaving()),
     ] {
         lines.push_str(&encode(&published(&context, &cell, &outcome)).unwrap());
         lines.push('\n');
@@ -199,11 +202,13 @@ fn rendered(expected: &str) {
 fn mlx_knifes_report_shows_machine_health_and_models() {
     rendered("# Benchmark Report v1.1: 2.0.8");
     rendered("**Hardware:** Mac14,13, 12 cores");
-    rendered("**Tests:** 4 total (2 passed, 1 skipped)");
+    rendered("**Tests:** 6 total (3 passed, 1 skipped)");
     rendered("Swap (MB):         min=1536, max=1536, avg=1536.0");
     rendered("RAM free (GB):     min=20.0, max=20.0, avg=20.0");
     rendered("Zombies:           min=2, max=2");
-    rendered("| Qwen3-0.6B-4bit | 0.3 GB | Text | 2 | 5.0s | 20.0 |");
+    rendered("| Qwen3-0.6B-4bit | 0.3 GB | Text | 3 | 7.5s | 20.0 |");
     rendered("| throughput | Text | 1 | Qwen3 (2.5s) | Qwen3 (2.5s) | 2.5s |");
     rendered("| chat | Text | 1 | Qwen3 (2.5s) | Qwen3 (2.5s) | 2.5s |");
+    // A line that found misbehaviour is failed, and counts nowhere there.
+    rendered("| stop | Text | 1 | Qwen3 (2.5s) | Qwen3 (2.5s) | 2.5s |");
 }

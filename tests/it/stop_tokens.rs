@@ -4,6 +4,7 @@ mod families;
 mod gemma;
 mod real;
 mod runs;
+mod streams;
 
 use std::{fs, path::Path};
 

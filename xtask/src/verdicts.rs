@@ -24,7 +24,7 @@ use cases::Case;
 const SCHEMAS: [&str; 3] = ["0.1", "0.2", "0.2.2"];
 const NEWEST: &str = "0.2.2";
 /// Beginnings of the lines of mlx-knife's report that repeat what a record says.
-const TELLING: [&str; 12] = [
+const TELLING: [&str; 13] = [
     "# ",
     "**Hardware:**",
     "**Tests:**",
@@ -36,6 +36,7 @@ const TELLING: [&str; 12] = [
     "  Clean:",
     "| Qwen",
     "| chat",
+    "| stop",
     "| throughput",
 ];
 

@@ -12,7 +12,7 @@ use super::{
     rope,
     tensor_info::TensorInfo,
     tensor_type::BLOCK,
-    tokens::token_id,
+    tokens::{self, token_id},
 };
 
 /// The `config.json` of the model in a file with this header.
@@ -60,8 +60,10 @@ fn special_ids(keys: &Keys<'_>) -> Result<Vec<(&'static str, Value)>, ConfigErro
     let id = |name| token_id(&keys.header.metadata, name);
     let mut found = Vec::new();
     found.extend(id("bos")?.map(|bos| ("bos_token_id", json!(bos))));
-    let mut ends: Vec<u64> = [id("eos")?, id("eot")?].into_iter().flatten().collect();
-    ends.dedup();
+    let mut ends = Vec::new();
+    for (_, name) in tokens::ENDS {
+        ends.extend(id(name)?.filter(|end| !ends.contains(end)));
+    }
     found.extend(match ends.as_slice() {
         [] => None,
         [end] => Some(("eos_token_id", json!(end))),
@@ -233,6 +235,12 @@ mod tests {
         assert_eq!(ids(none), None);
         assert_eq!(ids(sample().count("tokenizer.ggml.eot_token_id", 0)), Some(json!(0)));
         assert_eq!(ids(sample().count("tokenizer.ggml.eot_token_id", 2)), Some(json!([0, 2])));
+        let three = sample().count("tokenizer.ggml.eot_token_id", 2);
+        let three = |eom| ids(three.clone().count("tokenizer.ggml.eom_token_id", eom));
+        assert_eq!(three(1), Some(json!([0, 2, 1])));
+        assert_eq!(three(0), Some(json!([0, 2])));
+        let only = Sample::model("llama").count("tokenizer.ggml.eom_token_id", 1);
+        assert_eq!(ids(only), Some(json!(1)));
     }
 
     #[test]

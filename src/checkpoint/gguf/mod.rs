@@ -201,15 +201,11 @@ impl Gguf {
             .map_err(|source| GgufError::Tokenizer { path: self.path.clone(), source })
     }
 
-    /// The keys that name a token which ends a text (`eos`), a turn (`eot`) or a message (`eom`), with its id.
+    /// The keys that name a token which ends a text (`eos`), a turn (`eot`) or a message (`eom`), with its id. All of
+    /// them end an answer.
     pub fn stop_ids(&self) -> Vec<(&'static str, u32)> {
-        let keys = [
-            ("tokenizer.ggml.eos_token_id", "eos"),
-            ("tokenizer.ggml.eot_token_id", "eot"),
-            ("tokenizer.ggml.eom_token_id", "eom"),
-        ];
         let id = |name| tokens::token_id(&self.header.metadata, name).ok().flatten();
-        let named = keys.into_iter().filter_map(|(key, name)| Some((key, id(name)?)));
+        let named = tokens::ENDS.into_iter().filter_map(|(key, name)| Some((key, id(name)?)));
         named.filter_map(|(key, id)| Some((key, u32::try_from(id).ok()?))).collect()
     }
 }

@@ -9,6 +9,17 @@ use super::{
     tokenizer::TokenizerError,
 };
 
+/// The keys that name tokens which end an answer, and the short name of each: the end of a text, of a turn and of a
+/// message.
+///
+/// All three are in force, as in llama.cpp. mlx-lm reads no GGUF file, so there is nothing else to be equal to. What
+/// llama.cpp takes for an end by its spelling alone is in no key, and not in force: the audit of stop tokens tells it.
+pub(super) const ENDS: [(&str, &str); 3] = [
+    ("tokenizer.ggml.eos_token_id", "eos"),
+    ("tokenizer.ggml.eot_token_id", "eot"),
+    ("tokenizer.ggml.eom_token_id", "eom"),
+];
+
 /// What a token is, by the number that GGUF files give the kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {

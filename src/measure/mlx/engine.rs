@@ -18,7 +18,7 @@ use super::{
     prompts::Throughput,
 };
 use crate::{
-    checkpoint::sentence,
+    checkpoint::{Format, sentence},
     generate::{
         Context, End, GenerateError, Likelihood, Phase, Request, Scores, Step, generate_after,
         likelihood,
@@ -237,7 +237,9 @@ impl Engine for MlxEngine {
 
     fn terms(&self) -> Terms {
         let tokenizer = self.opened.tokenizer.as_ref();
-        tokenizer.map(|tokenizer| terms(tokenizer, &self.opened.stop)).unwrap_or_default()
+        let terms = tokenizer.map(|tokenizer| terms(tokenizer, &self.opened.stop));
+        let is_gguf = self.opened.loaded.model.format == Format::Gguf.name();
+        Terms { is_gguf, ..terms.unwrap_or_default() }
     }
 
     fn ask(

@@ -7,6 +7,7 @@ mod incident;
 mod loaded;
 mod pace;
 mod streams;
+mod turns;
 
 #[cfg(test)]
 mod tests;
@@ -334,7 +335,8 @@ pub fn behaviour(model: &str) -> Option<&str> {
 }
 
 /// Works as a child whose model is a script: `measured`; `half`, whose tokens use half of what memory gives;
-/// `impossible`, whose tokens use twice of it; or one in which something goes wrong, as [`At`] is written.
+/// `impossible`, whose tokens use twice of it; one that says a stream where it is asked where it stops, as in `says@past`;
+/// or one in which something goes wrong, as [`At`] is written.
 ///
 /// # Errors
 ///
@@ -349,19 +351,25 @@ pub fn work(behaviour: &str) -> io::Result<()> {
         "measured" => script,
         "half" => script.reads(1_000_000_000),
         "impossible" => script.reads(4_000_000_000),
-        other if other.strip_prefix(SAYS).is_some() => {
-            let stream = other.strip_prefix(SAYS).and_then(Stream::named);
-            script.says(stream.ok_or_else(|| {
-                let error = format!("no stream is called `{other}`");
-                io::Error::new(io::ErrorKind::InvalidInput, error)
-            })?)
-        }
-        other => script.goes_wrong(
-            other.parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?,
-        ),
+        other => scripted(other, script)?,
     };
     let clock = script.clock();
     worker::work(&mut script, &clock)
+}
+
+/// `script` with a stream that is said, `says@past`, with something that goes wrong, `fail@decode`, or with both and a
+/// comma between them.
+fn scripted(behaviour: &str, script: Script) -> io::Result<Script> {
+    let invalid = |error: String| io::Error::new(io::ErrorKind::InvalidInput, error);
+    behaviour.split(',').try_fold(script, |script, part| match part.strip_prefix(SAYS) {
+        Some(name) => Stream::named(name)
+            .map(|stream| script.says(stream))
+            .ok_or_else(|| invalid(format!("no stream is called `{name}`"))),
+        None => part
+            .parse()
+            .map(|at| script.goes_wrong(at))
+            .map_err(|error: UnknownBehaviour| invalid(error.to_string())),
+    })
 }
 
 /// Tokens of the prompt, and tokens after which the answer is cut.

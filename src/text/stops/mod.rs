@@ -174,6 +174,7 @@ impl Audit {
             user_header: header(|turns| &turns.user_header),
             assistant_header: header(|turns| &turns.assistant_header),
             dialect: self.thinking.clone(),
+            is_gguf: false,
         }
     }
 }

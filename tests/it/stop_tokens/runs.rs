@@ -5,13 +5,13 @@ use std::{fs, process::Command};
 use serde_json::{Value, json};
 
 /// What a run wrote and said, and how it ended.
-struct Ran {
+pub(super) struct Ran {
     lines: Vec<Value>,
-    said: String,
-    code: Option<i32>,
+    pub(super) said: String,
+    pub(super) code: Option<i32>,
 }
 
-fn run(behaviour: &str, more: &[&str]) -> Ran {
+pub(super) fn run(behaviour: &str, more: &[&str]) -> Ran {
     let folder = tempfile::tempdir().unwrap();
     let report = folder.path().join("report.jsonl");
     let output = Command::new(env!("CARGO_BIN_EXE_mlxk-harness"))
@@ -32,13 +32,13 @@ fn run(behaviour: &str, more: &[&str]) -> Ran {
 
 impl Ran {
     #[track_caller]
-    fn only(&self) -> &Value {
+    pub(super) fn only(&self) -> &Value {
         assert_eq!(self.lines.len(), 1, "{}", self.said);
         &self.lines[0]
     }
 }
 
-fn own(line: &Value) -> &Value {
+pub(super) fn own(line: &Value) -> &Value {
     &line["metadata"]["mlxk_harness"]
 }
 
