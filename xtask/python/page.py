@@ -13,6 +13,8 @@ from playwright.sync_api import sync_playwright
 
 WIDTHS = {1400: 900, 390: 844}
 SCHEMES = ["light", "dark"]
+# A landscape A4 without its margins, at 96 dots an inch.
+PAPER = 1046
 # Milliseconds in which a page must answer to a key.
 PATIENCE = 2000
 
@@ -37,6 +39,8 @@ CLIPPED = """() => [...document.querySelectorAll("svg")].flatMap((chart) => {
       || own.bottom > box.bottom + 1;
   }).map((text) => text.textContent.slice(0, 40));
 })"""
+CUT = """() => [...document.querySelectorAll(".scroll")]
+  .filter((part) => part.scrollWidth > part.clientWidth + 1).length"""
 COLUMN = """([table, at]) => [...document.querySelectorAll("table.sort")[table].tBodies[0].rows]
   .map((row) => row.cells[at].dataset.value ?? "")"""
 CONTRAST = """() => {
@@ -140,15 +144,14 @@ def opened(browser, path, width, scheme, faults):
 def printed(browser, path, faults):
     page = browser.new_page()
     page.goto(path.as_uri())
-    page.pdf(path=path.with_suffix(".pdf"), format="A4", margin={side: "12mm" for side in ["top", "bottom", "left", "right"]})
+    page.pdf(path=path.with_suffix(".pdf"), prefer_css_page_size=True)
     page.emulate_media(media="print", color_scheme="light")
-    # A4 without its margins, at 96 dots an inch.
-    page.set_viewport_size({"width": 703, "height": 1032})
+    page.set_viewport_size({"width": PAPER, "height": 718})
     page.screenshot(path=path.parent / "pictures" / f"{path.stem}-print.png", full_page=True)
     wide = page.evaluate("document.documentElement.scrollWidth")
-    faults.check(f"{path.name} on paper", wide <= 703, f"{wide} of 703 px wide")
-    hidden = page.evaluate("[...document.querySelectorAll('.scroll')].filter((part) => part.scrollWidth > part.clientWidth + 1).length")
-    faults.check(f"{path.name} on paper", hidden == 0, f"{hidden} parts are cut")
+    faults.check(f"{path.name} on paper", wide <= PAPER, f"{wide} of {PAPER} px wide")
+    cut = page.evaluate(CUT)
+    faults.check(f"{path.name} on paper", cut == 0, f"{cut} parts are cut")
     page.close()
 
 

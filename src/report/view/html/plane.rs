@@ -20,8 +20,9 @@ const COLOURS: usize = 5;
 const DASHES: usize = 3;
 /// Curves of a chart.
 pub(super) const MOST: usize = COLOURS * DASHES;
-/// From this many times the least on, an axis grows by factors.
-const WIDE: f64 = 20.0;
+/// From this many times the least on, an axis grows by factors: across and up.
+const WIDE_ACROSS: f64 = 7.0;
+const WIDE_UP: f64 = 20.0;
 /// How near two ticks may stand.
 const TICKS: f64 = 44.0;
 
@@ -57,10 +58,10 @@ struct Way {
 
 impl Way {
     /// Room for all `values` between the places `to`; from 0 on where it goes by steps.
-    fn of(values: impl Iterator<Item = f64> + Clone, to: (f64, f64)) -> Self {
+    fn of(values: impl Iterator<Item = f64> + Clone, wide: f64, to: (f64, f64)) -> Self {
         let most = values.clone().fold(0.0, f64::max);
         let least = values.fold(f64::INFINITY, f64::min);
-        let by_factors = least > 0.0 && most > least * WIDE;
+        let by_factors = least > 0.0 && most > least * wide;
         let from = if by_factors {
             (least.ln(), most.ln())
         } else {
@@ -114,12 +115,13 @@ pub(super) fn plane(curves: &[Curve], across: Axis, up: Axis) -> (f64, String) {
     let curves = curves.get(..MOST).unwrap_or(curves);
     let bottom = TOP + PLOT.max(APART * curves.len() as f64);
     let points = || curves.iter().flat_map(|curve| &curve.points);
-    let x = Way::of(points().map(|point| point.x), (BEGIN, END));
+    let x = Way::of(points().map(|point| point.x), WIDE_ACROSS, (BEGIN, END));
     let bounded = |point: &Point| {
         let [low, high] = point.bounds.unwrap_or([point.y; 2]);
         [point.y, low, high]
     };
-    let y = Way::of(points().flat_map(bounded).filter(|value| *value > 0.0), (bottom, TOP));
+    let y =
+        Way::of(points().flat_map(bounded).filter(|value| *value > 0.0), WIDE_UP, (bottom, TOP));
     let mut body = axes(curves, (x, across), (y, up), bottom);
     for (number, curve) in curves.iter().enumerate() {
         body.push_str(&drawn(curve, &class(number), x, y, (across, up)));
@@ -133,7 +135,7 @@ fn class(number: usize) -> String {
 }
 
 fn axes(curves: &[Curve], (x, across): (Way, Axis), (y, up): (Way, Axis), bottom: f64) -> String {
-    let mut body = svg::word(up.heading().as_str(), (0.0, 12.0), "start");
+    let mut body = svg::word(&up.heading(y), (0.0, 12.0), "start");
     for tick in y.ticks() {
         let at = y.at(tick);
         body.push_str(&svg::rule((BEGIN, at), (END, at)));
@@ -155,17 +157,15 @@ fn axes(curves: &[Curve], (x, across): (Way, Axis), (y, up): (Way, Axis), bottom
     }
     body.push_str(&svg::rule((BEGIN, bottom), (END, bottom)));
     let middle = f64::midpoint(BEGIN, END);
-    body.push_str(&svg::word(&across.heading(), (middle, bottom + 34.0), "middle"));
+    body.push_str(&svg::word(&across.heading(x), (middle, bottom + 34.0), "middle"));
     body
 }
 
 impl Axis {
-    fn heading(self) -> String {
-        if self.unit.is_empty() {
-            self.title.to_owned()
-        } else {
-            format!("{}, {}", self.title, self.unit)
-        }
+    fn heading(self, way: Way) -> String {
+        let unit = if self.unit.is_empty() { String::new() } else { format!(", {}", self.unit) };
+        let steps = if way.by_factors { " (logarithmic)" } else { "" };
+        format!("{}{unit}{steps}", self.title)
     }
 
     /// A figure with its unit.
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn an_axis_goes_by_steps_from_nothing_or_by_factors() {
-        let way = |values: &[f64]| Way::of(values.iter().copied(), (0.0, 100.0));
+        let way = |values: &[f64]| Way::of(values.iter().copied(), 20.0, (0.0, 100.0));
         let steps = way(&[20.0, 100.0]);
         assert_eq!((steps.by_factors, steps.at(0.0), steps.at(50.0)), (false, 0.0, 50.0));
         assert_eq!(steps.ticks(), [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]);

@@ -67,16 +67,26 @@ pub(super) fn name(text: &str, y: f64) -> String {
 /// The same anywhere, with so much room.
 pub(super) fn label(class: &str, text: &str, (x, y): (f64, f64), room: f64) -> String {
     let most = (1..).take_while(|count| f64::from(*count) * CHARACTER <= room).count();
-    let shown: String = if text.chars().count() > most {
-        text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
-    } else {
-        text.to_owned()
-    };
+    let shown = fitted(text, most);
     format!(
         "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}<title>{}</title></text>\n",
         html(&shown),
         html(text)
     )
+}
+
+/// `text` in so many characters: what stands after its last space is kept, since that tells neighbours apart.
+fn fitted(text: &str, most: usize) -> String {
+    let length = text.chars().count();
+    if length <= most {
+        return text.to_owned();
+    }
+    let (head, tail) = match text.rsplit_once(' ') {
+        Some((head, tail)) if tail.chars().count() + 4 < most => (head, format!(" {tail}")),
+        _ => (text, String::new()),
+    };
+    let kept = most.saturating_sub(tail.chars().count() + 1);
+    head.chars().take(kept).chain(['…']).collect::<String>() + &tail
 }
 
 /// A figure after a plot.
@@ -115,4 +125,16 @@ pub(super) fn bar(
 pub(super) fn line(class: &str, points: &[(f64, f64)]) -> String {
     let points: Vec<_> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
     format!("<polyline class=\"stroke {class}\" points=\"{}\"/>\n", points.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_cut_and_keeps_what_tells_it_from_others() {
+        assert_eq!(fitted("model p512-g64", 14), "model p512-g64");
+        assert_eq!(fitted("long-model p512-g64", 14), "long-… p512-g64");
+        assert_eq!(fitted("model p512-g64", 8), "model p…");
+    }
 }

@@ -20,6 +20,12 @@ fn scrolled(label: &str, class: &str, head: &str, body: &str) -> String {
     )
 }
 
+/// A model that may go on in the next line after its organisation.
+fn breakable(model: &str) -> String {
+    // Tags that were escaped hold no `/` of their own.
+    model.replace('/', "/<wbr>")
+}
+
 /// A row a record.
 pub(super) fn records(report: &Report) -> Option<Section> {
     if report.rows.is_empty() {
@@ -41,15 +47,16 @@ pub(super) fn records(report: &Report) -> Option<Section> {
         let label = html(&row.label());
         let (model, outcome) = (html(model_of(row)), html(&row.outcome));
         body.extend([format!(
-            "<tr class=\"{class}\"><th scope=\"row\" data-value=\"{model}\">{model}</th>\
-             <td data-value=\"{label}\">{label}</td><td class=\"outcome\" data-value=\"{outcome}\">{outcome}</td>"
+            "<tr class=\"{class}\"><th scope=\"row\" data-value=\"{model}\">{}</th>\
+             <td data-value=\"{label}\">{label}</td><td class=\"outcome\" data-value=\"{outcome}\">{outcome}</td>",
+            breakable(&model),
         )]);
         for (place, column) in &told {
             body.push_str(&cell(column, row.cells.get(*place).and_then(Option::as_ref)));
         }
         body.push_str("</tr>\n");
     }
-    let note = "<p class=\"soft\">A heading sorts by its column, and once more the other way. Small figures are \
+    let note = "<p class=\"soft screen\">A heading sorts by its column, and once more the other way. Small figures are \
                 95 % intervals.</p>\n";
     section("Records", &(note.to_owned() + &scrolled("Records", " class=\"sort\"", &head, &body)))
 }
@@ -83,7 +90,7 @@ pub(super) fn over_time(report: &Report) -> Option<Section> {
             rows.extend([format!(
                 "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td class=\"n\">{:.*} {}</td>\
                  <td class=\"n\">{}</td></tr>\n",
-                html(series.model),
+                breakable(&html(series.model)),
                 html(&series.test),
                 moment(point.end),
                 html(&point.row.version),

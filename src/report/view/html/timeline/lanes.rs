@@ -15,9 +15,9 @@ use super::{
 
 /// Height of a lane, and of the room for names of models above.
 const LANE: f64 = 14.0;
-const NAMES: f64 = 96.0;
+const NAMES: f64 = 122.0;
 /// How near two names may stand.
-const APART: f64 = 13.0;
+const APART: f64 = 20.0;
 /// Characters of a model's name.
 const NAME: usize = 22;
 

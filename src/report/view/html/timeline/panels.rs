@@ -3,6 +3,7 @@
 use super::{
     super::{
         super::monitor::Sample,
+        plane::round_step,
         svg::{self, Scale},
     },
     BEGIN, END, Frame, Part,
@@ -136,12 +137,16 @@ impl Panel {
             lines.iter().map(|line| (line.name, stretches(frame, line.look))).collect();
         let highest = seen.iter().flat_map(|(_, seen)| seen).map(|stretch| stretch.high);
         let most = self.most.unwrap_or_else(|| highest.fold(0.0, f64::max));
-        let most = if most > 0.0 { most } else { 1.0 };
+        let step = round_step(if most > 0.0 { most / 4.0 } else { 0.25 });
+        let steps = (most / step).ceil().max(1.0);
+        let most = step * steps;
         let y = Scale { from: (0.0, most), to: (bottom, top) };
-        for share in [0.0, 0.5, 1.0] {
-            let at = y.at(most * share);
+        let mut value = 0.0;
+        while value <= most * 1.001 {
+            let at = y.at(value);
             part.body.push_str(&svg::rule((BEGIN, at), (END, at)));
-            part.body.push_str(&svg::word(&tick(most * share), (BEGIN - 6.0, at + 4.0), "end"));
+            part.body.push_str(&svg::word(&tick(value, step), (BEGIN - 6.0, at + 4.0), "end"));
+            value += step;
         }
         let unit = if self.unit.is_empty() { String::new() } else { format!(", {}", self.unit) };
         let title = format!("{}{unit}", self.title);
@@ -170,11 +175,11 @@ impl Panel {
     }
 }
 
-/// A figure at an axis.
-fn tick(value: f64) -> String {
-    let digits = match value {
-        value if value >= 10.0 || value <= 0.0 => 0,
-        value if value >= 1.0 => 1,
+/// A figure at an axis that goes by steps.
+fn tick(value: f64, step: f64) -> String {
+    let digits = match step {
+        step if step >= 1.0 => 0,
+        step if step >= 0.1 => 1,
         _ => 2,
     };
     format!("{value:.digits$}")
