@@ -47,8 +47,9 @@ impl Figure<'_> {
     pub(super) fn html(&self) -> String {
         let Self { title, caption, height, body, words } = self;
         let (title, caption) = (html(title), escaped(caption));
-        let words: String =
+        let words: Vec<_> =
             words.iter().map(|line| format!("<li>{}</li>\n", escaped(line))).collect();
+        let words = words.concat();
         format!(
             "<figure>\n<figcaption>{caption}</figcaption>\n\
              <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Chart: {title}\">\n\
@@ -66,7 +67,7 @@ pub(super) fn name(text: &str, y: f64) -> String {
 
 /// The same anywhere, with so much room.
 pub(super) fn label(class: &str, text: &str, (x, y): (f64, f64), room: f64) -> String {
-    let most = (1..).take_while(|count| f64::from(*count) * CHARACTER <= room).count();
+    let most = (1..u16::MAX).take_while(|count| f64::from(*count) * CHARACTER <= room).count();
     let shown = fitted(text, most);
     format!(
         "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}<title>{}</title></text>\n",

@@ -74,7 +74,7 @@ impl Sweep {
             self.caption
         );
         if left > 0 {
-            caption.push_str(&format!(" {left} more curves are told in words only."));
+            caption.extend([format!(" {left} more curves are told in words only.")]);
         }
         let words: Vec<_> = curves.iter().map(|curve| self.words(curve)).collect();
         let (height, body) = plane::plane(&curves, self.across, self.up);

@@ -104,7 +104,7 @@ pub(super) fn over_time(report: &Report) -> Option<Section> {
     if rows.is_empty() {
         return None;
     }
-    let head: String = [
+    let head = [
         ("model", ""),
         ("test", ""),
         ("when", ""),
@@ -112,8 +112,6 @@ pub(super) fn over_time(report: &Report) -> Option<Section> {
         ("figure", " class=\"n\""),
         ("change", " class=\"n\""),
     ]
-    .iter()
-    .map(|(title, class)| format!("<th scope=\"col\"{class}>{title}</th>"))
-    .collect();
-    section("Over time", &scrolled("Over time", "", &head, &rows))
+    .map(|(title, class)| format!("<th scope=\"col\"{class}>{title}</th>"));
+    section("Over time", &scrolled("Over time", "", &head.concat(), &rows))
 }

@@ -115,13 +115,14 @@ impl<'a> Gpu<'a> {
             for (what, figure) in FIGURES {
                 let new = figure(&self.shares(look));
                 let old = old.and_then(|old| figure(&old.shares(look)));
-                text.push_str(&format!("{:<22}", format!("GPU {name} {what}:")));
-                text.push_str(&match (new, old) {
+                let title = format!("GPU {name} {what}:");
+                let shares = match (new, old) {
                     (Some(new), Some(old)) => {
-                        format!("{new:>5.1}%  (was {old:>5.1}%, Δ {:+.1}%)\n", new - old)
+                        format!("{new:>5.1}%  (was {old:>5.1}%, Δ {:+.1}%)", new - old)
                     }
-                    (new, _) => format!("{}\n", told(new)),
-                });
+                    (new, _) => told(new),
+                };
+                text.extend([format!("{title:<22}{shares}\n")]);
             }
         }
         text + "```\n\n"
@@ -156,7 +157,7 @@ fn cold_starts(cold: &[&(&Timed, Option<Seen>)]) -> String {
         text.push_str(&row(test, [&told(device), &told(renderer), &samples]));
     }
     if let Some(more) = cold.len().checked_sub(MOST_COLD).filter(|more| *more > 0) {
-        text.push_str(&format!("\n*... and {more} more cold-start tests*\n"));
+        text.extend([format!("\n*... and {more} more cold-start tests*\n")]);
     }
     text + "\n"
 }

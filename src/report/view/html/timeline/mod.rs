@@ -73,19 +73,19 @@ fn caption(frame: Frame<'_>) -> String {
     let mut caption = format!("{looks} looks at the machine in {}", duration(seconds));
     if looks > 1 {
         let every = seconds / (looks as f64 - 1.0) * 1e3;
-        caption.push_str(&format!(", one every {every:.0} ms on average"));
+        caption.extend([format!(", one every {every:.0} ms on average")]);
         let asked = frame.watch.interval_ms.filter(|asked| every > asked * 1.25);
         if let Some(asked) = asked {
-            caption.push_str(&format!(" ({asked:.0} ms were asked for)"));
+            caption.extend([format!(" ({asked:.0} ms were asked for)")]);
         }
     }
     caption.push('.');
     if looks > STRETCHES {
         let stretch = duration(seconds / STRETCHES as f64);
-        caption.push_str(&format!(
+        caption.extend([format!(
             " Not every look is drawn: lines are the means of {STRETCHES} stretches of {stretch}, shades the least \
              and the most in each."
-        ));
+        )]);
     }
     caption.push_str(" Bands are tests: point at one for its name.");
     caption
@@ -116,7 +116,7 @@ fn minutes(frame: Frame<'_>, top: f64) -> String {
     while step > 0.0 && value <= whole * 1.001 {
         let at = frame.x.at(begin + value * size);
         body.push_str(&svg::rule((at, top), (at, top + 4.0)));
-        let digits = if step < 1.0 { 1 } else { 0 };
+        let digits = usize::from(step < 1.0);
         body.push_str(&svg::word(&format!("{value:.digits$}"), (at, top + 18.0), "middle"));
         value += step;
     }
