@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn a_name_is_cut_and_keeps_what_tells_it_from_others() {
         assert_eq!(fitted("model p512-g64", 14), "model p512-g64");
-        assert_eq!(fitted("long-model p512-g64", 14), "long-… p512-g64");
+        assert_eq!(fitted("long-model p512-g64", 14), "long… p512-g64");
         assert_eq!(fitted("model p512-g64", 8), "model p…");
     }
 }
