@@ -27,6 +27,7 @@ mod sampling;
 mod shared;
 mod show;
 mod stops;
+mod submit;
 mod sweep;
 mod system;
 mod table;
@@ -99,6 +100,8 @@ enum Command {
     Migrate(migrate::Arguments),
     /// Shows reports: as a table, a page, a data frame, and over time
     Report(report::Arguments),
+    /// Makes a report fit for a pull request: without anything personal, sealed, nothing is sent
+    Submit(submit::Arguments),
     /// Runs a command and looks at the machine meanwhile
     Monitor(monitor::Arguments),
     /// Tells which machine, system and MLX this is, and how fit for timing
@@ -136,6 +139,7 @@ pub fn run() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments, &printer),
         Command::Migrate(arguments) => migrate::run(&arguments, &printer),
         Command::Report(arguments) => report::run(&arguments, &printer),
+        Command::Submit(arguments) => submit::run(&arguments, &printer),
         // It ends as the command does that it runs.
         Command::Monitor(arguments) => return monitor::run(&arguments, &printer),
         Command::System(arguments) => system::run(&arguments, &printer),

@@ -69,6 +69,7 @@ impl<'a> Progress<'a> {
             | Message::Found { .. }
             | Message::Alive { .. }
             | Message::Predicted { .. }
+            | Message::Configured { .. }
             | Message::CellDone { .. }
             | Message::CellSkipped { .. }
             | Message::CellFailed { .. }

@@ -81,7 +81,11 @@ fn unreadable(path: &Path, error: &io::Error, printer: &Printer) -> Exit {
 
 /// Where lines are left out the answer is no, and the text says which.
 fn show(arguments: &Arguments, printer: &Printer) -> Exit {
-    let mut report = view::Report::default();
+    let Some(view) = view::view(&arguments.format) else {
+        printer.error(format!("no view is called `{}`", arguments.format), None);
+        return Exit::Usage;
+    };
+    let mut report = view::Report::new(view.needs);
     for path in arguments.files.iter().chain(&arguments.memory) {
         let name = path.display().to_string();
         if let Err(error) = open(path).and_then(|file| report.read(&name, file)) {
@@ -92,10 +96,6 @@ fn show(arguments: &Arguments, printer: &Printer) -> Exit {
     {
         printer.warning(format!("`{}` tells nothing of the machine", empty.name));
     }
-    let Some(view) = view::view(&arguments.format) else {
-        printer.error(format!("no view is called `{}`", arguments.format), None);
-        return Exit::Usage;
-    };
     let written = write(arguments.output.as_deref(), &(view.render)(&report), printer);
     let is_whole = report.sources.iter().all(|source| source.unread.is_empty());
     if written == Exit::Ok && !is_whole {

@@ -61,6 +61,11 @@ pub enum Message {
         /// For any length.
         need: Need,
     },
+    /// The stop tokens that the files of the model name; told where it could not be loaded.
+    Configured {
+        /// All of them.
+        stop_tokens: Vec<Token>,
+    },
     /// The model is in memory and the tokenizer is ready.
     Loaded(Box<Loaded>),
     /// A cell is prepared; this comes for every cell before the first repetition of any.
@@ -183,6 +188,7 @@ impl Message {
             Self::Started { .. }
             | Self::Alive { .. }
             | Self::Predicted { .. }
+            | Self::Configured { .. }
             | Self::Loaded(_)
             | Self::LoadFailed { .. }
             | Self::Done { .. } => None,
@@ -195,6 +201,7 @@ impl Message {
             Self::Started { .. } => "started",
             Self::Alive { .. } => "alive",
             Self::Predicted { .. } => "predicted",
+            Self::Configured { .. } => "configured",
             Self::Loaded(_) => "loaded",
             Self::CellStarted { .. } => "cell_started",
             Self::Found { .. } => "found",

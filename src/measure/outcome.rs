@@ -11,7 +11,7 @@ use super::{
     stop_answers::StopAnswer,
     trial::Trial,
 };
-use crate::plan::Need;
+use crate::{plan::Need, stops::Token};
 
 /// What became of a cell, and all that was learned on the way.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +29,8 @@ pub struct Outcome {
     pub runtime: Option<Runtime>,
     /// What the headers of the model's files say that it needs, where they say enough.
     pub need: Option<Need>,
+    /// The stop tokens that the model's files name, where it could not be loaded; if it was, `loaded` tells them.
+    pub configured: Option<Vec<Token>>,
     /// The model, where it was loaded.
     pub loaded: Option<Loaded>,
     /// Warm-up repetitions, which no figure counts.
@@ -70,6 +72,7 @@ impl Outcome {
             spent: Duration::ZERO,
             runtime: None,
             need: None,
+            configured: None,
             loaded: None,
             warmups: Vec::new(),
             trials: Vec::new(),

@@ -123,6 +123,7 @@ impl<'a> Phases<'a> {
             Message::Alive { .. }
             | Message::Found { .. }
             | Message::Predicted { .. }
+            | Message::Configured { .. }
             | Message::Prefilled { .. }
             | Message::Warning { .. } => Vec::new(),
         }

@@ -76,7 +76,7 @@ fn is_closing_marker(before: char, rest: &str) -> bool {
 }
 
 /// Bytes of the path at the start of `rest`: up to its closing quote, else to the next boundary.
-fn path_length(before: char, rest: &str, home: Option<&str>) -> usize {
+pub(super) fn path_length(before: char, rest: &str, home: Option<&str>) -> usize {
     // A home folder may hold a space, and then no boundary can be trusted within it.
     let known = home.filter(|home| rest.starts_with(home)).map_or(0, str::len);
     let tail = rest.get(known..).unwrap_or_default();

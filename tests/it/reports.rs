@@ -1,9 +1,13 @@
 //! What the commands answer that read reports: ours, mlx-knife's with all its quirks, and files that are none.
 
 mod check;
+mod examples;
+mod many;
 mod migrate;
 mod page;
 mod report;
+mod shapes;
+mod submit;
 
 /// A line that fits its schema and has little more than that asks for.
 pub(crate) const BARE: &str = r#"{"schema_version": "0.2.0", "timestamp": "2026-01-30T10:00:00+00:00", "mlx_knife_version": "2.0.8", "test": "a::b", "outcome": "passed"}"#;

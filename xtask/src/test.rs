@@ -8,14 +8,18 @@ use crate::workspace::Workspace;
 use crate::{TaskError, demo, files, mlx, python, tokenizers};
 
 /// The program whose cache the tests share.
-const HUGGINGFACE_HUB: &str = "huggingface_hub==2.4.0";
+const HUGGINGFACE_HUB: [&str; 1] = ["huggingface_hub==2.4.0"];
+
+/// What the examples of `reports/README.md` are run with.
+const REPORT_TOOLS: [&str; 2] = ["duckdb==2.0.1", "jq==1.13.0"];
 
 /// The task. Arguments go to the test runner, and leave the documentation's tests out.
 pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<ExitCode, TaskError> {
     mlx::ensure(workspace)?;
     demo::ensure(workspace)?;
     tokenizers::ensure(workspace)?;
-    ensure_huggingface_hub(workspace)?;
+    ensure_packages(workspace, ".mlx/huggingface_hub", &HUGGINGFACE_HUB)?;
+    ensure_packages(workspace, ".mlx/report_tools", &REPORT_TOOLS)?;
     if arguments.is_empty() {
         // First, so that what is printed last is the count of all others.
         let code = document_tests(workspace)?;
@@ -39,15 +43,21 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<ExitC
     Ok(code)
 }
 
-fn ensure_huggingface_hub(workspace: &Workspace) -> Result<(), TaskError> {
-    let folder = workspace.at(".mlx/huggingface_hub");
+/// Puts `packages` and what they need into `folder`, unless they are there.
+fn ensure_packages(
+    workspace: &Workspace,
+    folder: &str,
+    packages: &[&str],
+) -> Result<(), TaskError> {
+    let folder = workspace.at(folder);
     let marker = folder.join("packages.txt");
-    if std::fs::read_to_string(&marker).is_ok_and(|packages| packages == HUGGINGFACE_HUB) {
+    let wanted = packages.join("\n");
+    if std::fs::read_to_string(&marker).is_ok_and(|packages| packages == wanted) {
         return Ok(());
     }
     files::remove_folder(&folder)?;
-    python::packages(&folder, &[HUGGINGFACE_HUB])?;
-    Ok(files::write(&marker, HUGGINGFACE_HUB)?)
+    python::packages(&folder, packages)?;
+    Ok(files::write(&marker, &wanted)?)
 }
 
 fn document_tests(workspace: &Workspace) -> Result<ExitCode, ProcessError> {

@@ -13,6 +13,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use sysinfo::System;
 
+pub(super) use self::notice::plain as shown;
 use self::notice::{Level, Notice};
 use super::{Exit, printer::Printer};
 use crate::report::{Finding, LineError, LineKind, Lines, Linter, Names};
@@ -73,7 +74,7 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
 }
 
 /// The user and the machine that look at a report: most likely they also made it.
-fn names() -> Names {
+pub(super) fn names() -> Names {
     let user = env::var("USER").or_else(|_| env::var("LOGNAME")).ok();
     let host = System::host_name().ok();
     let host = host.map(|host| host.split('.').next().unwrap_or_default().to_owned());

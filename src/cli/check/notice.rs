@@ -73,7 +73,7 @@ impl Notice {
 }
 
 /// `text` without what would move a terminal's cursor.
-fn plain(text: &str) -> String {
+pub(in crate::cli) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

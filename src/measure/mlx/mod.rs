@@ -35,6 +35,8 @@ use crate::{
     footprint::Footprint,
     host,
     plan::{Device, Need, Settings},
+    stops::Token,
+    text::stops::Audit,
 };
 
 /// The version of the `mlx-rs` crate that this is built with.
@@ -153,6 +155,11 @@ impl Loader for MlxLoader {
             return None;
         }
         Footprint::of(&description, kv).ok()?.need(prefill_chunk.into())
+    }
+
+    fn stop_tokens(&mut self, job: &Job) -> Option<Vec<Token>> {
+        let location = Location::find(&self.model, job.revision.as_deref()).ok()?;
+        Some(Audit::of(&Description::read(location).ok()?).ok()?.in_force)
     }
 
     fn load(&mut self, job: &Job) -> Result<Loading, Failure> {

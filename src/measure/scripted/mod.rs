@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     plan::{CacheKind, Cell, Conditions, DecodeMode, Keeps, Need, Settings, Work},
-    stops::{Rules, Terms, Transcript},
+    stops::{Rules, Terms, Token, Transcript},
 };
 
 const PREFIX: &str = "scripted:";
@@ -304,6 +304,10 @@ impl Loader for Script {
             vocabulary: 256,
             chunk: 2048,
         })
+    }
+
+    fn stop_tokens(&mut self, _: &Job) -> Option<Vec<Token>> {
+        Some(self.stream.terms().in_force)
     }
 
     fn load(&mut self, _: &Job) -> Result<Loading, Failure> {

@@ -12,6 +12,7 @@ use crate::{
         trial::Trial,
     },
     plan::Need,
+    stops::Token,
 };
 
 /// A cell that has no outcome yet.
@@ -24,6 +25,8 @@ pub(super) struct Draft {
     pub(super) runtime: Option<Runtime>,
     /// What the headers of the model's files say that it needs.
     pub(super) need: Option<Need>,
+    /// The stop tokens that its files name, where it could not be loaded.
+    pub(super) configured: Option<Vec<Token>>,
     /// The model as it was loaded last.
     pub(super) loaded: Option<Loaded>,
     pub(super) random_ids: bool,
@@ -57,6 +60,7 @@ impl Draft {
             spent: self.spent,
             runtime: self.runtime,
             need: self.need,
+            configured: self.configured,
             loaded: self.loaded,
             warmups: self.warmups,
             trials: self.trials,

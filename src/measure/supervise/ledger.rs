@@ -13,6 +13,7 @@ use crate::{
         schedule::Task,
     },
     plan::Need,
+    stops::Token,
 };
 
 /// Keeps account of one child.
@@ -22,6 +23,8 @@ pub(super) struct Ledger {
     mark: Mark,
     runtime: Option<Runtime>,
     need: Option<Need>,
+    /// The stop tokens of a model that was not loaded.
+    configured: Option<Vec<Token>>,
     /// When the child last came further.
     moved: Instant,
     loaded: Option<Loaded>,
@@ -84,6 +87,7 @@ impl Ledger {
             mark: Mark::now(),
             runtime: None,
             need: None,
+            configured: None,
             moved: Instant::now(),
             loaded: None,
             load_failure: None,
@@ -185,7 +189,7 @@ impl Ledger {
         is_talking
             && match *message {
                 Message::Started { .. } => self.runtime.is_none(),
-                Message::Predicted { .. } | Message::Loaded(_) => {
+                Message::Predicted { .. } | Message::Configured { .. } | Message::Loaded(_) => {
                     self.runtime.is_some() && !is_loaded
                 }
                 Message::LoadFailed { .. } => !is_loaded,
@@ -234,6 +238,7 @@ impl Ledger {
             Message::Started { runtime } => self.runtime = Some(runtime),
             Message::Alive { .. } => {}
             Message::Predicted { need } => self.need = Some(need),
+            Message::Configured { stop_tokens } => self.configured = Some(stop_tokens),
             Message::Loaded(loaded) => {
                 self.loaded = Some(*loaded);
                 self.mark = Mark::now();
@@ -340,6 +345,7 @@ impl Ledger {
         draft.started.get_or_insert(began);
         draft.runtime = self.runtime.clone().or(draft.runtime);
         draft.need = self.need.clone().or(draft.need);
+        draft.configured = self.configured.clone().or(draft.configured);
         draft.loaded = draft.loaded.or_else(|| self.loaded.clone());
         draft.warnings = merged(&self.warnings, &draft.warnings);
         if self.hand == Some(at) {

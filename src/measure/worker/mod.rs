@@ -23,7 +23,10 @@ use super::{
     message::{Job, Loaded, Message, Runtime},
     outcome::{Failure, Stage},
 };
-use crate::plan::{Need, Settings};
+use crate::{
+    plan::{Need, Settings},
+    stops::Token,
+};
 use parent::{Parent, receive};
 use rounds::Rounds;
 
@@ -40,6 +43,9 @@ pub trait Loader {
 
     /// What the headers of the model's files say that it needs, where they say enough; nothing is loaded for it.
     fn need(&mut self, job: &Job) -> Option<Need>;
+
+    /// The stop tokens that the model's files name, where they can be read; asked for where it could not be loaded.
+    fn stop_tokens(&mut self, job: &Job) -> Option<Vec<Token>>;
 
     /// Loads the model as `job` wants it, until every parameter is evaluated.
     ///
@@ -106,7 +112,12 @@ pub fn serve(
     pulse::enter(Stage::Load);
     let Loading { mut engine, loaded, warnings } = match loader.load(job) {
         Ok(loading) => loading,
-        Err(failure) => return parent.tell(&Message::LoadFailed { failure }),
+        Err(failure) => {
+            if let Some(stop_tokens) = loader.stop_tokens(job) {
+                parent.tell(&Message::Configured { stop_tokens })?;
+            }
+            return parent.tell(&Message::LoadFailed { failure });
+        }
     };
     for text in warnings {
         parent.tell(&Message::Warning { cell: None, text })?;
@@ -302,7 +313,7 @@ mod tests {
     fn a_model_that_cannot_be_loaded_ends_the_child() {
         assert_eq!(
             said(Some("fail@load"), 2),
-            ["started", "predicted", "load_failed: scripted in Load"]
+            ["started", "predicted", "configured", "load_failed: scripted in Load"]
         );
     }
 

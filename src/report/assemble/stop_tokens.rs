@@ -11,11 +11,12 @@ use crate::{
     stops::{ENDS, Token},
 };
 
-/// What stopped the answers of a chat, or of the scenario `stop`; a throughput cell runs past stop tokens.
+/// What stopped the answers of a chat, or of the scenario `stop`; a throughput cell runs past stop tokens. Of a model that
+/// was not loaded, only what its files name.
 pub(super) fn stop_tokens(cell: &Cell, outcome: &Outcome) -> Option<StopTokens> {
     let is_skipped = matches!(outcome.verdict, Verdict::Skipped(_));
-    let loaded = outcome.loaded.as_ref().filter(|_| !is_skipped)?;
-    let configured = &loaded.model.stop_tokens;
+    let loaded = outcome.loaded.as_ref().map(|loaded| &loaded.model.stop_tokens);
+    let configured = loaded.or(outcome.configured.as_ref()).filter(|_| !is_skipped)?;
     let names = Some(configured.iter().map(Token::name).collect());
     match cell.work.scenario() {
         Scenario::Throughput => None,
@@ -25,7 +26,7 @@ pub(super) fn stop_tokens(cell: &Cell, outcome: &Outcome) -> Option<StopTokens> 
             Some(StopTokens {
                 configured: names,
                 detected: has_answers.then(|| detected(configured, trials)),
-                workaround: Some("none".to_owned()),
+                workaround: loaded.map(|_| "none".to_owned()),
                 leaked: leaked(configured, trials),
             })
         }

@@ -12,12 +12,13 @@ use std::{
     hash::BuildHasher,
 };
 
-use serde_json::Value;
-
 use super::{
     lenient::Written,
+    scan::{self, Facts, Place},
     validate::{self, LineError, LineKind},
 };
+use private::Leak;
+pub(super) use private::Leaks;
 pub use private::Names;
 
 /// Something about a line that a reader will stumble over.
@@ -32,7 +33,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(rule: &'static str, pointer: &str, message: impl Into<String>) -> Self {
+    pub(super) fn new(rule: &'static str, pointer: &str, message: impl Into<String>) -> Self {
         Self { rule, pointer: pointer.to_owned(), message: message.into() }
     }
 }
@@ -66,36 +67,57 @@ impl Linter {
     ///
     /// See [`LineError`]; nothing is looked for in a line that does not fit.
     pub fn look(&mut self, number: u64, text: &str) -> Result<(LineKind, Vec<Finding>), LineError> {
+        // Nearly every line fits, and to see that takes no tree.
+        if let Some(line) = scan::line(text, &self.names) {
+            let findings = match line.kind {
+                LineKind::Monitor => Vec::new(),
+                LineKind::Record(_) => self.record(number, &line.facts, Vec::new(), line.leaks),
+            };
+            return Ok((line.kind, findings));
+        }
+        self.judge(number, text)
+    }
+
+    /// The same by the validator, which has the last word.
+    pub(super) fn judge(
+        &mut self,
+        number: u64,
+        text: &str,
+    ) -> Result<(LineKind, Vec<Finding>), LineError> {
         let (kind, line) = validate::examine(text)?;
         let findings = match kind {
             LineKind::Monitor => Vec::new(),
-            LineKind::Record(_) => self.record(number, &line),
+            LineKind::Record(_) => {
+                let mut leaks = Vec::new();
+                rules::leaks(&line.value, &self.names, &mut leaks);
+                self.record(number, &Facts::of(&line.value), strange(&line), leaks)
+            }
         };
         Ok((kind, findings))
     }
 
-    fn record(&mut self, number: u64, line: &Written) -> Vec<Finding> {
+    fn record(
+        &mut self,
+        number: u64,
+        line: &Facts<'_>,
+        mut findings: Vec<Finding>,
+        leaks: Vec<Finding>,
+    ) -> Vec<Finding> {
         self.records += 1;
-        let mut findings = Vec::new();
-        for (pointer, token) in &line.strange {
-            let message = format!("`{token}` is no number of JSON: only Python reads such a line");
-            findings.push(Finding::new("number", pointer, message));
-        }
         for rule in rules::RULES {
-            let found = (rule.look)(&line.value);
+            let found = (rule.look)(line);
             findings.extend(found.map(|(at, message)| Finding::new(rule.name, at, message)));
         }
-        findings.extend(self.repeated(number, &line.value));
-        let profile = line.value.pointer("/system/hardware_profile");
-        self.has_hardware |= profile.is_some_and(|profile| profile.get("model").is_some());
-        rules::leaks(&line.value, &self.names, &mut findings);
+        findings.extend(self.repeated(number, line));
+        self.has_hardware |= line.has(Place::ProfileModel);
+        findings.extend(leaks);
         findings
     }
 
     /// Whether the test of this line was on an earlier one of the same run.
-    fn repeated(&mut self, number: u64, line: &Value) -> Option<Finding> {
-        let run = line.pointer("/metadata/mlxk_harness/run").and_then(Value::as_str);
-        let test = line.get("test").and_then(Value::as_str)?;
+    fn repeated(&mut self, number: u64, line: &Facts<'_>) -> Option<Finding> {
+        let run = line.text(Place::Run);
+        let test = line.text(Place::Test)?;
         let first = *self.seen.entry(self.hasher.hash_one((run, test))).or_insert(number);
         (first != number).then(|| {
             let message = format!(
@@ -113,6 +135,26 @@ impl Linter {
             Finding::new("hardware", "", message)
         })
     }
+}
+
+/// Numbers that are none of JSON's.
+fn strange(line: &Written) -> Vec<Finding> {
+    let found = line.strange.iter().map(|(pointer, token)| {
+        let message = format!("`{token}` is no number of JSON: only Python reads such a line");
+        Finding::new("number", pointer, message)
+    });
+    found.collect()
+}
+
+/// The rule that `text` breaks by what it gives away, and what that is.
+pub(super) fn leaking(text: &str, names: &Names) -> Option<(&'static str, &'static str)> {
+    Some(match private::leak(text, names)? {
+        Leak::Home => ("home", "this tells a user's folder"),
+        Leak::Path => ("path", "this holds an absolute path"),
+        Leak::User => ("name", "this holds the name of the user"),
+        Leak::Host => ("name", "this holds the name of a machine"),
+        Leak::Address => ("name", "this holds an e-mail address"),
+    })
 }
 
 #[cfg(test)]

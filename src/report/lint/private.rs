@@ -67,33 +67,119 @@ pub(super) enum Leak {
 
 /// The first thing that `text` gives away, the most telling first.
 pub(super) fn leak(text: &str, names: &Names) -> Option<Leak> {
+    let marks = Marks::of(text);
     let tells = |name: &Option<String>| {
-        let name = name.as_deref().filter(|name| name.len() >= 3 && !is_common(name));
-        name.is_some_and(|name| words(text).any(|word| word.eq_ignore_ascii_case(name)))
+        let name = name.as_deref().filter(|name| Leaks::is_telling(name));
+        name.is_some_and(|name| holds_word(text, name))
     };
-    if paths(text).any(is_home) {
+    if marks.slash && paths(text).any(is_home) {
         Some(Leak::Home)
-    } else if paths(text).any(is_absolute) || is_one_path(text) {
+    } else if marks.slash && (paths(text).any(is_absolute) || is_one_path(text)) {
         Some(Leak::Path)
     } else if tells(&names.user) {
         Some(Leak::User)
-    } else if tells(&names.host) || tokens(text).any(is_local_host) {
+    } else if tells(&names.host) || (marks.point && tokens(text).any(is_local_host)) {
         Some(Leak::Host)
-    } else if tokens(text).any(is_address) {
+    } else if marks.at && tokens(text).any(is_address) {
         Some(Leak::Address)
     } else {
         None
     }
 }
 
+/// What the rules look for, for whoever takes it out.
+pub(in crate::report) struct Leaks;
+
+impl Leaks {
+    /// Where in `text` an absolute path begins, or `home`.
+    pub(in crate::report) fn paths(text: &str, home: Option<&str>) -> Vec<usize> {
+        if is_one_path(text) {
+            return vec![0];
+        }
+        let is_known = |rest: &str| home.is_some_and(|home| rest.starts_with(home));
+        let found = paths(text).filter(|rest| is_home(rest) || is_absolute(rest) || is_known(rest));
+        found.map(|rest| text.len() - rest.len()).collect()
+    }
+
+    /// Whether a path is the folder of some user or below it.
+    pub(in crate::report) fn is_home(path: &str) -> bool {
+        is_home(path)
+    }
+
+    /// Names of machines in a local domain.
+    pub(in crate::report) fn local_hosts(text: &str) -> Vec<String> {
+        let hosts = tokens(text).filter(|token| is_local_host(token));
+        hosts.map(|token| host_of(token).to_owned()).collect()
+    }
+
+    /// E-mail addresses.
+    pub(in crate::report) fn addresses(text: &str) -> Vec<String> {
+        tokens(text).filter(|token| is_address(token)).map(str::to_owned).collect()
+    }
+
+    /// Whether the name of a user or machine tells anything.
+    pub(in crate::report) fn is_telling(name: &str) -> bool {
+        name.len() >= 3 && !is_common(name)
+    }
+}
+
+/// Which characters stand in a text at all: without them most of what is looked for cannot be there.
+#[derive(Clone, Copy, Debug, Default)]
+struct Marks {
+    /// A slash of either kind.
+    slash: bool,
+    /// A point before a letter that a local domain begins with.
+    point: bool,
+    at: bool,
+}
+
+impl Marks {
+    fn of(text: &str) -> Self {
+        let mut marks = Self::default();
+        let mut before = 0;
+        for byte in text.bytes() {
+            marks.slash |= byte == b'/' || byte == b'\\';
+            marks.at |= byte == b'@';
+            marks.point |= before == b'.' && byte == b'l';
+            before = byte;
+        }
+        marks
+    }
+}
+
+/// Whether a word of `text` is `name`, whatever the case.
+fn holds_word(text: &str, name: &str) -> bool {
+    let first = name.as_bytes().first().copied().unwrap_or_default();
+    let is_apart = |neighbour: Option<char>| !neighbour.is_some_and(is_of_word);
+    text.bytes().enumerate().any(|(at, byte)| {
+        byte.eq_ignore_ascii_case(&first)
+            && text.split_at_checked(at).is_some_and(|(before, rest)| {
+                let word = rest.get(..name.len());
+                let after = rest.get(name.len()..).and_then(|rest| rest.chars().next());
+                word.is_some_and(|word| word.eq_ignore_ascii_case(name))
+                    && is_apart(after)
+                    && is_apart(before.chars().next_back())
+            })
+    })
+}
+
+fn is_of_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '-' || c == '_'
+}
+
 fn is_common(name: &str) -> bool {
     COMMON.iter().any(|common| common.eq_ignore_ascii_case(name))
 }
 
-/// All that begins where a path may begin.
+/// All that begins as a path does, where one may begin: with a slash, or the letter of a drive.
 fn paths(text: &str) -> impl Iterator<Item = &str> {
-    text.char_indices().filter_map(move |(at, _)| {
-        let (before, rest) = text.split_at(at);
+    text.bytes().enumerate().filter_map(move |(at, byte)| {
+        let begin = match byte {
+            b'/' => at,
+            b':' => at.checked_sub(1)?,
+            _ => return None,
+        };
+        let (before, rest) = text.split_at_checked(begin)?;
         let is_first = before.is_empty()
             || before.ends_with(|last| BEFORE.contains(last))
             || before.ends_with("file://");
@@ -143,18 +229,19 @@ fn tokens(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| c.is_whitespace() || "\"'`()[]{}<>,;=".contains(c))
 }
 
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !(c.is_alphanumeric() || c == '-' || c == '_'))
-}
-
 /// A name as Bonjour gives it to a machine.
 fn is_local_host(token: &str) -> bool {
-    let name = token.split(':').next().unwrap_or(token).trim_end_matches('.');
+    let name = host_of(token);
     let label = name.strip_suffix(".local").or_else(|| name.strip_suffix(".lan"));
     label.is_some_and(|label| {
         label.starts_with(char::is_alphanumeric)
             && label.chars().all(|c| c.is_alphanumeric() || c == '-')
     })
+}
+
+/// A token without a port and the point at the end of a sentence.
+fn host_of(token: &str) -> &str {
+    token.split(':').next().unwrap_or(token).trim_end_matches('.')
 }
 
 fn is_address(token: &str) -> bool {

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Finding, Names,
-    private::{self, Leak},
+    super::scan::{Facts, Place},
+    Finding, Names, leaking,
 };
 
 /// Seconds below which mlx-knife's report takes a test for one that runs no model.
@@ -16,7 +16,7 @@ pub(super) struct Rule {
     /// What a finding is called by.
     pub(super) name: &'static str,
     /// Where a line breaks it, and what follows.
-    pub(super) look: fn(&Value) -> Option<(&'static str, &'static str)>,
+    pub(super) look: fn(&Facts<'_>) -> Option<(&'static str, &'static str)>,
 }
 
 /// All of them, in the order they are told.
@@ -38,20 +38,12 @@ pub(super) const RULES: &[Rule] = &[
 /// What a rule finds.
 type Found = Option<(&'static str, &'static str)>;
 
-fn text<'a>(line: &'a Value, pointer: &str) -> Option<&'a str> {
-    line.pointer(pointer).and_then(Value::as_str)
+fn is(line: &Facts<'_>, outcome: &str) -> bool {
+    line.text(Place::Outcome) == Some(outcome)
 }
 
-fn number(line: &Value, pointer: &str) -> Option<f64> {
-    line.pointer(pointer).and_then(Value::as_f64)
-}
-
-fn is(line: &Value, outcome: &str) -> bool {
-    text(line, "/outcome") == Some(outcome)
-}
-
-fn duration(line: &Value) -> Found {
-    let is_missing = line.get("duration").is_none();
+fn duration(line: &Facts<'_>) -> Found {
+    let is_missing = !line.has(Place::Duration);
     if is_missing && is(line, "passed") {
         Some(("", "there is no `duration`: mlx-knife's report breaks on a passed line without one"))
     } else {
@@ -60,83 +52,83 @@ fn duration(line: &Value) -> Found {
     }
 }
 
-fn short(line: &Value) -> Found {
-    let is_short = number(line, "/duration").is_some_and(|seconds| seconds < SHORTEST);
-    let is_of_model = line.get("model").is_some() && is(line, "passed");
+fn short(line: &Facts<'_>) -> Found {
+    let is_short = line.number(Place::Duration).is_some_and(|seconds| seconds < SHORTEST);
+    let is_of_model = line.has(Place::Model) && is(line, "passed");
     (is_short && is_of_model)
         .then_some(("/duration", "below 0.5 s mlx-knife's report leaves a test out of its tables"))
 }
 
-fn model_id(line: &Value) -> Found {
-    let model = line.get("model")?;
+fn model_id(line: &Facts<'_>) -> Found {
     let message = "there is no `model.id`: mlx-knife's report breaks on a model without one";
-    model.get("id").is_none().then_some(("/model", message))
+    (line.has(Place::Model) && !line.has(Place::ModelId)).then_some(("/model", message))
 }
 
-fn unnamed(line: &Value) -> Found {
-    let reason = text(line, "/metadata/skip_reason").unwrap_or_default();
+fn unnamed(line: &Facts<'_>) -> Found {
+    let reason = line.text(Place::SkipReason).unwrap_or_default();
     let is_for_memory = reason.contains("GB") || reason.contains("RAM");
-    let is_unnamed = line.get("model").is_none() && is(line, "skipped") && is_for_memory;
+    let is_unnamed = !line.has(Place::Model) && is(line, "skipped") && is_for_memory;
     is_unnamed.then_some(("", "a model was skipped and is not named: nobody can tell which"))
 }
 
-fn health(line: &Value) -> Found {
-    let Some(health) = line.get("system_health") else {
+fn health(line: &Facts<'_>) -> Found {
+    if !line.has(Place::Health) {
         let message =
             "there is no `system_health`: mlx-knife's report counts the line as not clean";
         return Some(("", message));
-    };
+    }
     let message = "there is no `ram_free_gb`: mlx-knife's report takes that for 0, and so degraded";
-    health.get("ram_free_gb").is_none().then_some(("/system_health", message))
+    (!line.has(Place::RamFree)).then_some(("/system_health", message))
 }
 
 /// Which of two spellings stands alone: the first, declared by the schemas, or the second, read by mlx-knife.
-fn alone(line: &Value, declared: &'static str, read: &'static str) -> Found {
-    match (line.pointer(declared), line.pointer(read)) {
-        (Some(_), None) => {
-            Some((declared, "mlx-knife's report does not look at this spelling; it reads another"))
-        }
-        (None, Some(_)) => {
-            Some((read, "no schema declares this spelling; readers of the schema look for another"))
-        }
+fn alone(line: &Facts<'_>, declared: Place, read: Place) -> Found {
+    match (line.has(declared), line.has(read)) {
+        (true, false) => Some((
+            declared.pointer(),
+            "mlx-knife's report does not look at this spelling; it reads another",
+        )),
+        (false, true) => Some((
+            read.pointer(),
+            "no schema declares this spelling; readers of the schema look for another",
+        )),
         _ => None,
     }
 }
 
-fn swap(line: &Value) -> Found {
-    alone(line, "/system_health/swap_gb", "/system_health/swap_used_mb")
+fn swap(line: &Facts<'_>) -> Found {
+    alone(line, Place::SwapGb, Place::SwapUsedMb)
 }
 
-fn zombies(line: &Value) -> Found {
-    alone(line, "/system_health/zombies_detected", "/system_health/zombie_processes")
+fn zombies(line: &Facts<'_>) -> Found {
+    alone(line, Place::ZombiesDetected, Place::ZombieProcesses)
 }
 
-fn machine(line: &Value) -> Found {
-    alone(line, "/system/hardware_profile/model_identifier", "/system/hardware_profile/model")
+fn machine(line: &Facts<'_>) -> Found {
+    alone(line, Place::ProfileModelIdentifier, Place::ProfileModel)
 }
 
-fn timestamp(line: &Value) -> Found {
-    let is_time = text(line, "/timestamp")?.parse::<Timestamp>().is_ok();
+fn timestamp(line: &Facts<'_>) -> Found {
+    let is_time = line.text(Place::Timestamp)?.parse::<Timestamp>().is_ok();
     let message = "this is no date and time with a zone: nobody can tell when the test ended";
     (!is_time).then_some(("/timestamp", message))
 }
 
-fn timing(line: &Value) -> Found {
-    let [start, end] = ["/test_start_ts", "/test_end_ts"].map(|pointer| number(line, pointer));
+fn timing(line: &Facts<'_>) -> Found {
+    let [start, end] = [Place::TestStart, Place::TestEnd].map(|place| line.number(place));
     (end? < start?).then_some(("/test_end_ts", "the test ended before it began"))
 }
 
-fn modality(line: &Value) -> Found {
-    let has_model = line.get("model").is_some();
+fn modality(line: &Facts<'_>) -> Found {
     // Nothing told it before 0.2.1.
-    let is_old = matches!(text(line, "/schema_version"), Some("0.1.0" | "0.2.0"));
-    let is_missing = line.pointer("/metadata/inference_modality").is_none();
+    let is_old = matches!(line.text(Place::SchemaVersion), Some("0.1.0" | "0.2.0"));
+    let is_missing = !line.has(Place::InferenceModality);
     let message = "there is no `inference_modality`: mlx-knife's report shows `-`";
-    (has_model && is_missing && !is_old).then_some(("/metadata", message))
+    (line.has(Place::Model) && is_missing && !is_old).then_some(("/metadata", message))
 }
 
-fn phase(line: &Value) -> Found {
-    let test = text(line, "/test")?;
+fn phase(line: &Facts<'_>) -> Found {
+    let test = line.text(Place::Test)?;
     let is_phase = test.ends_with("[vision_phase]") || test.ends_with("[text_phase]");
     let message =
         "a phase that was written by hand: its time is counted again in the test around it";
@@ -146,17 +138,8 @@ fn phase(line: &Value) -> Found {
 /// Everything that tells where or by whom the line was made.
 pub(super) fn leaks(line: &Value, names: &Names, findings: &mut Vec<Finding>) {
     walk(line, &mut String::new(), &mut |pointer, text| {
-        let Some(leak) = private::leak(text, names) else {
-            return;
-        };
-        let (rule, message) = match leak {
-            Leak::Home => ("home", "this tells a user's folder"),
-            Leak::Path => ("path", "this holds an absolute path"),
-            Leak::User => ("name", "this holds the name of the user"),
-            Leak::Host => ("name", "this holds the name of a machine"),
-            Leak::Address => ("name", "this holds an e-mail address"),
-        };
-        findings.push(Finding::new(rule, pointer, message));
+        let found = leaking(text, names);
+        findings.extend(found.map(|(rule, message)| Finding::new(rule, pointer, message)));
     });
 }
 

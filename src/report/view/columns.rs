@@ -105,23 +105,33 @@ pub const COLUMNS: &[Column] = &[
 pub(super) const COMPARED: [&str; 2] = ["decode_tok_s", "duration_s"];
 
 impl Column {
+    /// The places of a line that it looks at, as JSON pointers.
+    pub(super) fn places(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let (numbers, one, words): (&[_], _, &[_]) = match self.read {
+            Read::Number(at, interval) => (at, interval.map(|(at, _)| at), &[]),
+            Read::Text(at) => (&[], None, at),
+            Read::Verdict(at, _) => (&[], Some(at), &[]),
+        };
+        numbers.iter().map(|(at, _)| *at).chain(one).chain(words.iter().copied())
+    }
+
     /// What `line` tells.
     pub fn read(&self, line: &Value) -> Option<Cell> {
         match &self.read {
             Read::Number(places, interval) => {
                 let value = places.iter().find_map(|(at, factor)| {
-                    Some(line.pointer(at)?.as_f64()? * factor).filter(|value| value.is_finite())
+                    Some(at_place(line, at)?.as_f64()? * factor).filter(|value| value.is_finite())
                 })?;
                 let bounds = interval.and_then(|(at, factor)| {
-                    let bounds = line.pointer(at)?.as_array()?;
+                    let bounds = at_place(line, at)?.as_array()?;
                     let bound = |place: usize| Some(bounds.get(place)?.as_f64()? * factor);
                     Some([bound(0)?, bound(1)?])
                 });
                 Some(Cell::Number(value, bounds))
             }
-            Read::Text(places) => places.iter().find_map(|at| texts(line.pointer(at)?)),
+            Read::Text(places) => places.iter().find_map(|at| texts(at_place(line, at)?)),
             Read::Verdict(at, [no, yes]) => {
-                let is = line.pointer(at)?.as_bool()?;
+                let is = at_place(line, at)?.as_bool()?;
                 Some(Cell::Text(if is { *yes } else { *no }.to_owned()))
             }
         }
@@ -156,6 +166,11 @@ impl Column {
             }
         }
     }
+}
+
+/// What stands in a place that a JSON pointer without escapes names.
+pub(super) fn at_place<'v>(line: &'v Value, pointer: &str) -> Option<&'v Value> {
+    pointer.split('/').skip(1).try_fold(line, |value, key| value.get(key))
 }
 
 /// A text, or all of a list.

@@ -1,29 +1,107 @@
 //! Files become rows: of each line only what a view shows is kept.
 
-use std::io::{self, BufRead};
+use std::{
+    io::{self, BufRead},
+    sync::LazyLock,
+};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    columns::{COLUMNS, Cell},
+    columns::{COLUMNS, Cell, Column, at_place},
     detail::Detail,
+    many::{Many, Rows},
     monitor::Watch,
     text::plain,
 };
-use crate::report::{lenient, lines::Lines, model_id, validate};
+use crate::report::{lenient, lines::Lines, model_id, scan::Wanted, validate};
+
+/// Lines of a file that are left out and told one by one, and machines that are told.
+const TOLD: usize = 1_000;
 
 /// Everything that a view can show.
 #[derive(Debug, Default)]
 pub struct Report {
     /// The files, in the order they were named.
     pub sources: Vec<Source>,
-    /// The records, in the order of the files and their lines.
+    /// The records, in the order of the files and their lines; where there are too many, one row for all of a test.
     pub rows: Vec<Row>,
     /// The machines that lines name, each once.
     pub machines: Vec<String>,
     /// What was seen of the machine, a file each.
     pub(super) watches: Vec<Watch>,
+    shared: Rows,
+    needs: Needs,
+}
+
+/// What a view shows of a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Needs {
+    /// Figures and words.
+    Figures,
+    /// Also each repetition, and what the memory monitor saw.
+    #[default]
+    Charts,
+}
+
+/// What [`Row::of`] reads of a line, beside what stands in [`COLUMNS`].
+const WORDS: [&str; 17] = [
+    "/model/id",
+    "/test",
+    "/timestamp",
+    "/mlx_knife_version",
+    "/outcome",
+    "/duration",
+    "/metadata/mlxk_harness/version",
+    "/metadata/mlxk_harness/warnings",
+    "/metadata/mlxk_harness/failure",
+    "/metadata/skip_reason",
+    "/system/hardware_profile",
+    "/system/hardware",
+    "/system/ram_total_gb",
+    "/system/platform_version",
+    "/system/mlx_version",
+    "/test_start_ts",
+    "/test_end_ts",
+];
+
+/// What charts read beside.
+const STAMPS: [&str; 5] = [
+    "/metadata/mlxk_harness/samples/visible_us",
+    "/metadata/mlxk_harness/load/phases",
+    "/metadata/mlxk_harness/cell",
+    "/metadata/mlxk_harness/host/fitness/grade",
+    "/system_health/quality_flags",
+];
+
+impl Needs {
+    fn wanted(self) -> &'static Wanted {
+        static FIGURES: LazyLock<Wanted> = LazyLock::new(|| Needs::Figures.places());
+        static CHARTS: LazyLock<Wanted> = LazyLock::new(|| Needs::Charts.places());
+        match self {
+            Self::Figures => &FIGURES,
+            Self::Charts => &CHARTS,
+        }
+    }
+
+    fn places(self) -> Wanted {
+        let stamps = STAMPS.into_iter().filter(|_| self == Self::Charts);
+        let columns = COLUMNS.iter().flat_map(Column::places);
+        Wanted::of(WORDS.into_iter().chain(columns).chain(stamps))
+    }
+
+    /// What is needed of the line `text`.
+    fn read(self, text: &str) -> Result<Value, String> {
+        let record = self.wanted().read(text);
+        if let Some(record) =
+            record.filter(|line| line.get("outcome").is_some_and(Value::is_string))
+        {
+            return Ok(record);
+        }
+        let written = lenient::read(text).map_err(|error| format!("no JSON: {error}"))?;
+        Ok(written.known())
+    }
 }
 
 /// A file.
@@ -35,7 +113,9 @@ pub struct Source {
     pub records: u64,
     /// Lines of mlx-knife's memory monitor.
     pub monitor: u64,
-    /// Lines that are neither, and are left out: the number of each and why.
+    /// Lines that are neither, and are left out.
+    pub left_out: u64,
+    /// The first thousand of them: the number of each and why.
     pub unread: Vec<(u64, String)>,
 }
 
@@ -64,38 +144,41 @@ pub struct Row {
     pub warnings: Vec<String>,
     /// What charts are drawn of.
     pub(super) detail: Detail,
+    /// What the records have in common that share this row.
+    pub(super) many: Option<Box<Many>>,
 }
 
 impl Report {
+    /// An empty one that keeps what is needed and no more.
+    pub fn new(needs: Needs) -> Self {
+        Self { needs, ..Self::default() }
+    }
+
     /// Reads a file, whatever its lines are.
     ///
     /// # Errors
     ///
     /// Where it cannot be read.
     pub fn read(&mut self, name: &str, file: impl BufRead) -> io::Result<()> {
-        let mut source = Source { name: plain(name), records: 0, monitor: 0, unread: Vec::new() };
+        let mut source =
+            Source { name: plain(name), records: 0, monitor: 0, left_out: 0, unread: Vec::new() };
         let mut lines = Lines::new(file);
         let mut watch = Watch::new(name);
         while let Some(line) = lines.next_line()? {
             let read = line.text.map_err(|error| error.to_string());
-            let read = read.and_then(|text| {
-                let written = lenient::read(text).map_err(|error| format!("no JSON: {error}"))?;
-                Ok(written.known())
-            });
-            match read {
+            match read.and_then(|text| self.needs.read(text)) {
                 Ok(value) if validate::is_of_monitor(&value) => {
                     source.monitor += 1;
-                    watch.add(&value);
+                    if self.needs == Needs::Charts {
+                        watch.add(&value);
+                    }
                 }
                 Ok(value) if value.get("outcome").is_some_and(Value::is_string) => {
                     source.records += 1;
                     self.add(&value);
                 }
-                Ok(_) => {
-                    let reason = "no record: it has no `outcome`".to_owned();
-                    source.unread.push((line.number, reason));
-                }
-                Err(reason) => source.unread.push((line.number, reason)),
+                Ok(_) => source.leave_out(line.number, "no record: it has no `outcome`".to_owned()),
+                Err(reason) => source.leave_out(line.number, reason),
             }
         }
         self.sources.push(source);
@@ -104,12 +187,30 @@ impl Report {
     }
 
     fn add(&mut self, line: &Value) {
-        if let Some(machine) = machine(line)
+        let hardware = hardware(line);
+        let row = Row::of(line, hardware.join(", "));
+        if let Some(machine) = machine(line, hardware)
             && !self.machines.contains(&machine)
+            && self.machines.len() < TOLD
         {
             self.machines.push(machine);
         }
-        self.rows.push(Row::of(line));
+        self.shared.add(&mut self.rows, row);
+    }
+
+    /// What a row is, where records share them.
+    pub fn shared(&self) -> Option<String> {
+        self.rows.first()?.many.as_ref()?;
+        let records: u64 = self.sources.iter().map(|source| source.records).sum();
+        let rows = self.rows.len();
+        let uncounted = match self.shared.uncounted {
+            0 => String::new(),
+            more => format!("; {more} more records of other tests have no row"),
+        };
+        Some(format!(
+            "{records} records in {rows} rows: each row is all of one test, model, machine and outcome, with the mean \
+             and [least, most] of its figures{uncounted}"
+        ))
     }
 
     /// The columns in which any row tells something, by their place in [`COLUMNS`].
@@ -120,18 +221,27 @@ impl Report {
         (0..COLUMNS.len()).filter(is_told).collect()
     }
 
-    /// How many rows ended as `outcome`.
-    pub fn count(&self, outcome: &str) -> usize {
-        self.rows.iter().filter(|row| row.outcome == outcome).count()
+    /// How many records ended as `outcome`.
+    pub fn count(&self, outcome: &str) -> u64 {
+        self.rows.iter().filter(|row| row.outcome == outcome).map(Row::records).sum()
+    }
+}
+
+impl Source {
+    fn leave_out(&mut self, number: u64, reason: String) {
+        self.left_out += 1;
+        if self.unread.len() < TOLD {
+            self.unread.push((number, reason));
+        }
     }
 }
 
 fn text(line: &Value, pointer: &str) -> Option<String> {
-    line.pointer(pointer).and_then(Value::as_str).map(plain)
+    at_place(line, pointer).and_then(Value::as_str).map(plain)
 }
 
 impl Row {
-    fn of(line: &Value) -> Self {
+    fn of(line: &Value, hardware: String) -> Self {
         let id = text(line, "/model/id").filter(|id| !id.is_empty());
         let model = id.as_deref().map(shown_model);
         let test = text(line, "/test").unwrap_or_default();
@@ -140,7 +250,7 @@ impl Row {
         let ours = "/metadata/mlxk_harness/version";
         let version = text(line, ours).map(|version| format!("mlxk-harness {version}"));
         let knife = text(line, "/mlx_knife_version").map(|version| format!("mlx-knife {version}"));
-        let warnings = line.pointer("/metadata/mlxk_harness/warnings").and_then(Value::as_array);
+        let warnings = at_place(line, "/metadata/mlxk_harness/warnings").and_then(Value::as_array);
         Self {
             model,
             test,
@@ -148,10 +258,11 @@ impl Row {
             outcome: text(line, "/outcome").unwrap_or_default(),
             end,
             version: version.or(knife).unwrap_or_default(),
-            hardware: hardware(line).join(", "),
+            hardware,
             cells: COLUMNS.iter().map(|column| column.read(line)).collect(),
             cause: cause(line),
             detail: Detail::of(line, end),
+            many: None,
             warnings: warnings.into_iter().flatten().filter_map(Value::as_str).map(plain).collect(),
         }
     }
@@ -204,7 +315,8 @@ fn cause(line: &Value) -> Option<String> {
     let skip = text(line, "/metadata/skip_reason");
     let skip = skip.map(|reason| reason.strip_prefix("Skipped: ").unwrap_or(&reason).to_owned());
     skip.or_else(|| {
-        let at = |key: &str| text(line, &format!("/metadata/mlxk_harness/failure/{key}"));
+        let failure = at_place(line, "/metadata/mlxk_harness/failure")?;
+        let at = |key: &str| failure.get(key).and_then(Value::as_str).map(plain);
         let message = at("message")?;
         let place: Vec<_> = [at("stage"), at("kind")].into_iter().flatten().collect();
         let hint = at("hint").map(|hint| format!(" ({hint})")).unwrap_or_default();
@@ -214,11 +326,10 @@ fn cause(line: &Value) -> Option<String> {
 
 /// The machine, part by part.
 fn hardware(line: &Value) -> Vec<String> {
-    let profile = |key: &str| text(line, &format!("/system/hardware_profile/{key}"));
-    let count = |key: &str| {
-        line.pointer(&format!("/system/hardware_profile/{key}")).and_then(Value::as_u64)
-    };
-    let ram = line.pointer("/system/ram_total_gb").and_then(Value::as_f64);
+    let known = at_place(line, "/system/hardware_profile");
+    let profile = |key: &str| known?.get(key)?.as_str().map(plain);
+    let count = |key: &str| known?.get(key)?.as_u64();
+    let ram = at_place(line, "/system/ram_total_gb").and_then(Value::as_f64);
     let parts = [
         profile("chip").or_else(|| text(line, "/system/hardware")),
         profile("model_identifier").or_else(|| profile("model")),
@@ -229,16 +340,15 @@ fn hardware(line: &Value) -> Vec<String> {
     parts.into_iter().flatten().collect()
 }
 
-/// The machine and what runs on it, on one line.
-fn machine(line: &Value) -> Option<String> {
+/// A machine and what runs on it, on one line.
+fn machine(line: &Value, mut hardware: Vec<String>) -> Option<String> {
     let software = [
         text(line, "/system/platform_version"),
         text(line, "/system/mlx_version").map(|version| format!("MLX {version}")),
     ];
-    let mut parts = hardware(line);
-    parts.extend(software.into_iter().flatten());
-    parts.dedup();
-    (!parts.is_empty()).then(|| parts.join(", "))
+    hardware.extend(software.into_iter().flatten());
+    hardware.dedup();
+    (!hardware.is_empty()).then(|| hardware.join(", "))
 }
 
 #[cfg(test)]
@@ -274,6 +384,28 @@ mod tests {
         let source = &report.sources[0];
         assert_eq!((report.rows.len(), source.records, source.monitor), (1, 1, 1));
         let numbers: Vec<_> = source.unread.iter().map(|(number, _)| *number).collect();
-        assert_eq!(numbers, [2, 4]);
+        assert_eq!((numbers, source.left_out), (vec![2, 4], 2));
+    }
+
+    #[test]
+    fn a_row_is_the_same_whether_all_of_a_line_is_read_or_what_is_needed() {
+        for text in [
+            include_str!("../../../tests/fixtures/reports/valid/assembled.jsonl"),
+            include_str!("../../../tests/fixtures/reports/valid/as-mlx-knife-writes.jsonl"),
+            include_str!("../../../tests/fixtures/reports/rendered/2026-02-11-v2.0.4-wet.jsonl"),
+        ] {
+            for text in text.lines() {
+                let whole = lenient::read(text).unwrap().known();
+                let read = Needs::Charts.read(text).unwrap();
+                let row = |line| Row::of(line, hardware(line).join(", "));
+                assert_eq!(format!("{:?}", row(&whole)), format!("{:?}", row(&read)), "{text}");
+                let machine = |line| machine(line, hardware(line));
+                assert_eq!(machine(&whole), machine(&read));
+                let figures =
+                    |line| format!("{:?}", Row { detail: Detail::default(), ..row(line) });
+                let read = Needs::Figures.read(text).unwrap();
+                assert_eq!(figures(&whole), figures(&read), "{text}");
+            }
+        }
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn render(report: &Report) -> String {
             let unread: Vec<_> =
                 unread.map(|(line, reason)| json!({"line": line, "reason": reason})).collect();
             json!({"name": source.name, "records": source.records, "monitor": source.monitor,
-            "unread": unread})
+            "left_out": source.left_out, "unread": unread})
         })
         .collect();
     let records: Vec<_> = report.rows.iter().map(record).collect();
@@ -29,9 +29,12 @@ pub(super) fn render(report: &Report) -> String {
         }).collect();
         json!({"model": series.model, "test": series.test, "column": series.column, "points": points})
     }).collect();
-    let report = json!({"files": files, "machines": report.machines, "records": records,
+    let mut told = json!({"files": files, "machines": report.machines, "records": records,
         "history": history});
-    format!("{report:#}\n")
+    if let (Some(note), Some(keys)) = (report.shared(), told.as_object_mut()) {
+        keys.insert("note".to_owned(), json!(note));
+    }
+    format!("{told:#}\n")
 }
 
 fn record(row: &Row) -> Value {
@@ -45,6 +48,7 @@ fn record(row: &Row) -> Value {
     tell("test", Some(json!(row.test)));
     tell("parameters", (!row.parameters.is_empty()).then(|| json!(row.parameters)));
     tell("outcome", Some(json!(row.outcome)));
+    tell("records", row.many.as_ref().map(|many| json!(many.records)));
     tell("timestamp", row.end.map(|end| json!(end.to_string())));
     tell("version", Some(json!(row.version)));
     for (column, cell) in COLUMNS.iter().zip(&row.cells) {
@@ -53,7 +57,8 @@ fn record(row: &Row) -> Value {
             Some(Cell::Text(text)) => tell(column.id, Some(json!(text))),
             Some(Cell::Number(value, bounds)) => {
                 tell(column.id, Some(json!(value)));
-                tell(&format!("{}_interval_95", column.id), bounds.map(|bounds| json!(bounds)));
+                let name = if row.many.is_some() { "range" } else { "interval_95" };
+                tell(&format!("{}_{name}", column.id), bounds.map(|bounds| json!(bounds)));
             }
         }
     }

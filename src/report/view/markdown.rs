@@ -9,6 +9,7 @@ pub(super) fn render(report: &Report) -> String {
     let mut text = "# Benchmark report\n".to_owned();
     list(&mut text, "Machine", report.machines.iter().map(|machine| markdown(machine)));
     text.push_str("\n## Records\n\n");
+    text.extend(report.shared().map(|note| format!("{}\n\n", markdown(&note))));
     text.push_str(&records(report));
     let history = changes(report);
     if !history.is_empty() {
@@ -70,8 +71,13 @@ fn records(report: &Report) -> String {
     let told = report.columns();
     let told: Vec<_> =
         told.iter().filter_map(|place| Some((*place, COLUMNS.get(*place)?))).collect();
+    let are_shared = report.shared().is_some();
     let mut head = ["Model", "Test", "Outcome"].map(str::to_owned).to_vec();
     let mut rule = vec!["---".to_owned(); 3];
+    if are_shared {
+        head.push("Records".to_owned());
+        rule.push("--:".to_owned());
+    }
     for (_, column) in &told {
         head.push(column.heading());
         rule.push(if column.is_number() { "--:" } else { "---" }.to_owned());
@@ -79,6 +85,7 @@ fn records(report: &Report) -> String {
     let mut text = line(&head) + &line(&rule);
     for row in &report.rows {
         let mut cells = [model_of(row), &row.label(), &row.outcome].map(markdown).to_vec();
+        cells.extend(are_shared.then(|| row.records().to_string()));
         cells.extend(told.iter().map(|(place, column)| {
             let cell = row.cells.get(*place).and_then(Option::as_ref);
             cell.map_or_else(|| UNKNOWN.to_owned(), |cell| markdown(&column.show(cell)))

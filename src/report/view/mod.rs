@@ -10,6 +10,7 @@ mod gather;
 mod history;
 mod html;
 mod json;
+mod many;
 mod markdown;
 pub mod mlx_knife;
 mod monitor;
@@ -18,25 +19,28 @@ mod text;
 
 pub use columns::{COLUMNS, Cell, Column};
 pub use detail::Detail;
-pub use gather::{Report, Row, Source};
+pub use gather::{Needs, Report, Row, Source};
 pub use history::{Point, Series, history};
+pub(super) use text::markdown as markdown_text;
 
 /// A way to show a report.
 #[derive(Debug)]
 pub struct View {
     /// What it is asked for by.
     pub name: &'static str,
+    /// What it shows of a line.
+    pub needs: Needs,
     /// The whole text, every line of it ended.
     pub render: fn(&Report) -> String,
 }
 
 /// All of them; the first is for terminals.
 pub const VIEWS: &[View] = &[
-    View { name: "table", render: table::render },
-    View { name: "markdown", render: markdown::render },
-    View { name: "csv", render: csv::render },
-    View { name: "json", render: json::render },
-    View { name: "html", render: html::render },
+    View { name: "table", needs: Needs::Figures, render: table::render },
+    View { name: "markdown", needs: Needs::Figures, render: markdown::render },
+    View { name: "csv", needs: Needs::Figures, render: csv::render },
+    View { name: "json", needs: Needs::Figures, render: json::render },
+    View { name: "html", needs: Needs::Charts, render: html::render },
 ];
 
 /// The view that is asked for by `name`.
@@ -70,7 +74,7 @@ fn column(id: &str) -> Option<&'static Column> {
 /// Lines that could not be read, a sentence a file.
 fn unread(source: &Source) -> Option<String> {
     let (number, reason) = source.unread.first()?;
-    let more = match source.unread.len() {
+    let more = match source.left_out {
         1 => String::new(),
         lines => format!(" (and {} more)", lines - 1),
     };

@@ -13,6 +13,7 @@ pub(super) fn render(report: &Report) -> String {
     if !report.rows.is_empty() {
         text.extend([format!("\n{}\n", records(report))]);
     }
+    text.extend(report.shared().map(|note| format!("\n{note}\n")));
     let history = changes(report);
     if !history.is_empty() {
         text.extend([format!("\nOver time\n{history}\n")]);
@@ -52,10 +53,14 @@ fn records(report: &Report) -> String {
     let told: Vec<_> =
         told.iter().filter_map(|place| Some((*place, COLUMNS.get(*place)?))).collect();
     let mut table = plain_table();
-    let names = ["model", "test", "outcome"].map(str::to_owned);
-    table.set_header(names.into_iter().chain(told.iter().map(|(_, column)| column.heading())));
+    let mut names = vec!["model", "test", "outcome"];
+    let are_shared = report.shared().is_some();
+    names.extend(are_shared.then_some("records"));
+    let names = names.into_iter().map(str::to_owned);
+    table.set_header(names.chain(told.iter().map(|(_, column)| column.heading())));
     for row in &report.rows {
         let mut cells = vec![model_of(row).to_owned(), row.label(), row.outcome.clone()];
+        cells.extend(are_shared.then(|| row.records().to_string()));
         cells.extend(told.iter().map(|(place, column)| {
             let cell = row.cells.get(*place).and_then(Option::as_ref);
             cell.map_or_else(|| UNKNOWN.to_owned(), |cell| column.show(cell))
@@ -93,7 +98,12 @@ fn causes(report: &Report) -> String {
     let mut text = String::new();
     for row in report.rows.iter().filter(|row| row.outcome != "passed") {
         let cause = row.cause.as_deref().unwrap_or("no cause is told");
-        text.extend([format!("{:<8} {} {}: {cause}\n", row.outcome, model_of(row), row.label())]);
+        let times = match row.records() {
+            1 => String::new(),
+            records => format!(" ({records} times, the newest cause)"),
+        };
+        let what = format!("{} {}", model_of(row), row.label());
+        text.extend([format!("{:<8} {what}{times}: {cause}\n", row.outcome)]);
     }
     text
 }

@@ -5,6 +5,10 @@ const SHOWN: usize = 400;
 
 /// `text` on one line, without what moves a cursor, turns the direction of writing or is too long.
 pub(super) fn plain(text: &str) -> String {
+    let is_harmless = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+    if text.len() <= SHOWN && text.bytes().all(is_harmless) {
+        return text.to_owned();
+    }
     let mut shown: String = text.chars().take(SHOWN).map(shown).collect();
     if text.chars().nth(SHOWN).is_some() {
         shown.push('…');
@@ -25,7 +29,7 @@ fn shown(c: char) -> char {
 }
 
 /// `text` as Markdown shows it: no table, tag, link or emphasis comes of it.
-pub(super) fn markdown(text: &str) -> String {
+pub(in crate::report) fn markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in plain(text).chars() {
         match c {

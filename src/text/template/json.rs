@@ -10,6 +10,9 @@ use minijinja::{
 /// Containers inside containers, beyond which a value is refused.
 const DEEPEST: usize = 100;
 
+/// Bytes written that one unit of fuel pays for.
+const BYTES: usize = 4;
+
 /// `value|tojson(ensure_ascii, indent, separators, sort_keys)`.
 ///
 /// Unlike the filter of the same name that Jinja ships, nothing is escaped for HTML and other
@@ -40,10 +43,10 @@ pub(super) fn tojson(
         None if indent.is_some() => (",".to_owned(), ": ".to_owned()),
         None => (", ".to_owned(), ": ".to_owned()),
     };
+    let text = String::new();
     let mut writer =
-        Writer { text: String::new(), ensure_ascii, indent, item, key, sort_keys, depth: 0 };
+        Writer { state, text, unpaid: 0, ensure_ascii, indent, item, key, sort_keys, depth: 0 };
     writer.value(value)?;
-    state.consume_fuel(writer.text.len() as u64 / 4)?;
     Ok(writer.text)
 }
 
@@ -61,8 +64,11 @@ fn separator(pair: &Value, index: usize) -> Result<String, Error> {
         .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "`separators` must be two strings"))
 }
 
-struct Writer {
+struct Writer<'a> {
+    state: &'a State<'a, 'a>,
     text: String,
+    /// Bytes that no fuel was taken for.
+    unpaid: usize,
     ensure_ascii: bool,
     indent: Option<String>,
     item: String,
@@ -71,13 +77,22 @@ struct Writer {
     depth: usize,
 }
 
-impl Writer {
+impl Writer<'_> {
+    /// Takes fuel for `bytes` that will be written.
+    fn pay(&mut self, bytes: usize) -> Result<(), Error> {
+        self.unpaid = self.unpaid.saturating_add(bytes);
+        let fuel = self.unpaid / BYTES;
+        self.unpaid %= BYTES;
+        self.state.consume_fuel(fuel.try_into().unwrap_or(u64::MAX))
+    }
+
     fn value(&mut self, value: &Value) -> Result<(), Error> {
+        self.pay(1)?;
         match value.kind() {
             ValueKind::None => self.text.push_str("null"),
             ValueKind::Bool => self.text.push_str(if value.is_true() { "true" } else { "false" }),
             ValueKind::Number => self.text.push_str(&number(value)?),
-            ValueKind::String => self.string(value.as_str().unwrap_or_default()),
+            ValueKind::String => self.string(value.as_str().unwrap_or_default())?,
             ValueKind::Seq | ValueKind::Iterable => self.list(value)?,
             ValueKind::Map => self.map(value)?,
             kind @ (ValueKind::Undefined
@@ -110,7 +125,8 @@ impl Writer {
             pairs.sort_by(|left, right| left.0.cmp(&right.0));
         }
         self.between('{', '}', &pairs, |writer, (name, item)| {
-            writer.string(name);
+            writer.string(name)?;
+            writer.pay(writer.key.len())?;
             writer.text.push_str(&writer.key.clone());
             writer.value(item)
         })
@@ -133,27 +149,32 @@ impl Writer {
         self.depth += 1;
         for (index, item) in items.iter().enumerate() {
             if index > 0 {
+                self.pay(self.item.len())?;
                 self.text.push_str(&self.item.clone());
             }
-            self.line();
+            self.line()?;
             write(self, item)?;
         }
         self.depth -= 1;
         if !items.is_empty() {
-            self.line();
+            self.line()?;
         }
         self.text.push(close);
         Ok(())
     }
 
-    fn line(&mut self) {
+    fn line(&mut self) -> Result<(), Error> {
+        let bytes = self.indent.as_ref().map_or(0, String::len).saturating_mul(self.depth);
+        self.pay(bytes)?;
         if let Some(indent) = &self.indent {
             self.text.push('\n');
             self.text.push_str(&indent.repeat(self.depth));
         }
+        Ok(())
     }
 
-    fn string(&mut self, text: &str) {
+    fn string(&mut self, text: &str) -> Result<(), Error> {
+        self.pay(text.len())?;
         self.text.push('"');
         for character in text.chars() {
             match character {
@@ -175,6 +196,7 @@ impl Writer {
             }
         }
         self.text.push('"');
+        Ok(())
     }
 }
 

@@ -4,7 +4,10 @@ use minijinja::{Environment, Value, value::ValueKind};
 
 /// Makes `is iterable` and `is sequence` answer as they do in Python.
 pub(super) fn add_tests(environment: &mut Environment<'_>) {
-    environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
+    environment.add_test("iterable", |value: &Value| {
+        // The characters of a text would be counted.
+        value.as_str().is_some() || !value.is_none() && value.try_iter().is_ok()
+    });
     environment.add_test("sequence", |value: &Value| {
         matches!(
             value.kind(),

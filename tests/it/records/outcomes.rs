@@ -177,6 +177,7 @@ fn outcome(verdict: Verdict) -> Outcome {
         spent: Duration::from_millis(2_500),
         runtime: Some(runtime()),
         need: Some(need()),
+        configured: None,
         loaded: Some(loaded()),
         warmups: Vec::new(),
         trials: Vec::new(),

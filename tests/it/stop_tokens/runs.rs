@@ -1,8 +1,10 @@
 //! `run --scenario stop` on scripted token streams: what the line says, to the letter, and how the run ends.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use serde_json::{Value, json};
+
+use super::tokenizer;
 
 /// What a run wrote and said, and how it ended.
 pub(super) struct Ran {
@@ -12,10 +14,14 @@ pub(super) struct Ran {
 }
 
 pub(super) fn run(behaviour: &str, more: &[&str]) -> Ran {
+    run_model(&format!("scripted:{behaviour}"), more)
+}
+
+fn run_model(model: &str, more: &[&str]) -> Ran {
     let folder = tempfile::tempdir().unwrap();
     let report = folder.path().join("report.jsonl");
     let output = Command::new(env!("CARGO_BIN_EXE_mlxk-harness"))
-        .args(["run", &format!("scripted:{behaviour}"), "--scenario", "stop"])
+        .args(["run", model, "--scenario", "stop"])
         .args(more)
         .arg("--report-output")
         .arg(&report)
@@ -185,6 +191,27 @@ fn a_cell_without_an_answer_says_only_what_is_configured() {
     let skipped = run("refuse@prepare:128", &[]);
     assert_eq!(skipped.only()["outcome"], "skipped");
     assert_eq!(skipped.only().get("stop_tokens"), None);
+}
+
+#[test]
+fn a_model_that_cannot_be_loaded_still_says_what_is_configured() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity/llama");
+    let config = fs::read_to_string(fixture.join("config.json")).unwrap();
+    let mut config: Value = serde_json::from_str(&config).unwrap();
+    config["eos_token_id"] = json!([2, 7]);
+    fs::write(path("config.json"), config.to_string()).unwrap();
+    fs::write(path("tokenizer.json"), tokenizer(&[(2, "</s>")]).to_string()).unwrap();
+    // A single tensor, and none of those that the model needs.
+    let header = json!({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).to_string();
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 4]].concat();
+    fs::write(path("model.safetensors"), bytes).unwrap();
+    let ran = run_model(folder.path().to_str().unwrap(), &[]);
+    let line = ran.only();
+    assert_eq!((line["outcome"].as_str(), ran.code), (Some("failed"), Some(1)), "{}", ran.said);
+    assert_eq!(own(line)["failure"]["stage"], "load");
+    assert_eq!(line["stop_tokens"], json!({"configured": ["</s>", "<id:7>"]}));
 }
 
 #[test]

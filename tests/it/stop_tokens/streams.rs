@@ -122,12 +122,19 @@ fn a_row_that_breaks_off_in_decode_says_the_same_of_the_answers_that_came() {
 }
 
 #[test]
-fn a_row_whose_model_did_not_load_claims_nothing() {
-    for incident in ["fail", "kill"] {
-        let ran = run(&format!("says@past,{incident}@load"), &[]);
+fn a_row_whose_model_did_not_load_says_what_its_files_name_and_no_more() {
+    for row in ROWS {
+        let ran = run(&format!("says@{},fail@load", row.stream), &[]);
         let line = ran.only();
         assert_eq!((line["outcome"].as_str(), ran.code), (Some("failed"), Some(1)), "{}", ran.said);
         assert_eq!(own(line)["failure"]["stage"], "load");
-        assert_eq!((line.get("stop_tokens"), own(line).get("stop_answers")), (None, None));
+        assert_eq!(line["stop_tokens"], json!({"configured": row.configured}), "{}", row.stream);
+        assert_eq!(own(line).get("stop_answers"), None);
     }
+    // One that was killed while loading could say nothing.
+    let ran = run("says@past,kill@load", &[]);
+    assert_eq!(
+        (ran.only()["outcome"].as_str(), ran.only().get("stop_tokens")),
+        (Some("failed"), None)
+    );
 }

@@ -56,9 +56,11 @@ pub(super) fn records(report: &Report) -> Option<Section> {
         }
         body.push_str("</tr>\n");
     }
-    let note = "<p class=\"soft screen\">A heading sorts by its column, and once more the other way. Small figures are \
-                95 % intervals.</p>\n";
-    section("Records", &(note.to_owned() + &scrolled("Records", " class=\"sort\"", &head, &body)))
+    let shared = report.shared().map(|note| format!("<p>{}</p>\n", html(&note)));
+    let note = shared.unwrap_or_default()
+        + "<p class=\"soft screen\">A heading sorts by its column, and once more the other way. Small figures are \
+           95 % intervals.</p>\n";
+    section("Records", &(note + &scrolled("Records", " class=\"sort\"", &head, &body)))
 }
 
 fn cell(column: &Column, cell: Option<&Cell>) -> String {
