@@ -2,7 +2,10 @@
 
 mod heard;
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
 use clap::{Args, builder::NonEmptyStringValueParser};
 use jiff::ZonedDateTime;
@@ -91,6 +94,8 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
         return Exit::No;
     }
     let began = Instant::now();
+    let requested = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+    let requested = requested.map(|since| since.as_secs_f64());
     let prompt_ids = match prompt_ids(arguments, &choices.prompt(), &opened) {
         Ok(ids) => ids,
         Err((message, hint)) => {
@@ -99,7 +104,8 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer, network: Network) ->
         }
     };
     let max_tokens = choices.max_tokens.unwrap_or(MAX_TOKENS);
-    let request = Ask { arguments, opened: &opened, settings: &settings, kv, max_tokens, began };
+    let request =
+        Ask { arguments, opened: &opened, settings: &settings, kv, max_tokens, began, requested };
     match request.answer(&prompt_ids, printer) {
         Ok(()) => Exit::Ok,
         Err(error) => {
@@ -155,6 +161,8 @@ struct Ask<'a> {
     kv: Option<KvPacking>,
     max_tokens: u32,
     began: Instant,
+    /// The same in seconds since 1970, for who knows when the process began.
+    requested: Option<f64>,
 }
 
 impl Ask<'_> {

@@ -10,6 +10,7 @@ mod fetching;
 mod fit;
 mod generate;
 mod interrupt;
+mod layout;
 mod line;
 mod list;
 mod memory;

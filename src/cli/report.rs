@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufReader},
+    io::{self, BufReader, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -85,6 +85,9 @@ fn show(arguments: &Arguments, printer: &Printer) -> Exit {
         printer.error(format!("no view is called `{}`", arguments.format), None);
         return Exit::Usage;
     };
+    if let Some(each) = view.each {
+        return stream(arguments, each, printer);
+    }
     let mut report = view::Report::new(view.needs);
     for path in arguments.files.iter().chain(&arguments.memory) {
         let name = path.display().to_string();
@@ -97,12 +100,65 @@ fn show(arguments: &Arguments, printer: &Printer) -> Exit {
         printer.warning(format!("`{}` tells nothing of the machine", empty.name));
     }
     let written = write(arguments.output.as_deref(), &(view.render)(&report), printer);
-    let is_whole = report.sources.iter().all(|source| source.unread.is_empty());
-    if written == Exit::Ok && !is_whole {
-        printer.warning("lines were left out: `mlxk-harness check` tells all of them");
-        return Exit::No;
+    if written == Exit::Ok { whole(&report, printer) } else { written }
+}
+
+/// Whether no line was left out.
+fn whole(report: &view::Report, printer: &Printer) -> Exit {
+    if report.sources.iter().all(|source| source.unread.is_empty()) {
+        return Exit::Ok;
     }
-    written
+    printer.warning("lines were left out: `mlxk-harness check` tells all of them");
+    Exit::No
+}
+
+/// Shows the files record by record, however many there are.
+fn stream(arguments: &Arguments, each: view::Each, printer: &Printer) -> Exit {
+    let output = arguments.output.as_deref();
+    // Nothing is written over for a file that is not there.
+    for path in &arguments.files {
+        if let Err(error) = fs::metadata(path) {
+            return unreadable(path, &error, printer);
+        }
+    }
+    let mut sink = match output.map(File::create).transpose() {
+        Ok(file) => file.map(BufWriter::new),
+        Err(error) => return unwritable(output, &error, printer),
+    };
+    let mut failed = None;
+    let mut put = |text: &str| {
+        let Some(file) = &mut sink else {
+            printer.data(text);
+            return Ok(());
+        };
+        file.write_all(text.as_bytes()).map_err(|error| {
+            failed = Some(error);
+            io::Error::other("it was not written on")
+        })
+    };
+    let mut report = view::Report::new(view::Needs::Figures);
+    let mut read = put(&(each.head)()).map_err(|error| (Path::new(""), error));
+    for path in &arguments.files {
+        let name = path.display().to_string();
+        let take = &mut |row: &view::Row| put(&(each.row)(row));
+        read = read.and_then(|()| {
+            let read = open(path).and_then(|file| report.read_each(&name, file, take));
+            read.map_err(|error| (path.as_path(), error))
+        });
+    }
+    if let Some(error) = failed.or_else(|| sink.and_then(|mut file| file.flush().err())) {
+        return unwritable(output, &error, printer);
+    }
+    match read {
+        Ok(()) => whole(&report, printer),
+        Err((path, error)) => unreadable(path, &error, printer),
+    }
+}
+
+fn unwritable(output: Option<&Path>, error: &io::Error, printer: &Printer) -> Exit {
+    let path = output.unwrap_or(Path::new("standard output")).display();
+    printer.error(format!("cannot write `{path}`: {error}"), None);
+    Exit::Io
 }
 
 fn template(arguments: &Arguments, printer: &Printer) -> Exit {
@@ -161,9 +217,6 @@ fn write(output: Option<&Path>, text: &str, printer: &Printer) -> Exit {
     };
     match fs::write(path, text) {
         Ok(()) => Exit::Ok,
-        Err(error) => {
-            printer.error(format!("cannot write `{}`: {error}", path.display()), None);
-            Exit::Io
-        }
+        Err(error) => unwritable(output, &error, printer),
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     measure::{
         message::Runtime,
         mlx::{self, CeilingsPlan},
-        roofline::Ceilings,
+        roofline::{Bandwidth, Ceilings},
     },
     plan::Device,
 };
@@ -58,38 +58,55 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
     Exit::Ok
 }
 
-/// Memory first, then products; the best of each is marked.
+/// Memory first, then products; the best of each is marked. Of products with vectors in one format the fastest is told.
 fn text(Roofline { mlx, ceilings }: &Roofline) -> String {
     let name = mlx.device_name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
     let mut lines = vec![format!("MLX {} on the {}{name}", mlx.mlx_version, mlx.device)];
-    lines.push(format!("\n{:<14} {:<24} {:>10} {:>8}", "memory", "format", "MB", "GB/s"));
+    let heading = ["memory", "format", "matrices", "MB", "GB/s"];
+    let [what, format, matrices, bytes, speed] = heading;
+    lines.push(format!("\n{what:<14} {format:<24} {matrices:<12} {bytes:>10} {speed:>8}"));
     let fastest = ceilings.bandwidth();
-    lines.extend(ceilings.bandwidths.iter().map(|one| {
+    lines.extend(fastest_of_each_format(ceilings).map(|one| {
         let mark = if fastest == Some(one) { "  ceiling" } else { "" };
+        let matrices = one.shape.map(|[rows, columns]| format!("{rows}×{columns}"));
+        let (matrices, what) = (matrices.unwrap_or_default(), one.kernel.name());
         let (set, speed) = (one.working_set_bytes as f64 / 1e6, one.bytes_per_s / 1e9);
-        format!("{:<14} {:<24} {set:>10.0} {speed:>8.2}{mark}", one.kernel.name(), one.format)
+        format!("{what:<14} {:<24} {matrices:<12} {set:>10.0} {speed:>8.2}{mark}", one.format)
     }));
-    lines.push(format!("\n{:<14} {:<24} {:>10} {:>8}", "products", "format", "size", "GFLOP/s"));
+    let [what, format, size, speed] = ["products", "format", "size", "GFLOP/s"];
+    lines.push(format!("\n{what:<14} {format:<37} {size:>10} {speed:>8}"));
     let fastest = ceilings.compute();
     lines.extend(ceilings.compute.iter().map(|one| {
         let mark = if fastest == Some(one) { "  ceiling" } else { "" };
         let speed = one.flops_per_s / 1e9;
-        format!("{:<14} {:<24} {:>10} {speed:>8.1}{mark}", "matrix-matrix", one.format, one.size)
+        format!("{:<14} {:<37} {:>10} {speed:>8.1}{mark}", "matrix-matrix", one.format, one.size)
     }));
     lines.push(String::new());
     lines.join("\n")
 }
 
+/// Of bandwidths of one kernel and format the best, in the order in which they were measured.
+fn fastest_of_each_format(ceilings: &Ceilings) -> impl Iterator<Item = &Bandwidth> {
+    let alike = |one: &Bandwidth, other: &Bandwidth| {
+        (one.kernel, &one.format) == (other.kernel, &other.format)
+    };
+    ceilings.bandwidths.iter().filter(move |one| {
+        let faster = |other: &&Bandwidth| alike(one, other) && other.bytes_per_s > one.bytes_per_s;
+        !ceilings.bandwidths.iter().any(|other| faster(&other))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::roofline::{Bandwidth, Compute, Kernel};
+    use crate::measure::roofline::{Compute, Kernel};
 
     #[test]
     fn the_ceilings_are_marked() {
         let bandwidth = |kernel, format: &str, bytes_per_s| Bandwidth {
             kernel,
             format: format.to_owned(),
+            shape: None,
             working_set_bytes: 268_435_456,
             bytes_per_s,
         };
@@ -104,7 +121,11 @@ mod tests {
             ceilings: Ceilings {
                 bandwidths: vec![
                     bandwidth(Kernel::Copy, "float32", 3.4e11),
-                    bandwidth(Kernel::MatrixVector, "4-bit affine, group 64", 3.612e11),
+                    bandwidth(Kernel::MatrixVector, "4-bit affine, group 64", 3.512e11),
+                    Bandwidth {
+                        shape: Some([14_336, 4096]),
+                        ..bandwidth(Kernel::MatrixVector, "4-bit affine, group 64", 3.612e11)
+                    },
                 ],
                 compute: vec![Compute {
                     format: "bfloat16".to_owned(),
@@ -116,12 +137,12 @@ mod tests {
         let expected = "\
 MLX 0.32.2 on the gpu (Apple M2 Max)
 
-memory         format                           MB     GB/s
-copy           float32                         268   340.00
-matrix-vector  4-bit affine, group 64          268   361.20  ceiling
+memory         format                   matrices             MB     GB/s
+copy           float32                                      268   340.00
+matrix-vector  4-bit affine, group 64   14336×4096          268   361.20  ceiling
 
-products       format                         size  GFLOP/s
-matrix-matrix  bfloat16                       4096  12500.0  ceiling
+products       format                                      size  GFLOP/s
+matrix-matrix  bfloat16                                    4096  12500.0  ceiling
 ";
         assert_eq!(text(&roofline), expected);
     }

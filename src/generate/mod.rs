@@ -5,11 +5,13 @@
 
 mod best;
 mod context;
+mod description;
 mod likelihood;
 mod sample;
 
 pub use best::Best;
 pub use context::Context;
+pub use description::describe;
 pub use likelihood::{Likelihood, likelihood};
 
 use std::{collections::BTreeSet, ops::ControlFlow};
@@ -270,6 +272,17 @@ impl<'a> Loop<'a> {
 
     /// Hands the step after `token` (`[1]`) to the device.
     fn submit(&mut self, token: &Array) -> Result<Pending, MlxError> {
+        let (pending, log_probabilities) = self.describe(token)?;
+        let wanted =
+            [Some(&pending.id), Some(&log_probabilities), pending.log_probability.as_ref()];
+        let best_of_all = pending.best.iter().flat_map(PendingBest::arrays);
+        async_eval(wanted.into_iter().flatten().chain(best_of_all))?;
+        Ok(pending)
+    }
+
+    /// The graph of the step after `token` (`[1]`), and the log-probabilities in it, `[1, vocabulary]`; nothing is
+    /// computed.
+    fn describe(&mut self, token: &Array) -> Result<(Pending, Array), MlxError> {
         let scores = self.model.forward(&token.reshape(&[1, 1])?, self.cache)?;
         let scores = scores.try_index((.., -1, ..))?;
         let scores = self.sampler.penalize(token, scores)?;
@@ -284,10 +297,7 @@ impl<'a> Loop<'a> {
             Scores::OfBest(count) => Some(PendingBest::of(&scores, count)?),
             Scores::Unwanted | Scores::OfChosen => None,
         };
-        let wanted = [Some(&id), Some(&log_probabilities), log_probability.as_ref()];
-        let best_of_all = best.iter().flat_map(PendingBest::arrays);
-        async_eval(wanted.into_iter().flatten().chain(best_of_all))?;
-        Ok(Pending { id, log_probability, best })
+        Ok((Pending { id, log_probability, best }, log_probabilities))
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     findings::TextLikelihood,
     outcome::{Failure, Stage},
     reference::Greedy,
-    roofline::PackedRows,
+    roofline::{PackedRows, Roofline},
     trial::{Finish, Memory},
 };
 use crate::{
@@ -66,6 +66,15 @@ pub trait Engine {
     ///
     /// When the device refuses it.
     fn canary(&mut self) -> Result<(), EngineError>;
+
+    /// Looks once more at what the model asks and the machine can give; nothing where that is not known.
+    ///
+    /// # Errors
+    ///
+    /// When the device refuses what is tried.
+    fn roofline(&mut self) -> Result<Option<Roofline>, EngineError> {
+        Ok(None)
+    }
 
     /// What the model's files say of its turns.
     fn terms(&self) -> Terms {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     engine::PromptKind,
     reference::{Compared, Greedy},
+    roofline::Roofline,
 };
 
 /// One thing that was found.
@@ -17,6 +18,9 @@ pub enum Finding {
     Likelihood(TextLikelihood),
     /// A greedy answer to one of its prompts.
     Greedy(Greedy),
+    /// What another look at model and machine found, since tokens came faster than the first one allows for; it counts
+    /// for all cells of the child that have not ended.
+    Roofline(Box<Roofline>),
 }
 
 /// All that was found of a cell.
@@ -39,6 +43,8 @@ impl Findings {
             Finding::Prompts(kind) => self.prompts = Some(kind),
             Finding::Likelihood(likelihood) => self.likelihood = Some(likelihood),
             Finding::Greedy(greedy) => self.greedy.push(greedy),
+            // It belongs to what was loaded.
+            Finding::Roofline(_) => {}
         }
     }
 }

@@ -185,8 +185,8 @@ impl Stack {
         let (pairs, count) = (experts.size() as u64, u64::from(self.weight.dim(0).unsigned_abs()));
         let bias = || self.bias.as_ref().map_or(0, |bias| bias.nbytes() as u64);
         note_choice(|| self.weight.bytes() + bias(), count, pairs);
-        let format = || (self.weight.format(), chosen(self.weight.bytes(), count, pairs));
-        note_product((x.dim(-1), pairs), self.weight.dim(-2), format);
+        let read = || self.weight.matrices(chosen(self.weight.bytes(), count, pairs));
+        note_product((x.dim(-1), pairs), self.weight.dim(-2), read);
     }
 }
 

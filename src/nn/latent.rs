@@ -69,7 +69,7 @@ impl HeadwiseLinear {
     fn note(&self, x: &Array, into: i32) {
         let (tokens, heads) = (x.dim(2).unsigned_abs(), self.0.dim(0).unsigned_abs());
         let rows = u64::from(tokens) * u64::from(heads);
-        note_product((x.dim(-1), rows), into, || (self.0.format(), self.0.bytes()));
+        note_product((x.dim(-1), rows), into, || self.0.matrices(self.0.bytes()));
     }
 }
 

@@ -18,6 +18,19 @@ pub enum Format {
     Packed(Quantization, Dtype),
 }
 
+/// Matrices of one shape, stored alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Matrices {
+    /// How their numbers are stored.
+    pub format: Format,
+    /// Rows of each, as stored: usually outputs.
+    pub rows: i32,
+    /// Numbers of a row.
+    pub columns: i32,
+    /// Bytes of all of them; of experts, those of chosen ones.
+    pub bytes: u64,
+}
+
 /// Keys and values that one layer looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowsRead {
@@ -38,8 +51,8 @@ pub struct Ledger {
     pub flops: u64,
     /// The same of scores of tokens.
     pub head_flops: u64,
-    /// Bytes of matrices that were multiplied, by how they are stored; of experts, those of chosen ones.
-    pub formats: Vec<(Format, u64)>,
+    /// Matrices that were multiplied, an entry for each shape and format.
+    pub matrices: Vec<Matrices>,
     /// Bytes of experts that were not chosen.
     unchosen_bytes: u64,
     tables: Vec<Table>,
@@ -63,11 +76,6 @@ impl Ledger {
         let unread: u64 = looked_into.map(|table| table.bytes).sum();
         let rows: u64 = self.tables.iter().map(|table| table.rows_bytes).sum();
         bytes.saturating_sub(unread + self.unchosen_bytes) + rows
-    }
-
-    /// How most of the bytes are stored that were multiplied.
-    pub fn format(&self) -> Option<Format> {
-        self.formats.iter().max_by_key(|(_, bytes)| bytes).map(|(format, _)| *format)
     }
 
     /// Enters `change` at the table that lies at `place`.
@@ -115,20 +123,23 @@ pub fn note_attention(heads: i32, dims: i32) {
     });
 }
 
-/// Notes a product of `rows` rows of `inputs` numbers with matrices of `outputs` rows, so many bytes stored so.
+/// Notes a product of `rows` rows of `inputs` numbers, from which `outputs` are made of each, with `matrices`.
 pub(super) fn note_product(
     (inputs, rows): (i32, u64),
     outputs: i32,
-    format: impl FnOnce() -> (Format, u64),
+    matrices: impl FnOnce() -> Matrices,
 ) {
     note(|ledger| {
         let flops = 2 * rows * product(&[inputs, outputs]);
         let sum = if ledger.is_at_head { &mut ledger.head_flops } else { &mut ledger.flops };
         *sum += flops;
-        let (format, bytes) = format();
-        match ledger.formats.iter_mut().find(|(known, _)| *known == format) {
-            Some((_, sum)) => *sum += bytes,
-            None => ledger.formats.push((format, bytes)),
+        let more = matrices();
+        let alike = |known: &&mut Matrices| {
+            (known.format, known.rows, known.columns) == (more.format, more.rows, more.columns)
+        };
+        match ledger.matrices.iter_mut().find(alike) {
+            Some(known) => known.bytes += more.bytes,
+            None => ledger.matrices.push(more),
         }
     });
 }

@@ -3,7 +3,7 @@
 use mlx_rs::{Array, ops::addmm};
 
 use super::{
-    Format, MlxError, Result,
+    Format, Matrices, MlxError, Result,
     ledger::{note_lookup, note_product, note_table},
 };
 use crate::{
@@ -97,11 +97,16 @@ impl Weight {
         }
     }
 
+    /// What a pass multiplies that reads so many bytes of it.
+    pub(super) fn matrices(&self, bytes: u64) -> Matrices {
+        Matrices { format: self.format(), rows: self.dim(-2), columns: self.inputs(), bytes }
+    }
+
     /// Notes that `x` is multiplied with all of it.
     pub(super) fn note(&self, x: &Array) {
         let inputs = x.dim(-1);
         let rows = x.size() as u64 / u64::from(inputs.unsigned_abs()).max(1);
-        note_product((inputs, rows), self.dim(-2), || (self.format(), self.bytes()));
+        note_product((inputs, rows), self.dim(-2), || self.matrices(self.bytes()));
     }
 }
 

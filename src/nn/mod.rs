@@ -28,7 +28,9 @@ pub use convolution::{CausalConvolution, Tail};
 pub use experts::Experts;
 pub use gated_delta::{GatedDelta, Reading};
 pub use latent::{HeadwiseLinear, attention_with};
-pub use ledger::{Format, Ledger, RowsRead, note_attention, note_head, note_rows, recorded};
+pub use ledger::{
+    Format, Ledger, Matrices, RowsRead, note_attention, note_head, note_rows, recorded,
+};
 pub use linear::{Embedding, Linear};
 pub use norm::{Norm, NormKind, unweighted_norm};
 pub use packed_attention::{PackedRows, RowPacking, packed_attention};

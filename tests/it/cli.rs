@@ -133,14 +133,14 @@ fn flags_out_of_range_are_refused() {
 
 #[test]
 fn a_model_that_is_missing_becomes_failed_lines_and_does_not_stop_the_rest() {
-    let stdout = "                        load  TTFT  prompt  decode  MBU  peak
-               in  out     s    ms   tok/s   tok/s    %   GiB  outcome
+    let stdout = "                        load  TTFT  prompt  decode   NLL  MBU  peak
+               in  out     s    ms   tok/s   tok/s  nats    %   GiB  outcome
 a.gguf
-  throughput  512  128     –     –       –       –    –     –  failed
-  chat          –    –     –     –       –       –    –     –  failed
+  throughput  512  128     –     –       –       –     –    –     –  failed
+  chat          –    –     –     –       –       –     –    –     –  failed
 org/name
-  throughput  512  128     –     –       –       –    –     –  failed
-  chat          –    –     –     –       –       –    –     –  failed
+  throughput  512  128     –     –       –       –     –    –     –  failed
+  chat          –    –     –     –       –       –     –    –     –  failed
 
 failed   a.gguf (throughput, chat) while finding the model: `./a.gguf` does not exist
 failed   org/name (throughput, chat) while finding the model: `org/name` is not in the local Hugging Face cache

@@ -1,16 +1,18 @@
 //! Tokens after a context that was read before, and tokens one by one: what they must equal.
 
-use std::{collections::BTreeSet, ops::ControlFlow};
+use std::{collections::BTreeSet, fs, ops::ControlFlow};
 
 use mlxk_harness::{
     generate::{Context, Request, Scores, Step, generate_after},
     models::Model,
     plan::{Conditions, DecodeMode, KvPacking, Sampling},
 };
+use serde_json::Value;
 
 use crate::{
+    harness::Harness,
     parity::{fixture, prompt, try_load},
-    weights::{FLOAT32, Tweak},
+    weights::{self, FLOAT32, Tweak},
 };
 
 /// Tokens of context and prompt together, of the answer, and of a chunk; the context is several chunks long and ends
@@ -161,4 +163,28 @@ fn waiting_for_each_token_changes_none() {
         assert_eq!(waiting.len(), 2 * COUNT as usize);
         assert!(waiting.chunks(2).all(|turn| turn[0].is_none() && turn[1].is_some()), "{name}");
     }
+}
+
+#[test]
+fn with_a_depth_all_repetitions_have_one_prompt_and_without_four() {
+    let harness = Harness::new();
+    let model = harness.path("tiny");
+    fs::create_dir(&model).unwrap();
+    weights::write(&fixture("llama"), FLOAT32, &model, Tweak::default());
+    let harness = harness
+        .args(["run", model.to_str().unwrap(), "--scenario", "throughput", "--depth", "0,24"])
+        .args(["--prompt-tokens", "8", "--generation-tokens", "4", "--repetitions", "5"])
+        .args(["--warmup", "0", "--report-output", "report.jsonl"]);
+    let answer = harness.answer();
+    assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+    let report = harness.read("report.jsonl");
+    let found = report.lines().map(|line| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let harness = &line["metadata"]["mlxk_harness"];
+        let prompts = harness["samples"].as_array().unwrap().iter();
+        let hashes: BTreeSet<_> =
+            prompts.map(|sample| sample["prompt_sha256"].as_str().unwrap().to_owned()).collect();
+        (harness["prompts"]["distinct"].as_u64(), hashes.len())
+    });
+    assert_eq!(found.collect::<Vec<_>>(), [(Some(4), 4), (Some(1), 1)]);
 }

@@ -99,7 +99,7 @@ impl Harness {
             .envs(self.environment.iter().cloned())
             .env_remove("COLUMNS")
             .env("NO_COLOR", "1")
-            .timeout(Duration::from_mins(2))
+            .timeout(Duration::from_mins(10))
             .output()
             .unwrap();
         Answer {

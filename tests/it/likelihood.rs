@@ -1,6 +1,6 @@
 //! How well a model foretells a text, against mlx-lm's own perplexity; and that a broken model foretells it worse.
 
-use std::{collections::BTreeMap, fs, ops::ControlFlow};
+use std::{collections::BTreeMap, fs, ops::ControlFlow, path::Path};
 
 use mlx_rs::Dtype;
 use mlxk_harness::{
@@ -9,11 +9,14 @@ use mlxk_harness::{
     plan::{KvPacking, Passages},
 };
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::{
+    harness::Harness,
     parity::{fixture, greedy, prompt, try_load},
     real,
-    weights::{FLOAT32, Tweak, VARIANTS},
+    weights::{self, FLOAT32, Tweak, VARIANTS},
 };
 
 /// The largest difference of a mean, in nats.
@@ -22,12 +25,18 @@ const TOLERANCE: f64 = 1e-4;
 /// Tokens that are read, as in `xtask/python/likelihood.py`: two chunks and a part of one.
 const LENGTH: u32 = 300;
 
+/// The tokens of a tokenizer for the shipped texts, as there.
+const CHARACTERS: &str = "\n '(),-.0123456789:;=?abcdefghijklmnopqrstuvwxyz";
+
 /// What mlx-lm found.
 #[derive(Deserialize)]
 struct Row {
     mean: f64,
     #[serde(default)]
     ids: Vec<u32>,
+    /// The same with packed keys and values, by bits.
+    #[serde(default)]
+    packed: BTreeMap<u8, f64>,
 }
 
 fn rows() -> BTreeMap<String, Row> {
@@ -87,6 +96,63 @@ fn keys_and_values_in_few_bits_foretell_differently() {
     };
     let (eight, two) = (gap(8), gap(2));
     assert!(eight > 0.0 && two > 10.0 * eight, "{eight} and {two}");
+}
+
+/// A folder with a model that sees a shipped text in single characters of lower case.
+fn write_characters(folder: &Path) {
+    fs::create_dir(folder).unwrap();
+    weights::write(&fixture("llama-wide"), FLOAT32, folder, Tweak::default());
+    let ids = CHARACTERS.chars().zip(0u32..);
+    let vocabulary: Map<_, _> = ids.map(|(character, id)| (character.into(), json!(id))).collect();
+    let tokenizer = json!({
+        "version": "1.0", "added_tokens": [], "normalizer": {"type": "Lowercase"},
+        "decoder": {"type": "Fuse"},
+        "model": {"type": "BPE", "vocab": vocabulary, "merges": []},
+    });
+    fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+}
+
+/// Four cells of one model in one child, so that none may have another one's.
+#[test]
+fn cells_that_pack_keys_and_values_differently_have_each_its_own_likelihood() {
+    let Row { mean, ids, packed } = &rows()["llama-wide"];
+    let harness = Harness::new();
+    let model = harness.path("wide");
+    write_characters(&model);
+    let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+    let hash = Sha256::digest(bytes).iter().fold(String::new(), |hash, byte| {
+        let digits = format!("{byte:02x}");
+        hash + &digits
+    });
+    let harness = harness
+        .args(["run", model.to_str().unwrap(), "--scenario", "throughput", "--warmup", "0"])
+        .args(["--prompt-tokens", "8", "--generation-tokens", "4", "--repetitions", "1"])
+        .args(["--kv-bits", "4,0,2,8", "--report-output", "report.jsonl"]);
+    let answer = harness.answer();
+    assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+    let mut told = Vec::new();
+    for line in harness.read("report.jsonl").lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let harness = &line["metadata"]["mlxk_harness"];
+        let (found, cell) = (&harness["likelihood"], &harness["cell"]);
+        let bits = cell["kv"]["bits"].as_u64().map(|bits| u8::try_from(bits).unwrap());
+        assert_eq!(
+            (found["tokens"].as_u64(), found["ids_sha256"].as_str()),
+            (Some(512), Some(&*hash))
+        );
+        let theirs = bits.map_or(*mean, |bits| packed[&bits]);
+        let ours = found["mean_nll"].as_f64().unwrap();
+        assert!((ours - theirs).abs() <= TOLERANCE, "{bits:?}: {ours} and {theirs}");
+        told.push(bits);
+    }
+    assert_eq!(told, [Some(4), None, Some(2), Some(8)]);
+    // The reference tells them apart by more than the tolerance, but for eight bits.
+    assert!((packed[&4] - mean).abs() > 0.05 && (packed[&2] - mean).abs() > 0.05);
+    assert!(
+        answer.stdout.contains("  5.66  ") && answer.stdout.contains("  5.84  "),
+        "{}",
+        answer.stdout
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A run that was killed or interrupted goes on where it was.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{BufRead, BufReader},
     path::Path,
@@ -12,6 +13,7 @@ use std::{
 use serde_json::Value;
 
 use super::hub::faults::on_small_disk;
+use crate::weights::{self, FLOAT32, Tweak};
 
 /// Kills that a run must bear.
 const KILLS: u32 = 100;
@@ -135,6 +137,80 @@ fn repetitions_before_an_interruption_are_not_measured_again() {
         assert!(text.contains(&note), "{note}");
     }
     assert!(!folder.path().join("report.jsonl.partial").exists());
+}
+
+/// A sweep of three times two cells of a real model in `folder`, eight repetitions each.
+fn sweep(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mlxk-harness"));
+    command
+        .current_dir(folder)
+        .args(["run", "./tiny", "--scenario", "throughput", "--device", "cpu", "--resume"])
+        .args(["--prompt-tokens", "4,8,16", "--generation-tokens", "6,8", "--repetitions", "8"])
+        .args(["--report-output", "report.jsonl"]);
+    command
+}
+
+/// Of a line's samples, child, place and prompt.
+fn turns(line: &Value) -> Vec<[u64; 3]> {
+    let samples = line["metadata"]["mlxk_harness"]["samples"].as_array().unwrap();
+    let of = |sample: &Value| {
+        ["child_since_ms", "place", "prompt"].map(|key| sample[key].as_u64().unwrap_or_default())
+    };
+    samples.iter().map(of).collect()
+}
+
+#[test]
+fn a_sweep_of_a_real_model_that_is_killed_and_resumed_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let llama = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity/llama");
+    fs::create_dir(folder.path().join("tiny")).unwrap();
+    weights::write(&llama, FLOAT32, &folder.path().join("tiny"), Tweak::default());
+    let mut child =
+        sweep(folder.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let partial = folder.path().join("report.jsonl.partial");
+    // In the third round: a line for the run, then one for each repetition.
+    let kept = || fs::read_to_string(&partial).unwrap_or_default().lines().count();
+    while kept() < 1 + 14 && child.try_wait().unwrap().is_none() {
+        thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(partial.exists() && lines(folder.path()).is_empty(), "it was killed on its way");
+
+    let output = sweep(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!partial.exists());
+    let text = fs::read_to_string(folder.path().join("report.jsonl")).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let names: Vec<_> = lines.iter().map(|line| line["test"].as_str().unwrap()).collect();
+    let expected = ["p4-g6", "p4-g8", "p8-g6", "p8-g8", "p16-g6", "p16-g8"];
+    assert_eq!(names, expected.map(|sizes| format!("mlxk-harness::throughput[tiny-{sizes}-cpu]")));
+    let mut all = BTreeSet::new();
+    for line in &lines {
+        assert_eq!(line["outcome"], "passed");
+        let turns = turns(line);
+        assert_eq!(turns.len(), 8);
+        assert!(turns.is_sorted(), "later repetitions come later: {turns:?}");
+        assert_eq!(turns.iter().map(|turn| turn[2]).collect::<Vec<_>>(), [0, 1, 2, 3, 0, 1, 2, 3]);
+        let first = turns.iter().filter(|turn| turn[0] == turns[0][0]).count();
+        assert!((2..8).contains(&first), "{first} before the kill");
+        all.extend(turns.iter().map(|turn| [turn[0], turn[1]]));
+        assert_eq!(
+            line["metadata"]["mlxk_harness"]["run"],
+            lines[0]["metadata"]["mlxk_harness"]["run"]
+        );
+    }
+    assert_eq!(all.len(), 6 * 8, "no repetition stands twice");
+    assert_eq!(all.iter().map(|turn| turn[0]).collect::<BTreeSet<_>>().len(), 2, "two children");
+
+    let table = String::from_utf8(output.stdout).unwrap();
+    let rows = table.lines().filter(|row| row.starts_with("  throughput "));
+    let sizes: Vec<_> = rows
+        .map(|row| row.split_whitespace().skip(1).take(2).collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(sizes, ["4 6", "4 8", "8 6", "8 8", "16 6", "16 8"], "{table}");
+    assert!(table.ends_with("6 passed, 0 failed, 0 skipped\n"), "{table}");
+    assert!(table.lines().take(15).all(|row| row.chars().count() <= 100), "{table}");
 }
 
 #[test]

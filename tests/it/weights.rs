@@ -110,7 +110,7 @@ pub(crate) fn layer(name: &str) -> Option<(&str, u32, &str)> {
 }
 
 /// The name that a tensor has in the other one of two layers; its own where it is in neither.
-fn in_other_layer(name: &str, [one, other]: [u32; 2]) -> String {
+pub(crate) fn in_other_layer(name: &str, [one, other]: [u32; 2]) -> String {
     match layer(name) {
         Some((before, number, behind)) if number == one => format!("{before}{other}.{behind}"),
         Some((before, number, behind)) if number == other => format!("{before}{one}.{behind}"),

@@ -227,6 +227,13 @@ def stored(variant, key):
     return mx.uint16 if key == "ids" else mx.float16
 
 
+def shipped():
+    """Two of the texts that come with the harness, in turn."""
+    root = pathlib.Path(__file__).parents[2]
+    passages = [root / f"src/plan/passages/{name}.txt" for name in ("harbour", "sundial")]
+    return "\n\n".join(passage.read_text().rstrip() for passage in passages)
+
+
 def tiny(folder, names):
     """Records what mlx-lm says of every configuration below `folder`, or of those named."""
     for target in sorted(path.parent for path in folder.glob("*/config.json")):
@@ -240,6 +247,8 @@ def tiny(folder, names):
                 expected[f"{variant}.{key}"] = value.astype(stored(variant, key))
             if variant == "float32" and target.name in likelihood.FIXTURES:
                 likelihood.tiny(folder / "likelihood.json", target.name, model, config["vocab_size"])
+            if variant == "float32" and target.name == likelihood.PACKED:
+                likelihood.of_characters(folder / "likelihood.json", target.name, model, shipped())
         mx.save_safetensors(
             str(target / "expected.safetensors"), expected, {"mlx_lm": mlx_lm.__version__}
         )
@@ -363,10 +372,7 @@ def smollm2(source, folder):
             dict(question=question, prompt_ids=list(prompt), ids=ids, log_probabilities=logprobs)
         )
         print(question, "->", tokenizer.decode(ids)[:60])
-    root = pathlib.Path(__file__).parents[2]
-    passages = [root / f"src/plan/passages/{name}.txt" for name in ("harbour", "sundial")]
-    text = "\n\n".join(passage.read_text().rstrip() for passage in passages)
-    likelihood.of_text(folder / "likelihood.json", "smollm2", model, tokenizer, text)
+    likelihood.of_text(folder / "likelihood.json", "smollm2", model, tokenizer, shipped())
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     (folder / "smollm2.json").write_text(f"[\n{lines}\n]\n")
 

@@ -76,6 +76,11 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<(), DemoError> {
     Ok(())
 }
 
+/// Where the demo model lies.
+pub(crate) fn model(workspace: &Workspace) -> PathBuf {
+    workspace.at(".models").join(MODEL)
+}
+
 /// Whether the model was hashed when it was put there, and still has its size.
 fn is_verified(model: &Path, marker: &Path) -> bool {
     let is_marked = fs::read_to_string(marker).is_ok_and(|hash| hash == MODEL_SHA256);

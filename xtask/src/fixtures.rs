@@ -2,6 +2,7 @@
 //! and notes what it converts all of them to.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::TaskError;
@@ -15,17 +16,9 @@ const PACKAGES: [&str; 2] = ["mlx-lm==0.32.2", "mlx[cpu]==0.32.2"];
 
 /// The task.
 pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<ExitCode, TaskError> {
-    let environment = workspace.at(".mlx/reference");
-    let marker = environment.join("packages.txt");
-    let wanted = PACKAGES.join("\n");
-    if std::fs::read_to_string(&marker).unwrap_or_default() != wanted {
-        python::environment(&environment, &PACKAGES)?;
-        files::write(&marker, &wanted)?;
-    }
+    let interpreter = reference(workspace)?;
     let python = |script: &str, folder: &str| {
-        Program::new(environment.join("bin/python"))
-            .arg(workspace.at(script))
-            .arg(workspace.at(folder))
+        Program::new(&interpreter).arg(workspace.at(script)).arg(workspace.at(folder))
     };
     let made = python("xtask/python/fixtures.py", "tests/fixtures/parity");
     let code = made.args(arguments).pass_through()?;
@@ -33,4 +26,16 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<ExitC
         return Ok(code);
     }
     Ok(python("xtask/python/conversions.py", "tests/fixtures").pass_through()?)
+}
+
+/// The Python that has the reference; it is installed where it is not there yet.
+pub(crate) fn reference(workspace: &Workspace) -> Result<PathBuf, TaskError> {
+    let environment = workspace.at(".mlx/reference");
+    let marker = environment.join("packages.txt");
+    let wanted = PACKAGES.join("\n");
+    if std::fs::read_to_string(&marker).unwrap_or_default() != wanted {
+        python::environment(&environment, &PACKAGES)?;
+        files::write(&marker, &wanted)?;
+    }
+    Ok(environment.join("bin/python"))
 }

@@ -14,6 +14,7 @@ mod sha256;
 mod test;
 mod tokenizers;
 mod verdicts;
+mod versus;
 mod workspace;
 
 use std::error::Error;
@@ -59,6 +60,11 @@ const TASKS: &[Task] = &[
         name: "page",
         about: "open pages of `report --format html` in a browser",
         run: page::run,
+    },
+    Task {
+        name: "versus",
+        about: "set the release build beside mlx-lm, on the same MLX",
+        run: versus::run,
     },
     Task {
         name: "bench",

@@ -11,7 +11,7 @@ use crate::{TaskError, demo, files, mlx, python, tokenizers};
 const HUGGINGFACE_HUB: [&str; 1] = ["huggingface_hub==2.4.0"];
 
 /// What the examples of `reports/README.md` are run with.
-const REPORT_TOOLS: [&str; 2] = ["duckdb==2.0.1", "jq==1.13.0"];
+const REPORT_TOOLS: [&str; 2] = ["duckdb==1.5.6", "jq==1.13.0"];
 
 /// The task. Arguments go to the test runner, and leave the documentation's tests out.
 pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<ExitCode, TaskError> {

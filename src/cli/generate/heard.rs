@@ -27,9 +27,11 @@ struct Answer<'a> {
     timings: Timings,
 }
 
-/// Seconds: what loading took, and when tokens came after the request.
+/// Seconds: when the request came since 1970, what loading took, and when tokens came after the request.
 #[derive(Debug, Serialize)]
 struct Timings {
+    #[serde(rename = "requested_unix_s", skip_serializing_if = "Option::is_none")]
+    requested: Option<f64>,
     #[serde(rename = "load_s")]
     load: f64,
     #[serde(rename = "first_token_s", skip_serializing_if = "Option::is_none")]
@@ -144,6 +146,7 @@ impl<'a> Heard<'a> {
             },
             stop_string,
             timings: Timings {
+                requested: self.ask.requested,
                 load: self.ask.opened.loaded.load_us() as f64 / 1e6,
                 first_token: self.first,
                 last_token: self.last,

@@ -1,22 +1,22 @@
 //! What a model asks of the machine, from the arrays that it holds and the graph of a step.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use crate::{
     checkpoint::Parameters,
     measure::roofline::{Demand, PackedRows, PerRow},
     models::{self, Model, PROMPT, Unpackable},
-    nn::{Format, Ledger, RowsRead},
+    nn::{Ledger, Matrices, RowsRead},
     plan::KvPacking,
 };
 
-/// What a model asks, and in which format it holds most of what it multiplies.
+/// What a model asks, and which matrices it multiplies.
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// Bytes and operations.
     pub demand: Demand,
-    /// The format of most bytes; none of a model without matrices.
-    pub format: Option<Format>,
+    /// Matrices that a token meets, an entry for each shape and format, those of most bytes first.
+    pub matrices: Vec<Matrices>,
 }
 
 /// What `model` asks of the machine, which holds `parameters`, with keys and values packed as `kv` says.
@@ -33,6 +33,8 @@ pub fn asked(
 ) -> Result<Asked, Unpackable> {
     let passes = models::passes(model, kv.map(Into::into))?;
     let rows = bytes_of_rows;
+    let mut matrices = passes.token.matrices.clone();
+    matrices.sort_by_key(|alike| Reverse(alike.bytes));
     Ok(Asked {
         demand: Demand {
             weight_bytes: passes.token.weight_bytes(parameters.bytes()),
@@ -44,7 +46,7 @@ pub fn asked(
             row_flops: by_limit(&passes.prompt.rows, |rows| rows.flops),
             head_flops: passes.token.head_flops,
         },
-        format: passes.token.format(),
+        matrices,
     })
 }
 

@@ -16,6 +16,7 @@ use super::{
     greedy::{Question, answer_greedily},
     opened::{Opened, check_packing, memory},
     prompts::Throughput,
+    roofline::roofline,
 };
 use crate::{
     checkpoint::{Format, sentence},
@@ -30,8 +31,10 @@ use crate::{
         outcome::Stage,
         recorder::sha256_of_ids,
         reference::Greedy,
+        roofline::Roofline,
         trial::{Finish, Memory},
     },
+    nn::MlxError,
     plan::{Cell, Conditions, KvPacking, Passages, SHIPPED, Work},
     stops::{Rules, Terms, Transcript},
     text::{
@@ -127,6 +130,11 @@ fn ends<'a>(opened: &'a Opened, work: &Work) -> (u32, &'a BTreeSet<u32>) {
 /// A length that no prompt of this model can have.
 fn refused_length(error: &TextError) -> EngineError {
     EngineError::Refused { kind: error.kind(), reason: sentence(error) }
+}
+
+/// MLX refused an operation that is no part of a request.
+fn refused_by_mlx(error: &MlxError) -> EngineError {
+    EngineError::Failed { stage: Stage::Decode, kind: "mlx", message: sentence(error) }
 }
 
 /// A prompt that could not be written.
@@ -231,8 +239,13 @@ impl Engine for MlxEngine {
     fn canary(&mut self) -> Result<(), EngineError> {
         self.canary.run().map_err(|error| {
             self.is_broken = true;
-            EngineError::Failed { stage: Stage::Decode, kind: "mlx", message: sentence(&error) }
+            refused_by_mlx(&error)
         })
+    }
+
+    fn roofline(&mut self) -> Result<Option<Roofline>, EngineError> {
+        // What is tried has its own arrays, so that the model is what it was whatever comes of it.
+        roofline(&self.opened).map_err(|error| refused_by_mlx(&error))
     }
 
     fn terms(&self) -> Terms {

@@ -10,7 +10,7 @@ mod opened;
 mod prompts;
 mod roofline;
 
-pub use ceilings::{BEYOND_CACHES, Plan as CeilingsPlan, ceilings};
+pub use ceilings::{BEYOND_CACHES, Plan as CeilingsPlan, Shape, ceilings};
 pub use demand::{Asked, asked};
 pub use greedy::{Question, answer_greedily};
 pub use opened::{OpenError, Opened, check_packing, open};

@@ -32,6 +32,9 @@ pub struct Bandwidth {
     pub kernel: Kernel,
     /// How its numbers are stored, such as `bfloat16` or `4-bit affine, group 64`.
     pub format: String,
+    /// Rows and columns of each matrix, where there were many of the sizes that a model has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<[u32; 2]>,
     /// Bytes that it goes through before it meets one again.
     pub working_set_bytes: u64,
     /// Bytes a second, those read and those written.
@@ -76,8 +79,9 @@ impl Ceilings {
     #[must_use]
     pub fn or_better(mut self, others: Self) -> Self {
         for other in others.bandwidths {
-            let is_same =
-                |one: &&mut Bandwidth| (one.kernel, &one.format) == (other.kernel, &other.format);
+            let is_same = |one: &&mut Bandwidth| {
+                (one.kernel, &one.format, one.shape) == (other.kernel, &other.format, other.shape)
+            };
             match self.bandwidths.iter_mut().find(is_same) {
                 Some(one) if one.bytes_per_s >= other.bytes_per_s => {}
                 Some(one) => *one = other,
@@ -105,7 +109,7 @@ mod tests {
     use super::*;
 
     fn one(kernel: Kernel, bytes_per_s: f64) -> Bandwidth {
-        Bandwidth { kernel, format: String::new(), working_set_bytes: 1, bytes_per_s }
+        Bandwidth { kernel, format: String::new(), shape: None, working_set_bytes: 1, bytes_per_s }
     }
 
     #[test]
@@ -116,6 +120,17 @@ mod tests {
         };
         assert_eq!(of(1.0, 4.0, 5.0).or_better(of(2.0, 3.0, 6.0)), of(2.0, 4.0, 6.0));
         assert_eq!(Ceilings::default().or_better(of(2.0, 3.0, 6.0)), of(2.0, 3.0, 6.0));
+    }
+
+    #[test]
+    fn matrices_of_other_sizes_are_looked_at_apart() {
+        let shaped =
+            |shape, speed| Bandwidth { shape: Some(shape), ..one(Kernel::MatrixVector, speed) };
+        let of = |bandwidths| Ceilings { bandwidths, compute: Vec::new() };
+        let first = of(vec![shaped([2, 1], 3.0), shaped([1, 2], 4.0)]);
+        let second = of(vec![shaped([1, 2], 5.0), shaped([2, 1], 2.0)]);
+        let better = of(vec![shaped([2, 1], 3.0), shaped([1, 2], 5.0)]);
+        assert_eq!(first.or_better(second), better);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::Roofline;
+use super::{Roofline, utilization};
 use crate::measure::{
     outcome::{Failure, Stage},
     statistics::median,
@@ -73,6 +73,14 @@ pub fn doubt(roofline: &Roofline, trials: &[Trial]) -> Option<Doubt> {
     doubts.first().copied().filter(|_| doubts.len() * 2 >= trials.len())
 }
 
+/// Whether `trial` seems to have been given more than the machine was seen to give, or is in doubt: then the machine may
+/// have been busy when it was looked at.
+pub fn deserves_another_look(roofline: &Roofline, trial: &Trial) -> bool {
+    let trial = std::slice::from_ref(trial);
+    let use_of_memory = utilization(roofline, trial).decode.map(|decode| decode.mbu);
+    use_of_memory.is_some_and(|mbu| mbu > 1.0) || doubt(roofline, trial).is_some()
+}
+
 fn of_trial(roofline: &Roofline, trial: &Trial) -> Option<Doubt> {
     too_many_bytes(roofline, trial).or_else(|| too_short_gaps(roofline, trial))
 }
@@ -123,6 +131,7 @@ mod tests {
                 bandwidths: vec![Bandwidth {
                     kernel: Kernel::Copy,
                     format: "float32".to_owned(),
+                    shape: None,
                     working_set_bytes: 1 << 28,
                     bytes_per_s: 1e11,
                 }],
@@ -167,6 +176,17 @@ mod tests {
         assert_eq!(doubted(&[0]), None);
         assert_eq!(doubted(&[0, 10_000]), None);
         assert_eq!(doubted(&[]), None);
+    }
+
+    #[test]
+    fn what_is_beyond_a_ceiling_or_in_doubt_deserves_another_look() {
+        let of = |gap_us: u64| {
+            let trial = Trial::with_stamps((0..100).map(|token| token * gap_us).collect());
+            deserves_another_look(&roofline(), &trial)
+        };
+        assert_eq!([10_100, 9_900, 5_000].map(of), [false, true, true]);
+        let bursts = [vec![0; 20], vec![10_000_000; 19]].concat();
+        assert!(deserves_another_look(&roofline(), &Trial::with_stamps(bursts)));
     }
 
     #[test]

@@ -80,7 +80,8 @@ mod tests {
     use crate::measure::roofline::{Bandwidth, Ceilings, Demand, Kernel};
 
     fn bandwidth(kernel: Kernel, bytes_per_s: f64) -> Bandwidth {
-        Bandwidth { kernel, format: "bfloat16".to_owned(), working_set_bytes: 1, bytes_per_s }
+        let format = "bfloat16".to_owned();
+        Bandwidth { kernel, format, shape: None, working_set_bytes: 1, bytes_per_s }
     }
 
     /// The reasons for `mbu` of a product that reaches `product` of the ceiling, and of tokens that take `ms` at it.

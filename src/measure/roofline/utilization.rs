@@ -86,6 +86,7 @@ mod tests {
         let bandwidth = |kernel, bytes_per_s| Bandwidth {
             kernel,
             format: "bfloat16".to_owned(),
+            shape: None,
             working_set_bytes: 1,
             bytes_per_s,
         };

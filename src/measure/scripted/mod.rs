@@ -5,6 +5,7 @@
 
 mod incident;
 mod loaded;
+mod machine;
 mod pace;
 mod streams;
 mod turns;
@@ -15,6 +16,7 @@ mod tests;
 use std::{io, time::Duration};
 
 use loaded::loaded;
+use machine::{roofline, sizes};
 use pace::{Heat, Pace};
 
 pub use incident::{At, Incident, UnknownBehaviour};
@@ -27,7 +29,7 @@ use super::{
     message::{Job, Loaded, Runtime},
     outcome::{Failure, Stage},
     reference::{Greedy, Place},
-    roofline::{Bandwidth, Ceilings, Demand, Kernel, Roofline},
+    roofline::Roofline,
     trial::{Finish, Memory},
     worker::{self, Loader, Loading},
 };
@@ -59,6 +61,8 @@ pub struct Script {
     /// Requests for what goes wrong, until now.
     requests: u32,
     roofline: Option<Roofline>,
+    /// Bytes a second that memory turns out to give at another look; as many as at first where absent.
+    later: Option<f64>,
     is_broken: bool,
     peak_bytes: u64,
     pace: Pace,
@@ -123,15 +127,13 @@ impl Script {
     /// Each token reads so many bytes, of a memory that gives 100 GB/s.
     #[must_use]
     pub fn reads(self, weight_bytes: u64) -> Self {
-        let bandwidth = Bandwidth {
-            kernel: Kernel::Copy,
-            format: "float32".to_owned(),
-            working_set_bytes: weight_bytes,
-            bytes_per_s: 1e11,
-        };
-        let ceilings = Ceilings { bandwidths: vec![bandwidth], compute: Vec::new() };
-        let demand = Demand { weight_bytes, ..Demand::default() };
-        Self { roofline: Some(Roofline { demand, ceilings, step_us: None }), ..self }
+        Self { roofline: Some(roofline(weight_bytes, 1e11)), ..self }
+    }
+
+    /// Another look finds that memory gives so many bytes a second: the machine was busy before.
+    #[must_use]
+    pub fn turns_out_to_give(self, bytes_per_s: f64) -> Self {
+        Self { later: Some(bytes_per_s), ..self }
     }
 
     /// What is said where it is asked where a model stops.
@@ -238,6 +240,14 @@ impl Engine for Script {
         Ok(())
     }
 
+    fn roofline(&mut self) -> Result<Option<Roofline>, EngineError> {
+        let again = |known: &Roofline| match self.later {
+            Some(bytes_per_s) => roofline(known.demand.weight_bytes, bytes_per_s),
+            None => known.clone(),
+        };
+        Ok(self.roofline.as_ref().map(again))
+    }
+
     fn terms(&self) -> Terms {
         self.stream.terms()
     }
@@ -339,8 +349,9 @@ pub fn behaviour(model: &str) -> Option<&str> {
 }
 
 /// Works as a child whose model is a script: `measured`; `half`, whose tokens use half of what memory gives;
-/// `impossible`, whose tokens use twice of it; one that says a stream where it is asked where it stops, as in `says@past`;
-/// or one in which something goes wrong, as [`At`] is written.
+/// `impossible`, whose tokens use twice of it; `hindered`, whose tokens do so too until another look finds four times as
+/// much; one that says a stream where it is asked where it stops, as in `says@past`; or one in which something goes wrong, as
+/// [`At`] is written.
 ///
 /// # Errors
 ///
@@ -355,6 +366,7 @@ pub fn work(behaviour: &str) -> io::Result<()> {
         "measured" => script,
         "half" => script.reads(1_000_000_000),
         "impossible" => script.reads(4_000_000_000),
+        "hindered" => script.reads(4_000_000_000).turns_out_to_give(4e11),
         other => scripted(other, script)?,
     };
     let clock = script.clock();
@@ -374,18 +386,4 @@ fn scripted(behaviour: &str, script: Script) -> io::Result<Script> {
             .map(|at| script.goes_wrong(at))
             .map_err(|error: UnknownBehaviour| invalid(error.to_string())),
     })
-}
-
-/// Tokens of the prompt, and tokens after which the answer is cut.
-fn sizes(work: &Work) -> (u32, u32) {
-    match work {
-        Work::Throughput { prompt_tokens, generation_tokens } => {
-            (*prompt_tokens, *generation_tokens)
-        }
-        Work::Chat { prompt, max_tokens } => {
-            let words = prompt.split_whitespace().count();
-            (u32::try_from(words).unwrap_or(u32::MAX), *max_tokens)
-        }
-        Work::Stop { max_tokens, .. } => (1, *max_tokens),
-    }
 }

@@ -7,9 +7,10 @@ use thiserror::Error;
 use super::draft::Draft;
 use crate::{
     measure::{
+        findings::Finding,
         message::{Loaded, Message, Runtime},
         outcome::{Failure, Outcome, Stage, Verdict},
-        roofline::PackedRows,
+        roofline::{PackedRows, Roofline},
         schedule::Task,
     },
     plan::Need,
@@ -249,6 +250,7 @@ impl Ledger {
             Message::CellStarted { cell, random_ids, packed } => {
                 self.begin(cell, random_ids, packed);
             }
+            Message::Found { finding: Finding::Roofline(again), .. } => self.look_again(&again),
             Message::Found { cell, finding } => {
                 if let Some(Entry { draft, .. }) = self.entries.get_mut(cell) {
                     draft.findings.add(finding);
@@ -305,6 +307,14 @@ impl Ledger {
             draft.started.get_or_insert(mark.time);
             draft.random_ids = random_ids;
             (draft.runtime, draft.loaded) = (runtime, loaded);
+        }
+    }
+
+    /// Takes the better of what is known of the machine and of another look, for all cells that have not ended.
+    fn look_again(&mut self, again: &Roofline) {
+        let of_cells = self.entries.iter_mut().map(|entry| &mut entry.draft.loaded);
+        for loaded in of_cells.chain([&mut self.loaded]).flatten() {
+            loaded.roofline = loaded.roofline.take().map(|known| known.or_better(again));
         }
     }
 

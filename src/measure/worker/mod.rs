@@ -6,6 +6,7 @@
 //! A panic is not caught here. Like a crash of MLX, which nothing can catch, it ends the process; the parent tells what
 //! it was by exit status and standard error.
 
+mod doubts;
 mod parent;
 mod pulse;
 mod rounds;
@@ -27,6 +28,7 @@ use crate::{
     plan::{Need, Settings},
     stops::Token,
 };
+use doubts::Doubts;
 use parent::{Parent, receive};
 use rounds::Rounds;
 
@@ -122,8 +124,9 @@ pub fn serve(
     for text in warnings {
         parent.tell(&Message::Warning { cell: None, text })?;
     }
+    let doubts = Doubts::new(loaded.roofline.clone(), job.cells.len());
     parent.tell(&Message::Loaded(Box::new(loaded)))?;
-    Rounds::new(job, clock, stop, &mut parent).run(engine.as_mut())?;
+    Rounds::new(job, (clock, stop), &mut parent, doubts).run(engine.as_mut())?;
     pulse::enter(Stage::Cleanup);
     let began_us = clock.now_us();
     loader.release(engine);
@@ -184,6 +187,7 @@ mod tests {
                 Finding::Prompts(_) => ": prompts".to_owned(),
                 Finding::Likelihood(_) => ": likelihood".to_owned(),
                 Finding::Greedy(greedy) => format!(": {}", greedy.prompt_sha256),
+                Finding::Roofline(_) => ": roofline".to_owned(),
             }
         } else if let Message::CellFailed { failure, .. } | Message::LoadFailed { failure } =
             &message

@@ -7,7 +7,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{parent::Parent, pulse, stops::Questions, throttle::MOST_AGAIN};
+use super::{doubts::Doubts, parent::Parent, pulse, stops::Questions, throttle::MOST_AGAIN};
 use crate::{
     measure::{
         clock::Clock,
@@ -33,6 +33,8 @@ pub(super) struct Rounds<'a, 'out> {
     withdrawn: u32,
     /// Hashes of the prompt and of the ids of each answer, by cell.
     answers: Vec<Vec<(String, String)>>,
+    /// Whether what is measured can be.
+    pub(super) doubts: Doubts,
     /// Whether a cell's end was told.
     ended: Vec<bool>,
     /// The next repetition's place in the child's sequence.
@@ -45,9 +47,9 @@ pub(super) struct Rounds<'a, 'out> {
 impl<'a, 'out> Rounds<'a, 'out> {
     pub(super) fn new(
         job: &'a Job,
-        clock: &'a dyn Clock,
-        stop: &'a AtomicBool,
+        (clock, stop): (&'a dyn Clock, &'a AtomicBool),
         parent: &'a mut Parent<'out>,
+        doubts: Doubts,
     ) -> Self {
         Self {
             job,
@@ -55,6 +57,7 @@ impl<'a, 'out> Rounds<'a, 'out> {
             pace: Pace::default(),
             withdrawn: 0,
             answers: vec![Vec::new(); job.cells.len()],
+            doubts,
             ended: vec![false; job.cells.len()],
             order: Order { child_since_ms: now_ms(), place: 0 },
             clock,
@@ -117,6 +120,7 @@ impl<'a, 'out> Rounds<'a, 'out> {
         match engine.prepare(cell) {
             Ok(Prepared { prompt, packed, warnings }) => {
                 let random_ids = prompt == PromptKind::RandomIds;
+                self.doubts.prepare(index, packed.clone(), cell.conditions.depth);
                 self.parent.tell(&Message::CellStarted { cell: index, random_ids, packed })?;
                 for text in warnings {
                     self.parent.tell(&Message::Warning { cell: Some(index), text })?;
@@ -156,6 +160,7 @@ impl<'a, 'out> Rounds<'a, 'out> {
                 self.withdrawn = 0;
             }
             trial.canary = Some(canary);
+            self.doubts.note(index, &trial);
         }
         self.schedule.note(turn, Measured::of(&trial));
         if let Some(answers) = self.answers.get_mut(index) {
@@ -206,6 +211,7 @@ impl<'a, 'out> Rounds<'a, 'out> {
             return Ok(());
         };
         *ended = true;
+        self.look_again(cell, engine)?;
         self.foretell(cell, engine)?;
         if self.job.greedy {
             self.answer_greedily(cell, engine)?;

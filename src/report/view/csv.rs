@@ -6,7 +6,12 @@ use super::{COLUMNS, Cell, Column, Report, Row, text::field};
 
 /// A header, and a line for each record. Of a figure with bounds they stand in columns of their own.
 pub(super) fn render(report: &Report) -> String {
-    let mut writer = WriterBuilder::new().from_writer(Vec::new());
+    let rows = report.rows.iter().map(row);
+    std::iter::once(head()).chain(rows).collect::<Vec<_>>().concat()
+}
+
+/// The header.
+pub(super) fn head() -> String {
     let fixed = ["model", "test", "parameters", "outcome", "timestamp", "version"];
     let mut head: Vec<String> = fixed.map(str::to_owned).to_vec();
     for column in COLUMNS {
@@ -16,16 +21,20 @@ pub(super) fn render(report: &Report) -> String {
         }
     }
     head.push("cause".to_owned());
-    let mut lines = vec![head];
-    lines.extend(report.rows.iter().map(line));
-    for line in lines {
-        // A list in memory takes everything.
-        let _ = writer.write_record(line);
-    }
-    writer
-        .into_inner()
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default()
+    text(&head)
+}
+
+/// The line of a record.
+pub(super) fn row(row: &Row) -> String {
+    text(&line(row))
+}
+
+fn text(cells: &[String]) -> String {
+    let mut writer = WriterBuilder::new().from_writer(Vec::new());
+    // A list in memory takes everything.
+    let _ = writer.write_record(cells);
+    let bytes = writer.into_inner().unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn line(row: &Row) -> Vec<String> {

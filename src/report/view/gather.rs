@@ -1,21 +1,19 @@
 //! Files become rows: of each line only what a view shows is kept.
 
-use std::{
-    io::{self, BufRead},
-    sync::LazyLock,
-};
+use std::io::{self, BufRead};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    columns::{COLUMNS, Cell, Column, at_place},
+    columns::{COLUMNS, Cell, at_place},
     detail::Detail,
     many::{Many, Rows},
     monitor::Watch,
+    needs::Needs,
     text::plain,
 };
-use crate::report::{lenient, lines::Lines, model_id, scan::Wanted, validate};
+use crate::report::{lines::Lines, model_id, validate};
 
 /// Lines of a file that are left out and told one by one, and machines that are told.
 const TOLD: usize = 1_000;
@@ -33,75 +31,6 @@ pub struct Report {
     pub(super) watches: Vec<Watch>,
     shared: Rows,
     needs: Needs,
-}
-
-/// What a view shows of a line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Needs {
-    /// Figures and words.
-    Figures,
-    /// Also each repetition, and what the memory monitor saw.
-    #[default]
-    Charts,
-}
-
-/// What [`Row::of`] reads of a line, beside what stands in [`COLUMNS`].
-const WORDS: [&str; 17] = [
-    "/model/id",
-    "/test",
-    "/timestamp",
-    "/mlx_knife_version",
-    "/outcome",
-    "/duration",
-    "/metadata/mlxk_harness/version",
-    "/metadata/mlxk_harness/warnings",
-    "/metadata/mlxk_harness/failure",
-    "/metadata/skip_reason",
-    "/system/hardware_profile",
-    "/system/hardware",
-    "/system/ram_total_gb",
-    "/system/platform_version",
-    "/system/mlx_version",
-    "/test_start_ts",
-    "/test_end_ts",
-];
-
-/// What charts read beside.
-const STAMPS: [&str; 5] = [
-    "/metadata/mlxk_harness/samples/visible_us",
-    "/metadata/mlxk_harness/load/phases",
-    "/metadata/mlxk_harness/cell",
-    "/metadata/mlxk_harness/host/fitness/grade",
-    "/system_health/quality_flags",
-];
-
-impl Needs {
-    fn wanted(self) -> &'static Wanted {
-        static FIGURES: LazyLock<Wanted> = LazyLock::new(|| Needs::Figures.places());
-        static CHARTS: LazyLock<Wanted> = LazyLock::new(|| Needs::Charts.places());
-        match self {
-            Self::Figures => &FIGURES,
-            Self::Charts => &CHARTS,
-        }
-    }
-
-    fn places(self) -> Wanted {
-        let stamps = STAMPS.into_iter().filter(|_| self == Self::Charts);
-        let columns = COLUMNS.iter().flat_map(Column::places);
-        Wanted::of(WORDS.into_iter().chain(columns).chain(stamps))
-    }
-
-    /// What is needed of the line `text`.
-    fn read(self, text: &str) -> Result<Value, String> {
-        let record = self.wanted().read(text);
-        if let Some(record) =
-            record.filter(|line| line.get("outcome").is_some_and(Value::is_string))
-        {
-            return Ok(record);
-        }
-        let written = lenient::read(text).map_err(|error| format!("no JSON: {error}"))?;
-        Ok(written.known())
-    }
 }
 
 /// A file.
@@ -160,6 +89,32 @@ impl Report {
     ///
     /// Where it cannot be read.
     pub fn read(&mut self, name: &str, file: impl BufRead) -> io::Result<()> {
+        self.read_with(name, file, &mut |report, row| {
+            report.shared.add(&mut report.rows, row);
+            Ok(())
+        })
+    }
+
+    /// Reads a file, and hands each record to `take` instead of keeping it.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read, or what `take` fails with.
+    pub fn read_each(
+        &mut self,
+        name: &str,
+        file: impl BufRead,
+        take: &mut dyn FnMut(&Row) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.read_with(name, file, &mut |_, row| take(&row))
+    }
+
+    fn read_with(
+        &mut self,
+        name: &str,
+        file: impl BufRead,
+        take: &mut dyn FnMut(&mut Self, Row) -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut source =
             Source { name: plain(name), records: 0, monitor: 0, left_out: 0, unread: Vec::new() };
         let mut lines = Lines::new(file);
@@ -175,7 +130,8 @@ impl Report {
                 }
                 Ok(value) if value.get("outcome").is_some_and(Value::is_string) => {
                     source.records += 1;
-                    self.add(&value);
+                    let row = self.row(&value);
+                    take(self, row)?;
                 }
                 Ok(_) => source.leave_out(line.number, "no record: it has no `outcome`".to_owned()),
                 Err(reason) => source.leave_out(line.number, reason),
@@ -186,7 +142,7 @@ impl Report {
         Ok(())
     }
 
-    fn add(&mut self, line: &Value) {
+    fn row(&mut self, line: &Value) -> Row {
         let hardware = hardware(line);
         let row = Row::of(line, hardware.join(", "));
         if let Some(machine) = machine(line, hardware)
@@ -195,7 +151,7 @@ impl Report {
         {
             self.machines.push(machine);
         }
-        self.shared.add(&mut self.rows, row);
+        row
     }
 
     /// What a row is, where records share them.
@@ -354,6 +310,7 @@ fn machine(line: &Value, mut hardware: Vec<String>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::lenient;
 
     #[test]
     fn a_test_is_told_without_its_file_and_its_model() {

@@ -14,13 +14,15 @@ mod many;
 mod markdown;
 pub mod mlx_knife;
 mod monitor;
+mod needs;
 mod table;
 mod text;
 
 pub use columns::{COLUMNS, Cell, Column};
 pub use detail::Detail;
-pub use gather::{Needs, Report, Row, Source};
+pub use gather::{Report, Row, Source};
 pub use history::{Point, Series, history};
+pub use needs::Needs;
 pub(super) use text::markdown as markdown_text;
 
 /// A way to show a report.
@@ -32,15 +34,28 @@ pub struct View {
     pub needs: Needs,
     /// The whole text, every line of it ended.
     pub render: fn(&Report) -> String,
+    /// How it goes record by record, where it does.
+    pub each: Option<Each>,
 }
+
+/// A text that is a head and a part for each record.
+#[derive(Clone, Copy, Debug)]
+pub struct Each {
+    /// The head.
+    pub head: fn() -> String,
+    /// The part of a record.
+    pub row: fn(&Row) -> String,
+}
+
+const CSV: Each = Each { head: csv::head, row: csv::row };
 
 /// All of them; the first is for terminals.
 pub const VIEWS: &[View] = &[
-    View { name: "table", needs: Needs::Figures, render: table::render },
-    View { name: "markdown", needs: Needs::Figures, render: markdown::render },
-    View { name: "csv", needs: Needs::Figures, render: csv::render },
-    View { name: "json", needs: Needs::Figures, render: json::render },
-    View { name: "html", needs: Needs::Charts, render: html::render },
+    View { name: "table", needs: Needs::Figures, render: table::render, each: None },
+    View { name: "markdown", needs: Needs::Figures, render: markdown::render, each: None },
+    View { name: "csv", needs: Needs::Figures, render: csv::render, each: Some(CSV) },
+    View { name: "json", needs: Needs::Figures, render: json::render, each: None },
+    View { name: "html", needs: Needs::Charts, render: html::render, each: None },
 ];
 
 /// The view that is asked for by `name`.

@@ -28,6 +28,17 @@ fn many_records_are_told_as_one_row_for_each_test() {
     assert!(answer.stdout.ends_with("\n2500 passed, 0 failed, 0 skipped\n"), "{}", answer.stdout);
 }
 
+#[test]
+fn a_data_frame_has_every_record() {
+    let harness = Harness::new().file("a.jsonl", lines(2_500, 2) + "{\n");
+    let harness = harness.args(["report", "a.jsonl", "--format", "csv"]);
+    let shown = harness.answer();
+    assert_eq!((shown.code, shown.stdout.lines().count()), (Some(1), 2_501), "{}", shown.stderr);
+    let written = harness.args(["--output", "a.csv"]);
+    assert_eq!(written.answer().stdout, "");
+    assert_eq!(written.read("a.csv"), shown.stdout);
+}
+
 /// KiB that a command holds at most while it reads `bytes` of lines through a pipe.
 ///
 /// The end of the lines is held back until its memory was looked at.
