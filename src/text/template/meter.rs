@@ -31,6 +31,9 @@ const BYTES: usize = 64;
 /// What an item costs, as that many bytes.
 const ITEM_BYTES: usize = 32;
 
+/// The widest field, and the most digits of a number: with some more the engine panics.
+const WIDEST: usize = 1 << 15;
+
 /// Values that may lie in each other.
 const DEEPEST: usize = 100;
 
@@ -279,7 +282,11 @@ fn formatted(
         longest = longest.saturating_add(bytes_in(state, arg)?);
     }
     for field in fields(style, text) {
-        charge(state, longest.saturating_add(width(field)))?;
+        let width = width(field);
+        charge(state, longest.saturating_add(width))?;
+        if width > WIDEST {
+            return Err(Error::new(ErrorKind::InvalidOperation, "a field is too wide"));
+        }
     }
     minijinja::formatting::format(style, text, args).map(Value::from)
 }

@@ -270,6 +270,24 @@ mod tests {
     }
 
     #[test]
+    fn a_field_of_more_digits_than_the_engine_writes_is_an_error() {
+        for form in ["%.65535g", "%.65535e", "%.99999f", "%99999d"] {
+            let kind =
+                render(&format!("{{{{ '{form}'|format(1.5) }}}}")).err().map(|error| error.kind());
+            assert_eq!(kind, Some("template_render"), "{form}");
+        }
+        for form in ["{:.65535g}", "{:.65535e}", "{:>99999}"] {
+            let kind =
+                render(&format!("{{{{ '{form}'.format(1.5) }}}}")).err().map(|error| error.kind());
+            assert_eq!(kind, Some("template_render"), "{form}");
+        }
+        assert_eq!(
+            render("{{ '%.32768g'|format(1.5) }}{{ '{:>5}'.format(1) }}").unwrap(),
+            "1.5    1"
+        );
+    }
+
+    #[test]
     fn what_is_repeated_joined_and_sliced_in_measure_is_as_in_python() {
         // The right-hand sides are what jinja2 3.1 writes.
         let cases = [
