@@ -53,11 +53,6 @@ pub(crate) fn run(workspace: &Workspace, _: &[OsString]) -> Result<ExitCode, Tas
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the demo model is.
-pub(crate) fn path(workspace: &Workspace) -> PathBuf {
-    workspace.at(".models").join(MODEL)
-}
-
 /// Puts the demo model in its place, unless it is there.
 pub(crate) fn ensure(workspace: &Workspace) -> Result<(), DemoError> {
     let folder = workspace.at(".models");

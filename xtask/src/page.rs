@@ -84,7 +84,7 @@ fn pages(workspace: &Workspace, folder: &Path) -> Result<ExitCode, TaskError> {
     }
     demo::ensure(workspace)?;
     let measure = harness(workspace)?.current_dir(folder).arg("run");
-    let code = measure.arg(demo::path(workspace)).args(SWEEP).pass_through()?;
+    let code = measure.arg(demo::model(workspace)).args(SWEEP).pass_through()?;
     if code != ExitCode::SUCCESS {
         return Ok(code);
     }
