@@ -158,9 +158,14 @@ fn names(stays: &[Stay], frame: Frame<'_>, part: &mut Part) {
 }
 
 /// Behind the panels a band for each test that ran, unless it is too short to be seen.
+///
+/// None where lanes tell what ran: the tests of a model take turns there, and a test's time is no stretch of the clock.
 pub(super) fn tests(report: &Report, frame: Frame<'_>, (top, bottom): (f64, f64)) -> String {
     let (begin, end) = frame.x.from;
     let mut bands = String::new();
+    if !frame.watch.phases.is_empty() {
+        return bands;
+    }
     for row in report.rows.iter().filter(|row| row.outcome != "skipped") {
         let Some((from, to)) = row.detail.span.filter(|(from, to)| *to >= begin && *from <= end)
         else {

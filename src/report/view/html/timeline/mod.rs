@@ -87,7 +87,9 @@ fn caption(frame: Frame<'_>) -> String {
              and the most in each."
         )]);
     }
-    caption.push_str(" Bands are tests: point at one for its name.");
+    if frame.watch.phases.is_empty() {
+        caption.push_str(" Bands are tests: point at one for its name.");
+    }
     caption
 }
 
