@@ -101,7 +101,7 @@ enum Command {
     Migrate(migrate::Arguments),
     /// Shows reports: as a table, a page, a data frame, and over time
     Report(report::Arguments),
-    /// Makes a report fit for a pull request: without anything personal, sealed, nothing is sent
+    /// Seals a report for a pull request, without anything personal; nothing is sent
     Submit(submit::Arguments),
     /// Runs a command and looks at the machine meanwhile
     Monitor(monitor::Arguments),

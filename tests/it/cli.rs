@@ -27,6 +27,7 @@ Commands:
   explain   Shows how each figure of a line follows from its samples, and whether it does
   migrate   Writes the lines of reports as lines of another version
   report    Shows reports: as a table, a page, a data frame, and over time
+  submit    Seals a report for a pull request, without anything personal; nothing is sent
   monitor   Runs a command and looks at the machine meanwhile
   system    Tells which machine, system and MLX this is, and how fit for timing
   roofline  Measures what memory and processor of this machine can give through MLX
