@@ -17,6 +17,9 @@ use crate::{
 /// Bytes that fit into the caches of every machine.
 const SMALL: u64 = 1 << 20;
 
+/// Bytes that one large matrix has at the least, however slow arithmetic is: a cache would serve fewer.
+const LARGE: u64 = 64 << 20;
+
 /// The part of all bytes that one matrix may be, so that several are gone through.
 const PIECES: u64 = 4;
 
@@ -40,26 +43,35 @@ impl Bench {
             let row = Matrix::new(format, activation, [1, columns])?.bytes();
             evaluated(Matrix::new(format, activation, [fitting(bytes, row), columns])?)
         };
-        let bytes = self.in_time(&of_bytes(set.min(SMALL))?, &x, set)?;
-        let matrix = of_bytes(bytes)?;
+        let bytes = self.in_time(&of_bytes(set.min(SMALL))?, &x)?;
+        let matrix = of_bytes(bytes.clamp(LARGE.min(set), set))?;
         self.through(&[matrix], &x, (format, None))
     }
 
-    /// As many matrices of `shape` as `set` needs, one after the other, as a token meets them.
-    pub(super) fn shaped(&self, shape: Shape, activation: Dtype, set: u64) -> Result<Bandwidth> {
+    /// As many matrices of `shape` as `set` needs, one after the other, as a token meets them; none where that takes too
+    /// long to be a ceiling, or the machine is too busy: fewer would be served by a cache.
+    pub(super) fn shaped(
+        &self,
+        shape: Shape,
+        activation: Dtype,
+        set: u64,
+    ) -> Result<Option<Bandwidth>> {
         let Shape { format, rows, columns } = shape;
         let x = vector(columns, activation)?;
         let row = Matrix::new(format, activation, [1, columns])?.bytes();
-        let rows = rows.min(fitting(set / PIECES, row));
-        let one = || Matrix::new(format, activation, [rows, columns]);
-        let first = evaluated(one()?)?;
-        let bytes = self.in_time(&first, &x, set)?;
-        let more = bytes.div_ceil(first.bytes().max(1)).saturating_sub(1);
-        let mut matrices = vec![first];
-        for _ in 0..more {
-            matrices.push(evaluated(one()?)?);
+        let of_bytes = |bytes: u64| {
+            let rows = rows.min(fitting(bytes, row));
+            evaluated(Matrix::new(format, activation, [rows, columns])?)
+        };
+        if self.in_time(&of_bytes(set.min(SMALL))?, &x)? < set {
+            return Ok(None);
         }
-        self.through(&matrices, &x, (format, Some([shape.rows, columns])))
+        let mut matrices = vec![of_bytes(set / PIECES)?];
+        let each = matrices.iter().map(Matrix::bytes).sum::<u64>().max(1);
+        for _ in 1..set.div_ceil(each) {
+            matrices.push(of_bytes(set / PIECES)?);
+        }
+        self.through(&matrices, &x, (format, Some([shape.rows, columns]))).map(Some)
     }
 
     /// How fast `matrices` are gone through.
@@ -76,14 +88,13 @@ impl Bench {
         })
     }
 
-    /// Bytes up to `set` that are gone through in twice the budget. Where arithmetic is so slow that memory does not
-    /// matter, neither does it matter how much is gone through.
-    fn in_time(&self, small: &Matrix, x: &Array, set: u64) -> Result<u64> {
+    /// Bytes that are gone through in eight times the budget, at the speed of `small`.
+    fn in_time(&self, small: &Matrix, x: &Array) -> Result<u64> {
         // Several times, or a busy machine would be taken for slow arithmetic.
         let seconds = self.shortest(self.budget / 8, || Ok(vec![small.times(x)?]))?;
         let nanoseconds = Duration::from_secs_f64(seconds).as_nanos().max(1);
-        let bytes = u128::from(small.bytes()) * 2 * self.budget.as_nanos() / nanoseconds;
-        Ok(u64::try_from(bytes).unwrap_or(u64::MAX).clamp(SMALL.min(set), set))
+        let bytes = u128::from(small.bytes()) * 8 * self.budget.as_nanos() / nanoseconds;
+        Ok(u64::try_from(bytes).unwrap_or(u64::MAX))
     }
 
     /// Square matrices of twice the side each time, as long as the next is likely to end in time.
