@@ -27,6 +27,10 @@ pub(super) struct Arguments {
     /// An older report that the template compares with
     #[arg(long, value_name = "FILE", requires = "template")]
     compare: Option<PathBuf>,
+    /// What was seen of the machine meanwhile, of `run --sample` or mlx-knife's memory monitor: a timeline in `html`, and
+    /// how busy the GPU was in the template
+    #[arg(long, value_name = "FILE")]
+    memory: Vec<PathBuf>,
     /// A file for the text; standard output without it
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -45,8 +49,9 @@ fn formats() -> PossibleValuesParser {
 
 /// Shows the files.
 pub(super) fn run(arguments: &Arguments, printer: &Printer) -> Exit {
+    let mut inputs = arguments.files.iter().chain(&arguments.memory).chain(&arguments.compare);
     if let Some(output) = &arguments.output
-        && arguments.files.iter().chain(&arguments.compare).any(|input| is_same(input, output))
+        && inputs.any(|input| is_same(input, output))
     {
         let hint = "name another file: a report is never written over";
         printer.error(format!("`{}` is also read", output.display()), Some(hint));
@@ -84,11 +89,15 @@ fn show(arguments: &Arguments, printer: &Printer) -> Exit {
         return stream(arguments, each, printer);
     }
     let mut report = view::Report::new(view.needs);
-    for path in &arguments.files {
+    for path in arguments.files.iter().chain(&arguments.memory) {
         let name = path.display().to_string();
         if let Err(error) = open(path).and_then(|file| report.read(&name, file)) {
             return unreadable(path, &error, printer);
         }
+    }
+    for empty in report.sources.iter().skip(arguments.files.len()).filter(|file| file.monitor == 0)
+    {
+        printer.warning(format!("`{}` tells nothing of the machine", empty.name));
     }
     let written = write(arguments.output.as_deref(), &(view.render)(&report), printer);
     if written == Exit::Ok { whole(&report, printer) } else { written }
@@ -158,23 +167,47 @@ fn template(arguments: &Arguments, printer: &Printer) -> Exit {
         printer.error("`--template mlx-knife` takes one file", Some(hint));
         return Exit::Usage;
     };
+    if arguments.memory.len() > 1 {
+        let hint = "name the one that was written during the tests of the report";
+        printer.error("`--template mlx-knife` takes one `--memory`", Some(hint));
+        return Exit::Usage;
+    }
+    match page(arguments, primary) {
+        Ok(page) => write(arguments.output.as_deref(), &page, printer),
+        Err((path, error)) => unreadable(&path, &error, printer),
+    }
+}
+
+fn page(arguments: &Arguments, primary: &Path) -> Result<String, (PathBuf, io::Error)> {
     let read = |path: &Path| {
-        let statistics = open(path).and_then(mlx_knife::read);
-        statistics.map_err(|error| unreadable(path, &error, printer))
+        open(path).and_then(mlx_knife::read).map_err(|error| (path.to_path_buf(), error))
     };
-    let new = match read(primary) {
-        Ok(new) => new,
-        Err(exit) => return exit,
+    let look = |path: &Path| {
+        open(path).and_then(mlx_knife::read_memory).map_err(|error| (path.to_path_buf(), error))
     };
-    let old = match arguments.compare.as_deref().map(read).transpose() {
-        Ok(old) => old,
-        Err(exit) => return exit,
-    };
+    let new = read(primary)?;
+    let compared = arguments.compare.as_deref();
+    let old = compared.map(read).transpose()?;
+    let memory = arguments.memory.first().map(|path| look(path)).transpose()?;
+    let older = compared.filter(|_| memory.is_some()).and_then(memory_of);
+    let older = older.map(|path| look(&path)).transpose()?;
     let name = primary.display().to_string();
-    let compared = arguments.compare.as_ref().map(|path| path.display().to_string());
-    let comparison = compared.as_deref().zip(old.as_ref());
-    let page = mlx_knife::Page { primary: (&name, &new), comparison, now: Timestamp::now() };
-    write(arguments.output.as_deref(), &mlx_knife::render(&page), printer)
+    let compared = compared.map(|path| path.display().to_string());
+    Ok(mlx_knife::render(&mlx_knife::Page {
+        primary: (&name, &new),
+        comparison: compared.as_deref().zip(old.as_ref()),
+        memory: [memory.as_ref(), older.as_ref()],
+        now: Timestamp::now(),
+    }))
+}
+
+/// The samples beside a report, where they are called as mlx-knife's scripts or `run --sample` call them.
+fn memory_of(report: &Path) -> Option<PathBuf> {
+    let name = report.file_name()?.to_str()?;
+    let theirs = name.contains("benchmark").then(|| name.replace("benchmark", "memory"));
+    let ours = name.strip_suffix(".jsonl").map(|stem| format!("{stem}.memory.jsonl"));
+    let names = [theirs, ours].into_iter().flatten();
+    names.map(|name| report.with_file_name(name)).find(|path| path.is_file())
 }
 
 fn write(output: Option<&Path>, text: &str, printer: &Printer) -> Exit {

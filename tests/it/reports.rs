@@ -4,6 +4,7 @@ mod check;
 mod examples;
 mod many;
 mod migrate;
+mod page;
 mod report;
 mod shapes;
 mod submit;

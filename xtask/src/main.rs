@@ -7,6 +7,7 @@ mod files;
 mod fixtures;
 mod fuzz;
 mod mlx;
+mod page;
 mod process;
 mod python;
 mod sha256;
@@ -54,6 +55,11 @@ const TASKS: &[Task] = &[
         name: "verdicts",
         about: "record what mlx-knife's own tools say to generated lines",
         run: verdicts::run,
+    },
+    Task {
+        name: "page",
+        about: "open pages of `report --format html` in a browser",
+        run: page::run,
     },
     Task {
         name: "versus",

@@ -92,6 +92,7 @@ pub const COLUMNS: &[Column] = &[
     // Only Linux tells a peak.
     number("process_gib", "process", "GiB", &[("/metadata/mlxk_harness/memory/process/peak_bytes", BYTES), ("/metadata/mlxk_harness/memory/process/bytes", BYTES)]).digits(2),
     number("mbu_percent", "MBU", "%", &[("/metadata/mlxk_harness/roofline/decode/mbu", 100.0)]),
+    number("mean_nll", "NLL", "", &[("/metadata/mlxk_harness/likelihood/mean_nll", 1.0)]).digits(3),
     words("flags", "flags", &["/metadata/mlxk_harness/flags"]),
     Column { id: "leaked", title: "stop tokens", unit: "", digits: 0,
         read: Read::Verdict("/stop_tokens/leaked", ["kept back", "leaked"]) },

@@ -1,12 +1,14 @@
-//! What charts are drawn of: of a record its repetitions and phases, of the machine its samples.
+//! What the page tells of a record beside its columns: repetitions, phases, sizes, health.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::text::plain;
+
 /// Positions of an answer that are kept; of a longer one the means of neighbours.
 const POSITIONS: usize = 240;
 
-/// What charts need of a record.
+/// What the page needs of a record.
 #[derive(Clone, Debug, Default)]
 pub struct Detail {
     /// Tokens a second after the first, of each repetition.
@@ -17,22 +19,21 @@ pub struct Detail {
     pub(super) load: Vec<(String, f64, f64)>,
     /// When the test began and ended, in seconds since 1970.
     pub(super) span: Option<(f64, f64)>,
+    /// Tokens of the prompt and in the cache before it, of a test whose sizes are exact.
+    pub(super) sizes: Option<Sizes>,
+    /// Judgements of the machine before the test.
+    pub(super) quality: Vec<String>,
+    /// How fit the machine was found.
+    pub(super) grade: Option<String>,
+    /// The last lines of standard error of a child that failed.
+    pub(super) stderr: Vec<String>,
 }
 
-/// A look at the machine. What it did not tell is absent.
+/// What a test asks of a model.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sample {
-    /// Seconds since 1970.
-    pub(super) at: f64,
-    /// Memory in GiB: free, of the process that is watched, and swap in use.
-    pub(super) free: Option<f64>,
-    pub(super) process: Option<f64>,
-    pub(super) swap: Option<f64>,
-    /// Shares in percent.
-    pub(super) cpu: Option<f64>,
-    pub(super) gpu: Option<f64>,
-    /// 1 normal, 2 warning, 4 critical.
-    pub(super) pressure: Option<f64>,
+pub(super) struct Sizes {
+    pub(super) prompt: f64,
+    pub(super) depth: f64,
 }
 
 impl Detail {
@@ -43,7 +44,7 @@ impl Detail {
         let phases = line.pointer(&format!("{ours}/load/phases")).and_then(Value::as_array);
         let phase = |phase: &Value| {
             let seconds = |key: &str| Some(phase.get(key)?.as_f64()? / 1e6);
-            let name = super::text::plain(phase.get("step")?.as_str()?);
+            let name = plain(phase.get("step")?.as_str()?);
             Some((name, seconds("start_us")?, seconds("end_us")?))
         };
         Self {
@@ -51,8 +52,30 @@ impl Detail {
             gaps: thinned(&medians(&stamps)),
             load: phases.into_iter().flatten().filter_map(phase).collect(),
             span: span(line, end),
+            sizes: sizes(line),
+            quality: texts(line, "/system_health/quality_flags"),
+            grade: line
+                .pointer(&format!("{ours}/host/fitness/grade"))
+                .and_then(Value::as_str)
+                .map(plain),
+            stderr: texts(line, &format!("{ours}/failure/stderr")),
         }
     }
+}
+
+/// The texts of a list.
+fn texts(line: &Value, pointer: &str) -> Vec<String> {
+    let list = line.pointer(pointer).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str).map(plain).collect()
+}
+
+/// Only throughput has them: a chat is as long as it comes.
+fn sizes(line: &Value) -> Option<Sizes> {
+    let cell = line.pointer("/metadata/mlxk_harness/cell")?;
+    let size = |key: &str| cell.get(key)?.as_f64().filter(|size| size.is_finite() && *size >= 0.0);
+    (cell.get("scenario")? == "throughput").then(|| {
+        Some(Sizes { prompt: size("prompt_tokens")?, depth: size("depth").unwrap_or(0.0) })
+    })?
 }
 
 /// When each token could be seen, in microseconds since the request.
@@ -95,27 +118,6 @@ fn span(line: &Value, end: Option<Timestamp>) -> Option<(f64, f64)> {
     Some((end - number("duration")?, end))
 }
 
-impl Sample {
-    /// A line of the memory monitor; `first` is when that began, where an earlier line told it.
-    pub(super) fn of(line: &Value, first: &mut Option<f64>) -> Option<Self> {
-        let number = |key: &str| line.get(key).and_then(Value::as_f64);
-        let elapsed = number("elapsed_s")?;
-        let at = number("ts").or_else(|| Some((*first)? + elapsed))?;
-        first.get_or_insert(at - elapsed);
-        let gib = |key: &str| Some(number(key)? / 1024.0);
-        let cpu = number("cpu_user").map(|user| user + number("cpu_sys").unwrap_or_default());
-        Some(Self {
-            at,
-            free: number("ram_free_gb"),
-            process: gib("child_resident_mb"),
-            swap: gib("swap_used_mb"),
-            cpu,
-            gpu: number("gpu_device_util"),
-            pressure: number("memory_pressure"),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -144,20 +146,5 @@ mod tests {
         let gaps: Vec<f64> = (0..480).map(f64::from).collect();
         let thin = thinned(&gaps);
         assert_eq!((thin.len(), thin[0], thin[239]), (240, 0.5, 478.5));
-    }
-
-    #[test]
-    fn samples_without_a_time_follow_from_the_first() {
-        let mut first = None;
-        let line = json!({"ts": 100.0, "elapsed_s": 0.5, "ram_free_gb": 20.0, "swap_used_mb": 512,
-            "cpu_user": 5.0, "cpu_sys": 2.5});
-        let sample = Sample::of(&line, &mut first).unwrap();
-        assert_eq!(
-            (sample.at, sample.swap, sample.cpu, sample.gpu),
-            (100.0, Some(0.5), Some(7.5), None)
-        );
-        let later = Sample::of(&json!({"elapsed_s": 2.5}), &mut first).unwrap();
-        assert_eq!(format!("{}", later.at), "102");
-        assert_eq!(Sample::of(&json!({"summary": {}}), &mut first), None);
     }
 }

@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::{
     columns::{COLUMNS, Cell, at_place},
-    detail::{Detail, Sample},
+    detail::Detail,
     many::{Many, Rows},
+    monitor::Watch,
     needs::Needs,
     text::plain,
 };
@@ -26,8 +27,8 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// The machines that lines name, each once.
     pub machines: Vec<String>,
-    /// What the memory monitor saw.
-    pub(super) samples: Vec<Sample>,
+    /// What was seen of the machine, a file each.
+    pub(super) watches: Vec<Watch>,
     shared: Rows,
     needs: Needs,
 }
@@ -117,14 +118,14 @@ impl Report {
         let mut source =
             Source { name: plain(name), records: 0, monitor: 0, left_out: 0, unread: Vec::new() };
         let mut lines = Lines::new(file);
-        let mut monitor_began = None;
+        let mut watch = Watch::new(name);
         while let Some(line) = lines.next_line()? {
             let read = line.text.map_err(|error| error.to_string());
             match read.and_then(|text| self.needs.read(text)) {
                 Ok(value) if validate::is_of_monitor(&value) => {
                     source.monitor += 1;
                     if self.needs == Needs::Charts {
-                        self.samples.extend(Sample::of(&value, &mut monitor_began));
+                        watch.add(&value);
                     }
                 }
                 Ok(value) if value.get("outcome").is_some_and(Value::is_string) => {
@@ -137,6 +138,7 @@ impl Report {
             }
         }
         self.sources.push(source);
+        self.watches.extend(watch.is_told().then_some(watch));
         Ok(())
     }
 

@@ -13,12 +13,13 @@ mod json;
 mod many;
 mod markdown;
 pub mod mlx_knife;
+mod monitor;
 mod needs;
 mod table;
 mod text;
 
 pub use columns::{COLUMNS, Cell, Column};
-pub use detail::{Detail, Sample};
+pub use detail::Detail;
 pub use gather::{Report, Row, Source};
 pub use history::{Point, Series, history};
 pub use needs::Needs;

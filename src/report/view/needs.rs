@@ -39,8 +39,13 @@ const WORDS: [&str; 17] = [
 ];
 
 /// What charts read beside.
-const STAMPS: [&str; 2] =
-    ["/metadata/mlxk_harness/samples/visible_us", "/metadata/mlxk_harness/load/phases"];
+const STAMPS: [&str; 5] = [
+    "/metadata/mlxk_harness/samples/visible_us",
+    "/metadata/mlxk_harness/load/phases",
+    "/metadata/mlxk_harness/cell",
+    "/metadata/mlxk_harness/host/fitness/grade",
+    "/system_health/quality_flags",
+];
 
 impl Needs {
     fn wanted(self) -> &'static Wanted {

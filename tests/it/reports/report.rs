@@ -20,13 +20,18 @@ fn timeless(page: &str) -> Vec<&str> {
 
 const NEW: &str = "2026-02-11-v2.0.4-wet.jsonl";
 const OLD: &str = "2026-01-30-v2.0.4b9.jsonl";
+const OLD_BENCHMARK: &str = "2026-01-30-v2.0.4b9-benchmark.jsonl";
+const NEW_MEMORY: &str = "2026-02-11-v2.0.4-memory.jsonl";
+const OLD_MEMORY: &str = "2026-01-30-v2.0.4b9-memory.jsonl";
 
 #[track_caller]
 fn is_mlx_knifes(arguments: &[&str], expected: &str) {
     let mut harness = Harness::new().args(["report", "--template", "mlx-knife"]).more(arguments);
-    for name in [NEW, OLD, "legacy.jsonl"] {
+    for name in [NEW, OLD, "legacy.jsonl", NEW_MEMORY, OLD_MEMORY] {
         harness = harness.file(name, fixture(name));
     }
+    // By its name mlx-knife's script finds the samples of an older report.
+    harness = harness.file(OLD_BENCHMARK, fixture(OLD));
     let answer = harness.answer();
     assert_eq!((answer.code, answer.stderr.as_str()), (Some(0), ""));
     let expected = fixture(expected);
@@ -38,6 +43,49 @@ fn the_template_says_what_mlx_knifes_report_says() {
     is_mlx_knifes(&[NEW], "alone.md");
     is_mlx_knifes(&[NEW, "--compare", OLD], "compared.md");
     is_mlx_knifes(&["legacy.jsonl"], "legacy.md");
+}
+
+/// The samples of each test look alike before and after its end, so that it does not matter that mlx-knife's script
+/// looks after it.
+#[test]
+fn the_template_says_of_the_gpu_what_mlx_knifes_report_says() {
+    is_mlx_knifes(&[NEW, "--memory", NEW_MEMORY], "watched.md");
+    let compared = [NEW, "--memory", NEW_MEMORY, "--compare", OLD_BENCHMARK];
+    is_mlx_knifes(&compared, "watched-compared.md");
+}
+
+#[test]
+fn the_template_looks_at_the_gpu_during_a_test_and_not_after_it() {
+    let test = |minute: u32, model: &str| {
+        format!(
+            "{{\"timestamp\": \"1970-01-01T00:{minute:02}:00Z\", \"duration\": 10, \"test\": \"a::b[{minute}]\", \
+             \"outcome\": \"passed\", \"model\": {{\"id\": \"org/{model}\"}}}}\n"
+        )
+    };
+    let look = |ts: u32, busy: u32| {
+        format!("{{\"ts\": {ts}, \"elapsed_s\": {ts}, \"gpu_device_util\": {busy}}}\n")
+    };
+    // Busy before the end of the first test, idle after it and during the second.
+    let looks = [look(52, 90), look(57, 80), look(63, 4), look(112, 6)].concat();
+    let answer = Harness::new()
+        .file("r.jsonl", test(1, "x") + &test(2, "y"))
+        .file("m.jsonl", looks)
+        .args(["report", "--template", "mlx-knife", "r.jsonl", "--memory", "m.jsonl"])
+        .answer();
+    assert_eq!((answer.code, answer.stderr.as_str()), (Some(0), ""));
+    for line in [
+        "| b | x | 85.0% | N/A | 2 |",
+        "| b | y | 6.0% | N/A | 1 |",
+        "| b | x | 85.0% | N/A | OK |",
+        "GPU Device avg:       45.5%",
+        "GPU Renderer avg:     N/A",
+        "Sample interval:      20000ms",
+        "- Samples of a test are from before its end, not from after it.",
+        "- What a sample does not tell of the GPU is not taken for 0.",
+        "- The sample interval is the one that was, not the one that was asked for.",
+    ] {
+        assert!(answer.stdout.lines().any(|told| told == line), "{line}\n{}", answer.stdout);
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{
     models::{MODES, Model},
+    samples::Timed,
     tests_table::Test,
 };
 use crate::report::{lenient, lines::Lines, validate};
@@ -67,6 +68,8 @@ pub struct Statistics {
     model_places: HashMap<String, usize>,
     pub(super) tests: Vec<Test>,
     test_places: HashMap<(String, String), usize>,
+    /// All tests that tell when they were, in the order of the file.
+    pub(super) timed: Vec<Timed>,
     /// What mlx-knife's script would have got wrong.
     pub(super) corrections: BTreeSet<&'static str>,
 }
@@ -107,6 +110,7 @@ impl Statistics {
             self.schema = text(line, "/schema_version").map(str::to_owned);
             self.version = text(line, "/mlx_knife_version").map(str::to_owned);
         }
+        self.timed.extend(Timed::of(line));
         self.add_machine(line);
         let ram = self.add_health(line);
         match text(line, "/outcome") {

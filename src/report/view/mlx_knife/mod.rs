@@ -10,12 +10,16 @@
 //! - A passed test without duration, a model without id, lines of the memory monitor and lines that are no
 //!   records break or spoil nothing.
 //! - The time of a phase that was written by hand is not counted again in the total.
+//! - The GPU during a test is what was seen before its end; theirs looks at the time after it. What a sample does
+//!   not tell is not counted as 0, tests with one name are not mixed up, and the interval is the one that was.
 //! - Models of a workspace are called by their folder, and schema files as they are called.
 
 mod collect;
 mod compare;
+mod gpu;
 mod models;
 mod render;
+mod samples;
 mod tests_table;
 
 use std::io::{self, BufRead};
@@ -23,6 +27,7 @@ use std::io::{self, BufRead};
 use jiff::Timestamp;
 
 pub use collect::Statistics;
+pub use samples::Memory;
 
 /// What a page is made of.
 #[derive(Debug)]
@@ -31,6 +36,8 @@ pub struct Page<'a> {
     pub primary: (&'a str, &'a Statistics),
     /// An older one that it is compared with.
     pub comparison: Option<(&'a str, &'a Statistics)>,
+    /// What was seen of the machine during both.
+    pub memory: [Option<&'a Memory>; 2],
     /// When the page is made.
     pub now: Timestamp,
 }
@@ -42,6 +49,15 @@ pub struct Page<'a> {
 /// Where it cannot be read.
 pub fn read(file: impl BufRead) -> io::Result<Statistics> {
     Statistics::read(file)
+}
+
+/// Reads a file of the memory monitor, ours or mlx-knife's.
+///
+/// # Errors
+///
+/// Where it cannot be read.
+pub fn read_memory(file: impl BufRead) -> io::Result<Memory> {
+    Memory::read(file)
 }
 
 /// The page.

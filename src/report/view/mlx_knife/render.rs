@@ -3,6 +3,7 @@
 use super::{
     super::text::{markdown, plain},
     Page, Statistics, compare,
+    gpu::Gpu,
     models::{Model, category},
 };
 
@@ -15,8 +16,12 @@ pub(super) fn page(page: &Page<'_>) -> String {
     let models = models(page) + "\n" + &categories(new);
     let mut sections =
         vec![header(page), summary(page), tests_and_health(new), models, tests(page)];
+    let [gpu, old] = page.memory;
+    let gpu = gpu.and_then(|memory| Gpu::of(&new.timed, memory));
+    let old = page.comparison.zip(old).and_then(|((_, old), memory)| Gpu::of(&old.timed, memory));
+    sections.extend(gpu.as_ref().map(|gpu| gpu.section(old.as_ref())));
     sections.extend(failures(new));
-    sections.push(files(page));
+    sections.push(files(page, gpu.as_ref()));
     sections.join(RULE)
 }
 
@@ -217,7 +222,7 @@ fn failures(new: &Statistics) -> Option<String> {
     (!failed.is_empty()).then(|| format!("## Failures\n\n{}", failed.concat()))
 }
 
-fn files(page: &Page<'_>) -> String {
+fn files(page: &Page<'_>, gpu: Option<&Gpu<'_>>) -> String {
     let (file, new) = page.primary;
     let schema = match new.schema.as_deref() {
         Some("0.1.0") => "0.1",
@@ -230,6 +235,10 @@ fn files(page: &Page<'_>) -> String {
         path(file)
     );
     let mut corrections: Vec<_> = new.corrections.iter().copied().collect();
+    if let Some(gpu) = gpu {
+        text.push_str("- **Memory data:** correlated\n");
+        corrections.extend(gpu.corrections());
+    }
     if new.schema.as_deref().is_some_and(|named| named != "0.2.2") {
         corrections.push("The schema's file is named as it is called.");
     }
