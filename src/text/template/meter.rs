@@ -7,6 +7,8 @@ use minijinja::{
 };
 use minijinja_contrib::pycompat;
 
+use crate::text::guard::guarded;
+
 /// A filter that charges for all that lies in a value and gives the value back.
 ///
 /// No template can write the names of these filters.
@@ -288,7 +290,10 @@ fn formatted(
             return Err(Error::new(ErrorKind::InvalidOperation, "a field is too wide"));
         }
     }
-    minijinja::formatting::format(style, text, args).map(Value::from)
+    // The engine panics at some names in a form that are not ASCII.
+    let written = guarded(|| Ok(minijinja::formatting::format(style, text, args)));
+    let unreadable = |_| Error::new(ErrorKind::InvalidOperation, "this form cannot be read");
+    written.map_err(unreadable)?.map(Value::from)
 }
 
 /// What is written about the form of each field.

@@ -288,6 +288,14 @@ mod tests {
     }
 
     #[test]
+    fn a_form_that_the_engine_panics_at_is_an_error() {
+        for form in ["'%(é)s'|format(1)", "'%(é'|format(1)", "'{0[é]}'.format(1)"] {
+            let kind = render(&format!("{{{{ {form} }}}}")).err().map(|error| error.kind());
+            assert_eq!(kind, Some("template_render"), "{form}");
+        }
+    }
+
+    #[test]
     fn what_is_repeated_joined_and_sliced_in_measure_is_as_in_python() {
         // The right-hand sides are what jinja2 3.1 writes.
         let cases = [
