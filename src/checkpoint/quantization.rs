@@ -125,10 +125,12 @@ impl Quantization {
         let (words, groups) = (weight.dim(-1), scales.dim(-1));
         let odd =
             || unsupported(format!("packing of `{path}` ({words} words, {groups} groups a row)"));
-        if groups == 0 || inputs % groups != 0 || (words * 32) % inputs != 0 {
+        let row = i64::from(words) * 32;
+        if groups < 1 || inputs < 1 || inputs % groups != 0 || row % i64::from(inputs) != 0 {
             return Err(odd());
         }
-        let (group_size, bits) = (inputs / groups, words * 32 / inputs);
+        let group_size = inputs / groups;
+        let bits = i32::try_from(row / i64::from(inputs)).map_err(|_| odd())?;
         let mode = match (scales.dtype(), bits, group_size) {
             (Dtype::Uint8, 4, 16) => Mode::Nvfp4,
             (Dtype::Uint8, 4, 32) => Mode::Mxfp4,
